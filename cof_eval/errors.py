@@ -39,3 +39,7 @@ class EngineUnusableError(CofError, RuntimeError):
 
 class JudgeError(CofError, RuntimeError):
     """The judge gave no usable verdict; the answer stays unscored."""
+
+
+class InterruptedRunError(CofError, RuntimeError):
+    """Ctrl-C ended a command; what was finished is kept."""

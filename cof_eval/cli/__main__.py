@@ -1,0 +1,5 @@
+"""`python -m cof_eval.cli`."""
+
+from .app import main
+
+main()

@@ -1,0 +1,57 @@
+"""The `cof-eval` command. Imports of weight happen inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from ..errors import CofError, DataError, InterruptedRunError, UsageError
+from .report import report
+from .run import run
+from .tasks import tasks
+
+app = typer.Typer(
+    name="cof-eval",
+    help="Measure how well, and at what cost, vision-language models that zoom answer questions about images.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (run, report, tasks):
+    app.command()(command)
+
+
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
+"""What typer raises for a command line that it cannot read; it has moved between packages, its child has not."""
+
+
+def main() -> None:
+    """Run the command; an error that a user can fix is one line without a traceback."""
+    try:
+        status = app(sys.argv[1:] or ["--help"], prog_name="cof-eval", standalone_mode=False)
+    except CofError as error:
+        _fail(str(error), _status(error))
+    except _WrongUsage as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        _fail(f"{' '.join(message.split())} (see cof-eval --help)", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", _INTERRUPTED)
+    if status == _INTERRUPTED:  # newer typers turn Ctrl-C into this
+        _fail("interrupted", _INTERRUPTED)
+    raise SystemExit(status)
+
+
+_INTERRUPTED = 130
+
+
+def _status(error: CofError) -> int:
+    if isinstance(error, InterruptedRunError):
+        return _INTERRUPTED
+    return 2 if isinstance(error, UsageError | DataError) else 1
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"cof-eval: {message}", file=sys.stderr)
+    raise SystemExit(status)

@@ -1,0 +1,30 @@
+"""How commands that end with a report end: its table, its files, and an exit status that tells whether all is scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from ..run import RunData
+
+
+def finish(runs: list[RunData], out: Path) -> int:
+    """Write the report, print its table, and say with the exit status whether everything is scored."""
+    from ..paths import data_dir
+    from ..report import summary_lines, write_report
+
+    files = write_report(runs, out, data_dir("published"))
+    typer.echo("\n".join([*summary_lines(runs), "", *(f"wrote {file}" for file in files)]))
+    return 1 if any(_incomplete(run) for run in runs) else 0
+
+
+def _incomplete(run: RunData) -> bool:
+    from ..records import Outcome
+
+    scored = sum(
+        row.trajectory in run.verdicts and run.verdicts[row.trajectory].verdict is not Outcome.UNSCORED for row in run.rows
+    )
+    return scored < run.expected_rows

@@ -1,0 +1,33 @@
+"""Options that several commands share, with their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Option("--model", help="Checkpoint: a local folder or a hub id.", show_default=False)]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", help="How the model is asked: cof, direct, cof_released, cof_forced, direct_forced.")
+]
+ProtocolArgs = Annotated[str, typer.Option("--protocol-args", help="JSON object: settings of the protocol to change.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="What runs the model: vllm or transformers (in process), or openai (a server).")
+]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="Server of engine openai, e.g. http://127.0.0.1:8000/v1.")]
+ServedName = Annotated[str | None, typer.Option("--served-name", help="The model's name on that server.")]
+Lora = Annotated[str | None, typer.Option("--lora", help="Folder of a LoRA adapter (engines in process).")]
+EngineArgs = Annotated[str, typer.Option("--engine-args", help="JSON object, passed to the engine as it is.")]
+MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="The served processor's pixel cap (engine openai).")]
+Benchmarks = Annotated[str, typer.Option("--benchmarks", help="Comma-separated; `cof-eval tasks` lists them.")]
+Resolutions = Annotated[str, typer.Option("--resolutions", help="Comma-separated: 224 … 2560, 4k, native; or all (the eight).")]
+Data = Annotated[list[str] | None, typer.Option("--data", help="NAME=PATH: local folder of a benchmark; repeatable.")]
+JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence, strict, or a folder.")]
+JudgeUrl = Annotated[str | None, typer.Option("--judge-url", help="Judge's server; without one, rules alone decide.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder; the same folder and settings go on where they stopped.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions of every task.")]
+Seed = Annotated[int, typer.Option("--seed", help="For protocols that sample.")]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Rollouts at once.")]
+Keep = Annotated[str, typer.Option("--keep-images", help="none, crops (previews up to 1024 px) or all (every pixel).")]
+Note = Annotated[str | None, typer.Option("--note", help="A caveat for run.yaml and the report.")]

@@ -1,0 +1,27 @@
+"""`cof-eval report`: tables and plots of run folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import RunError, UsageError
+from .finish import finish
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders: one, or a model's and its baseline's.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write it; by default RUN/report of the first run.")
+    ] = None,
+) -> None:
+    """Write tables and plots of one or more run folders, finished or not."""
+    from ..run import load_run
+
+    try:
+        loaded = [load_run(path) for path in runs]
+    except RunError as error:
+        raise UsageError(str(error)) from error
+    raise typer.Exit(finish(loaded, out or runs[0] / "report"))
