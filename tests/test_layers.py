@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 
 ORDER = [
     *("errors", "geometry", "resolution", "records", "images", "reply", "zoom", "protocols", "engine", "agent"),
-    *("paths", "settings", "journal", "run", "engines", "scoring", "judging", "benchmarks", "plan", "prepare", "evaluate"),
+    *("paths", "settings", "journal", "run", "engines", "scoring", "judging", "metrics", "benchmarks", "plan", "prepare", "evaluate"),
     *(
         "preflight",
         "console",
@@ -30,7 +30,7 @@ ORDER = [
 ]
 """From the ground up; docs/architecture.md tells what each is."""
 
-PURE = ("errors", "geometry", "resolution", "records", "reply", "scoring", "protocols", "engine", "agent", "zoom")
+PURE = ("errors", "geometry", "resolution", "records", "reply", "scoring", "metrics", "protocols", "engine", "agent", "zoom")
 """No files, no network, no environment."""
 
 HEAVY = {"torch", "vllm", "transformers", "lmms_eval", "datasets", "openai", "pandas", "matplotlib", "statsmodels", "scipy"}

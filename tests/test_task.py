@@ -106,7 +106,7 @@ class TestFiles:
 class TestRows:
     def test_a_row_is_its_question_its_answer_and_its_image_undecoded(self, scenes: Path) -> None:
         docs = list(task().test_docs())
-        items = BENCHMARKS["vstar"](scenes)
+        items = BENCHMARKS["vstar"].load(scenes)
         assert [row_question(doc) for doc in docs] == [item.question for item in items]
         assert [row_source(doc) for doc in docs] == [item.image for item in items]
         assert [standard_answer(doc) for doc in docs] == [item.question.answer for item in items]
@@ -120,7 +120,7 @@ class TestRows:
         from cof_eval.images import ImageSource
 
         data = encode_png(noise(60, 40))
-        (first, *_) = BENCHMARKS["vstar"](scenes)
+        (first, *_) = BENCHMARKS["vstar"].load(scenes)
         monkeypatch.setitem(BENCHMARKS, "vstar", lambda folder: [Item(first.question, ImageSource(data=data))])
         (doc,) = task().test_docs()
         assert row_source(doc).read() == data
