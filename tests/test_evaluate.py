@@ -305,7 +305,7 @@ class TestResume:
 
 
 class HeldDisk(FaultyDisk):
-    """A disk whose second sync (the first trajectory's, after the rows') waits until it is let go."""
+    """A disk whose third sync (the first trajectory's, after the questions' and the rows') waits until it is let go."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -313,7 +313,7 @@ class HeldDisk(FaultyDisk):
 
     def fsync(self, fd: int, /) -> None:
         super().fsync(fd)
-        if self.calls.count("fsync") == 2:
+        if self.calls.count("fsync") == 3:
             self.waiting.set()
             self.go.wait()
 

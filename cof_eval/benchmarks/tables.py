@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 from tqdm import tqdm
@@ -134,46 +134,47 @@ def read_rows(file: Path) -> Iterator[Fields]:
     if reader is None:
         raise DataError(f"{file} is no table that can be read; expected one of {', '.join(READERS)}")
     try:
-        with file.open("rb") as opened:
-            yield from reader(opened)
+        yield from reader(file)
     except (ValueError, csv.Error) as error:  # msgspec's, pyarrow's and Unicode's errors are ValueErrors
         raise DataError(f"{file} is damaged ({' '.join(str(error).split())[:200]}); copy it again") from error
 
 
-def _parquet_rows(opened: BinaryIO) -> Iterator[Fields]:
+def _parquet_rows(file: Path) -> Iterator[Fields]:
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(opened, buffer_size=1 << 20, pre_buffer=False)  # a row group may hold gigabytes of images
-    for batch in table.iter_batches(batch_size=1):
-        yield from batch.to_pylist()
+    with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as table:  # a row group may hold gigabytes of images
+        for batch in table.iter_batches(batch_size=1):
+            yield from batch.to_pylist()
 
 
-def _tsv_rows(opened: BinaryIO) -> Iterator[Fields]:
-    import io
-
+def _tsv_rows(file: Path) -> Iterator[Fields]:
     csv.field_size_limit(sys.maxsize)  # an 8K image in one field; the default ends at 128 KiB
-    text = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
-    for row in csv.DictReader(text, delimiter="\t"):
-        if None in row or None in row.values():
-            raise ValueError(f"a row has another number of fields than the header: {str(row)[:80]}")
-        yield dict(row)
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        for row in csv.DictReader(opened, delimiter="\t"):
+            if None in row or None in row.values():
+                raise ValueError(f"a row has another number of fields than the header: {str(row)[:80]}")
+            yield dict(row)
 
 
-def _json_rows(opened: BinaryIO) -> Iterator[Fields]:
-    yield from msgspec.json.decode(opened.read().removeprefix(b"\xef\xbb\xbf"), type=list[Fields])
+def _json_rows(file: Path) -> Iterator[Fields]:
+    yield from msgspec.json.decode(file.read_bytes().removeprefix(_MARK), type=list[Fields])
 
 
-def _jsonl_rows(opened: BinaryIO) -> Iterator[Fields]:
-    for number, line in enumerate(opened, 1):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-        if text.strip():
-            try:
-                yield msgspec.json.decode(text, type=Fields)
-            except msgspec.DecodeError as error:
-                raise ValueError(f"line {number}: {error}") from error
+def _jsonl_rows(file: Path) -> Iterator[Fields]:
+    with file.open("rb") as opened:
+        for number, line in enumerate(opened, 1):
+            text = line.removeprefix(_MARK) if number == 1 else line
+            if text.strip():
+                try:
+                    yield msgspec.json.decode(text, type=Fields)
+                except msgspec.DecodeError as error:
+                    raise ValueError(f"line {number}: {error}") from error
 
 
-READERS: dict[str, Callable[[BinaryIO], Iterator[Fields]]] = {
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put before UTF-8."""
+
+READERS: dict[str, Callable[[Path], Iterator[Fields]]] = {
     ".parquet": _parquet_rows,
     ".tsv": _tsv_rows,
     ".jsonl": _jsonl_rows,
