@@ -15,6 +15,7 @@ import tables
 from tables import WRITERS, png, write_parquet, write_tsv
 
 from cof_eval.benchmarks import BENCHMARKS, Item
+from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
 from cof_eval.errors import DataError, ImageError
 from cof_eval.images import header_size, source_hash
 from cof_eval.records import Question
@@ -259,29 +260,25 @@ class TestMmStar:
         assert found.options == ("A", "B", "C", "D")
 
 
-EXTRACTION: dict[str, tuple[str, str]] = {
+EXTRACTION: dict[str, tuple[str, str | None]] = {
     "a text that begins with another option's letter": ("Cotton", "correct"),
     "a letter after words with letters in them": ("Based on the image, the answer is (B).", "correct"),
-    "thinking aloud before the letter": ("Let me see a man.\nB", "correct"),
+    "thinking aloud before the answer": ("Let me see a man. So the answer is B.", "correct"),
+    "thinking aloud before a bare letter": ("Let me see a man.\nB", None),
     "the letter alone": ("b", "correct"),
     "another option's text": ("Leather", "wrong"),
-    "the letter with another option's text": ("B. kevlar", "contradiction"),
-    "two letters": ("(A) or (B)", "undecided"),
+    "the letter with another option's text": ("B. kevlar", None),
+    "two letters": ("(A) or (B)", None),
 }
 
 
-@pytest.mark.parametrize(("said", "expected"), EXTRACTION.values(), ids=EXTRACTION.keys())
-def test_letters_are_never_picked_out_of_words(said: str, expected: str) -> None:
-    """The cases that other harnesses read wrong; what cannot be read whole may be left to a judge, never misread."""
-    asked = Question(
-        id="1", benchmark="hrbench4k", category="", cluster="", text="Which material?\n(A) rubber\n(B) cotton\n(C) kevlar\n(D) leather",
-        options=("rubber", "cotton", "kevlar", "leather"), answer="B",
-    )  # fmt: skip
-    allowed = {"correct": {"correct", None}, "wrong": {"wrong"}, "contradiction": {None}, "undecided": {None}}
-    ruling = score(said, asked)
-    assert ruling.outcome in allowed[expected]
-    if said in ("Cotton", "b", "Based on the image, the answer is (B)."):
-        assert ruling.outcome == "correct"
+@pytest.mark.parametrize(("said", "outcome"), EXTRACTION.values(), ids=EXTRACTION.keys())
+def test_letters_are_never_picked_out_of_words(said: str, outcome: str | None) -> None:
+    """What other harnesses read wrong; None is left to a judge."""
+    options = ("rubber", "cotton", "kevlar", "leather")
+    text = choice_text("Which material?", options, ANSWER_LETTER)
+    asked = Question(id="1", benchmark="hrbench4k", category="", cluster="", text=text, options=options, answer="B")
+    assert score(said, asked).outcome == outcome
 
 
 class TestCustom:
