@@ -11,7 +11,20 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 
 ORDER = [
     *("errors", "geometry", "resolution", "records", "images", "reply", "zoom", "protocols", "engine", "agent"),
-    *("paths", "settings", "journal", "run", "engines", "scoring", "judging", "benchmarks", "plan", "prepare", "evaluate"),
+    *(
+        "paths",
+        "settings",
+        "journal",
+        "run",
+        "servers",
+        "engines",
+        "scoring",
+        "judging",
+        "benchmarks",
+        "plan",
+        "prepare",
+        "evaluate",
+    ),
     *(
         "preflight",
         "console",
