@@ -112,7 +112,7 @@ class Cof(lmms):  # type: ignore[misc]
 
     async def _answer(self, jobs: Sequence[Job]) -> list[Trajectory]:
         engine = self._engine = self._engine or await open_engine(
-            self.settings.engine, _engine_settings(self.settings), self.protocol
+            self.settings.engine, EngineSettings.of(self.settings, api_key()), self.protocol
         )
         planner = Planner(
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
@@ -204,20 +204,6 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
         identity["lora"] = settings.lora
         parts.append(fingerprint(find_adapter(settings.lora)))
     return identity | {"fingerprint": "+".join(parts)}
-
-
-def _engine_settings(settings: ModelSettings) -> EngineSettings:
-    return EngineSettings(
-        pretrained=settings.pretrained,
-        lora=settings.lora,
-        base_url=settings.base_url,
-        served_name=settings.served_name,
-        api_key=api_key(),
-        max_pixels=settings.max_pixels,
-        seed=settings.seed,
-        concurrency=settings.concurrency,
-        engine_args=settings.engine_args,
-    )
 
 
 def _notes(settings: ModelSettings, protocol: Protocol) -> list[str]:

@@ -27,6 +27,7 @@ ORDER = [
     ),
     *(
         "preflight",
+        "doctor",
         "console",
         "replies",
         "provenance",

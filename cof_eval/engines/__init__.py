@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..engine import Engine
@@ -34,6 +34,12 @@ class EngineSettings:
     concurrency: int = 64
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     """Passed to the engine as they are; for engine openai, how images travel and how patient it is."""
+
+    @classmethod
+    def of(cls, settings: ModelSettings, api_key: str) -> EngineSettings:
+        """What an engine needs of a model's arguments."""
+        shared = {f.name for f in fields(cls)} & {f.name for f in fields(settings)}
+        return cls(api_key=api_key, **{name: getattr(settings, name) for name in shared})
 
 
 async def _vllm(settings: EngineSettings, protocol: Protocol) -> Engine:
