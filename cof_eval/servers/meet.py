@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,7 +83,7 @@ async def _learn(servers: Sequence[Server], served_name: str | None) -> None:
     for server in servers:
         if server not in lists:
             server.model, server.owner = name, next(iter(lists)).owner
-            server.rest()
+            server.rest(time.monotonic())
             _log.warning("%s does not answer; it is tried again later", server.url)
 
 

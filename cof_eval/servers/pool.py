@@ -6,7 +6,7 @@ A conversation stays on one server, for its caches, while that one is up. What a
 |---|---|
 | refuses the connection, or hangs | it rests; its conversations go on elsewhere; one of them tries it again after the rest |
 | says 429 or 503 | fewer requests at once; sent again after the wait it asks for, or a growing one with jitter |
-| fails (5xx, reset, cut or senseless body) | sent again, `retries` times |
+| fails (5xx, reset, cut or senseless body) | sent again, `retries` times; after three in a row it rests, if another is up |
 | refuses (400, 413, 422) | the request's own fault: not sent again, unless an image id was unknown; then once with all images |
 | refuses the key or the model (401, 403, 404), or answers as another model | not asked again at all |
 """
@@ -31,6 +31,8 @@ from .server import Server
 _LONGEST_WAIT_S = 60.0
 _HANGING_REST_S = 60.0
 """A server that hangs costs a whole time limit to find out: it rests longer than one that is not there."""
+_FAULTS = 3
+"""Failed requests in a row after which a server is left alone, if another is up."""
 
 _log = logging.getLogger(__name__)
 
@@ -169,19 +171,19 @@ class Pool:
             async with asyncio.timeout(self.patience.timeout_s):
                 reply = await server.client.chat.completions.create(model=server.model, **body)
         except TimeoutError as error:
-            server.rest(at_least=_HANGING_REST_S)
+            server.rest(started, _HANGING_REST_S if self._others_up(server) else 0.0)
             says = f"{server.url} gave no whole reply within {self.patience.timeout_s:g} s"
             raise self._again("timeout", says) from error
         except openai.APIStatusError as error:
-            raise self._status(server, error) from error
+            raise self._status(server, error, started) from error
         except (openai.OpenAIError, ValueError) as error:  # a ValueError: the reply is no JSON
-            raise self._broken(server, error) from error
-        self._check(server, reply)
+            raise self._broken(server, error, started) from error
+        self._check(server, reply, started)
         server.answered()
         self.silent_since = None
         return Completion(reply, server, time.monotonic() - started)
 
-    def _status(self, server: Server, error: Any) -> Exception:
+    def _status(self, server: Server, error: Any, asked: float) -> Exception:
         """What an HTTP status means."""
         says, status = one_line(error), error.status_code
         if status in (401, 403, 404):
@@ -190,26 +192,36 @@ class Pool:
             server.limit.refused()
             return self._again(str(status), f"{server.url}: {says}", counts=False, wait_s=_retry_after(error.response.headers))
         if status >= 500 or status in (408, 409):
-            return self._again(str(status), f"{server.url}: {says}")
+            return self._fault(server, str(status), says, asked)
         server.answered()
         self.silent_since = None
         return RefusedError(says)
 
-    def _broken(self, server: Server, error: Exception) -> Exception:
+    def _broken(self, server: Server, error: Exception, asked: float) -> Exception:
         """What it means that no reply came, or none that can be read."""
         if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout"):  # of whichever httpx this openai uses
-            server.rest()
+            server.rest(asked)
             return self._again("no connection", f"{server.url} does not answer", counts=False, wait_s=self._soonest())
-        return self._again("broken reply", f"{server.url}: {one_line(error)}")
+        return self._fault(server, "broken reply", one_line(error), asked)
 
-    def _check(self, server: Server, reply: Any) -> None:
+    def _check(self, server: Server, reply: Any, asked: float) -> None:
         """Whether a reply is a chat completion of the model that was asked."""
         if not getattr(reply, "choices", None) or getattr(reply, "usage", None) is None:
-            raise self._again("broken reply", f"{server.url}: the reply has no choice or no usage")
+            raise self._fault(server, "broken reply", "the reply has no choice or no usage", asked)
         if reply.model != server.model:
             raise self._lose(server, f"answers as model {reply.model!r}; {server.model!r} was asked")
         if reply.choices[0].finish_reason == "abort":
-            raise self._again("aborted", f"{server.url} aborted the request")
+            raise self._fault(server, "aborted", "the server aborted the request", asked)
+
+    def _fault(self, server: Server, kind: str, says: str, asked: float) -> _AgainError:
+        """A server failed a request; one that fails several in a row may be dead behind a proxy."""
+        server.faults += 1
+        if server.faults >= _FAULTS and self._others_up(server):
+            server.rest(asked)
+        return self._again(kind, f"{server.url}: {says}")
+
+    def _others_up(self, server: Server) -> bool:
+        return any(other.is_up() for other in self.servers if other is not server)
 
     def _again(self, kind: str, says: str, *, counts: bool = True, wait_s: float = 0.0) -> _AgainError:
         self.troubles[kind] += 1

@@ -34,8 +34,12 @@ class Server:
     gone: str = ""
     """Why it is not asked any more at all."""
     silences: int = 0
-    """Failures to answer since it last did."""
+    """Times that it was left alone since it last answered."""
+    faults: int = 0
+    """Requests that it failed since it last answered."""
     rests_until: float = 0.0
+    rested: float = 0.0
+    """When it was last left alone."""
     known: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Ids of images that it was sent."""
 
@@ -58,15 +62,21 @@ class Server:
         if self.silences:
             self.rests_until = time.monotonic() + self._rest_s()
 
-    def rest(self, at_least: float = 0.0) -> None:
-        """It did not answer: leave it alone for some seconds, longer each time. What it knew may be lost."""
-        self.silences += 1
-        self.rests_until = time.monotonic() + max(at_least, self._rest_s())
+    def rest(self, asked: float, at_least: float = 0.0) -> None:
+        """Leave it alone for a while, longer each time. What it knew may be lost.
+
+        Args:
+            asked: when the request that it failed was sent; all that were under way at once are one failure.
+            at_least: seconds.
+        """
+        self.silences += asked >= self.rested
+        self.rested = time.monotonic()
+        self.rests_until = self.rested + max(at_least, self._rest_s())
         self.known.clear()
 
     def answered(self) -> None:
         """It answered: it is up."""
-        self.silences, self.rests_until = 0, 0.0
+        self.silences, self.faults, self.rests_until = 0, 0, 0.0
         self.limit.took()
 
     def remember(self, names: Iterable[str]) -> None:
@@ -78,4 +88,4 @@ class Server:
             self.known.popitem(last=False)
 
     def _rest_s(self) -> float:
-        return min(_LONGEST_REST_S, _REST_S * 2.0 ** min(self.silences - 1, 10))
+        return min(_LONGEST_REST_S, _REST_S * 2.0 ** max(0, min(self.silences - 1, 10)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
@@ -65,7 +66,7 @@ class TestHome:
         async def use(pool: Pool) -> tuple[list[Any], list[Any]]:
             names = list(map(str, range(60)))
             before = [pool.home(name) for name in names]
-            pool.servers[1].rest()
+            pool.servers[1].rest(time.monotonic())
             return before, [pool.home(name) for name in names]
 
         with serve() as first, serve() as second, serve() as third:
@@ -178,6 +179,17 @@ class TestGone:
         with serve(fault=lambda asked: fault) as bad, serve() as good:
             assert with_pool([bad, good], use, patience) == ["forty-two"] * 20
             assert len(good.log) == 20
+
+    def test_a_server_that_only_fails_is_left_to_others(self) -> None:
+        """As a proxy does before a dead server: 502 for ever."""
+
+        async def use(pool: Pool) -> list[str]:
+            return list(await asyncio.gather(*(say(pool, str(i)) for i in range(40))))
+
+        patience = Patience(retries=2, backoff_s=0.01)
+        with serve(fault=lambda asked: Fault.BROKEN) as bad, serve() as good:
+            assert with_pool([bad, good], use, patience) == ["forty-two"] * 40
+            assert len(good.log) == 40
 
     def test_a_dead_servers_conversations_go_on_elsewhere(self) -> None:
         with serve() as good, contextlib.ExitStack() as stack:
