@@ -103,7 +103,7 @@ class _Conversation:
 
     def __post_init__(self) -> None:
         self.limits: PixelLimits = self.protocol.limits(self.engine.limits)
-        text = TextPart(self.protocol.prompt(_inert(self.subject.question.text)))
+        text = TextPart(self.protocol.prompt(self.subject.question.text))
         self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
         if self.subject.view is None:
             return self._say(Role.USER, (text,))
@@ -133,7 +133,7 @@ class _Conversation:
         ending = _ending(reply, response.finish, self.protocol)
         if ending is None and len(self.turns) + 1 >= self.protocol.max_turns:
             ending = (Stop.MAX_TURNS, "", None)
-        self._say(Role.ASSISTANT, (TextPart(_inert(response.text)),))
+        self._say(Role.ASSISTANT, (TextPart(response.text),))
         self.used_tokens = response.prompt_tokens + response.output_tokens
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
@@ -188,7 +188,7 @@ class _Conversation:
         return ImagePart(image, pixels, tokens)
 
     def _say(self, role: Role, parts: tuple[Part, ...]) -> None:
-        message = Message(role, parts)
+        message = Message(role, tuple(TextPart(_inert(p.text)) if isinstance(p, TextPart) else p for p in parts))
         self.messages.append(message)
         if role is not Role.ASSISTANT:  # an assistant turn's tokens are known exactly
             text = sum(self.engine.text_tokens(p.text) for p in parts if isinstance(p, TextPart))
