@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure, at_least
+from bench.recorded import Recorded
 from cof_eval.agent import Subject, rollout
 from cof_eval.demo.checkpoint import write_checkpoint
 from cof_eval.demo.scenes import write_scenes
@@ -81,7 +82,7 @@ async def _ours(model: Path, jobs: Sequence[Job], keep: list[Request] | None = N
     planner = Planner(checkpoint="bench", protocol=PROTOCOL, limits=PROTOCOL.limits(engine.limits))
     plans = [planner.plan(job) for job in jobs]
     await _answer(engine, plans[:1])
-    used = _Recorded(engine, keep) if keep is not None else engine
+    used = Recorded(engine, keep) if keep is not None else engine
     return await _answer(used, plans[1:]), engine
 
 
@@ -91,20 +92,6 @@ async def _answer(engine: Any, plans: Sequence[Any]) -> float:
         started = time.perf_counter()
         await work.answer(plans)
         return time.perf_counter() - started
-
-
-class _Recorded:
-    """An engine whose requests are kept."""
-
-    def __init__(self, engine: Engine, kept: list[Request]) -> None:
-        self._engine, self._kept = engine, kept
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    async def generate(self, request: Request) -> Response:
-        self._kept.append(request)
-        return await self._engine.generate(request)
 
 
 async def _ideal(model: Path, jobs: Sequence[Job]) -> float:

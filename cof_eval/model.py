@@ -20,7 +20,7 @@ from lmms_eval.api.model import lmms
 from loguru import logger
 from tqdm import tqdm
 
-from .console import Bar, say_findings, say_plan
+from .console import Bar, say_findings, say_plan, say_troubles
 from .engine import Engine
 from .engines import EngineSettings, check_engine, open_engine
 from .engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
@@ -152,6 +152,7 @@ class Cof(lmms):  # type: ignore[misc]
             self._started = True
         with Bar(len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
+        say_troubles(getattr(engine, "troubles", {}))
 
     def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge) -> dict[str, Any]:
         settings = self.settings

@@ -102,7 +102,16 @@ def replies(seed: int, count: int) -> Iterator[str]:
 def _seeds(chance: random.Random) -> tuple[str, ...]:
     box = [chance.choice((chance.randint(-50, 1200), chance.uniform(-1, 2), chance.randint(0, 300))) for _ in range(4)]
     inside = sorted(chance.sample(range(60), 4))
-    return (call(*box), call(*inside), call(*inside), answer("B"), f"I look. {call(*box)}{call(*box[::-1])}", *WRAPPED, "", "It is red.")
+    return (
+        call(*box),
+        call(*inside),
+        call(*inside),
+        answer("B"),
+        f"I look. {call(*box)}{call(*box[::-1])}",
+        *WRAPPED,
+        "",
+        "It is red.",
+    )
 
 
 def _hurt(text: str, chance: random.Random) -> str:
