@@ -75,7 +75,7 @@ def _jobs(data: Path, resolution: str) -> list[Job]:
 
     return [
         Job(task="bench", doc_id=i, question=item.question, resolution=parse_resolution(resolution), source=item.image)
-        for i, item in enumerate(BENCHMARKS["vstar"](data))
+        for i, item in enumerate(BENCHMARKS["vstar"].load(data))
     ]
 
 

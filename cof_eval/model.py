@@ -91,7 +91,7 @@ class Cof(lmms):  # type: ignore[misc]
             raise UsageError("repeats are not offered yet: run again with another --seed and a protocol that samples")
         jobs = [_job(self, request) for request in requests]
         trajectories = self._runner.run(self._answer(jobs))
-        return [_result(job, t, self.run_path) for job, t in zip(jobs, trajectories, strict=True)]
+        return [_result(_ours(request), t, self.run_path) for request, t in zip(requests, trajectories, strict=True)]
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Not offered: an agent's answer has no likelihood of its own."""
@@ -177,7 +177,8 @@ class Cof(lmms):  # type: ignore[misc]
             "judge": judge_settings(judge),
             "tasks": tasks,
             "data": {
-                name: data_digest(name) for name in sorted({job.question.benchmark for job in jobs if job.question.answer})
+                name: data_digest(name)
+                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
             },
             "notes": _notes(settings, self.protocol),
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -231,12 +232,17 @@ class _StockImage:
         return ImageSource(path=image).read() if isinstance(image, str) else encode_png(image.convert("RGB"))
 
 
+def _ours(request: Instance) -> bool:
+    """Whether a request comes from a task of this package."""
+    return isinstance(getattr(request.args[1], "__self__", None), CofTask)
+
+
 def _job(model: Cof, request: Instance) -> Job:
     """A request of lmms-eval as a job; ours carry their question, stock ones are read from their messages."""
     _, to_messages, _, doc_id, task, split = request.args
     rows = model.task_dict[task][split]
     doc = rows[doc_id]
-    if isinstance(getattr(to_messages, "__self__", None), CofTask):
+    if _ours(request):
         return Job(
             task=task,
             doc_id=doc_id,
@@ -274,9 +280,8 @@ def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _result(job: Job, trajectory: Trajectory, run: Path) -> GenerationResult:
+def _result(ours: bool, trajectory: Trajectory, run: Path) -> GenerationResult:
     """What lmms-eval gets: for our tasks a reply that names the trajectory, for stock tasks the plain answer."""
     tokens = TokenCounts(input_tokens=sum(t.prompt_tokens for t in trajectory.turns), output_tokens=trajectory.output_tokens)
-    ours = bool(job.question.answer)
     plain = trajectory.answer if trajectory.stop is Stop.ANSWERED else ""
     return GenerationResult(write_reply(trajectory, run) if ours else plain, tokens)

@@ -20,6 +20,7 @@ ORDER = [
         "engines",
         "scoring",
         "judging",
+        "metrics",
         "benchmarks",
         "plan",
         "prepare",
@@ -44,7 +45,7 @@ ORDER = [
 ]
 """From the ground up; docs/architecture.md tells what each is."""
 
-PURE = ("errors", "geometry", "resolution", "records", "reply", "scoring", "protocols", "engine", "agent", "zoom")
+PURE = ("errors", "geometry", "resolution", "records", "reply", "scoring", "metrics", "protocols", "engine", "agent", "zoom")
 """No files, no network, no environment."""
 
 HEAVY = {"torch", "vllm", "transformers", "lmms_eval", "datasets", "openai", "pandas", "matplotlib", "statsmodels", "scipy"}
