@@ -30,8 +30,8 @@ from .images import ImageSource, encode_png
 from .judging import Judge, judge_settings, load_card, start_judge
 from .paths import default_run
 from .plan import Job, Planned, Planner
-from .preflight import check_served, preflight
-from .protocols import Protocol, parse_protocol
+from .preflight import check_boxes, check_served, preflight
+from .protocols import Crops, Protocol, parse_protocol
 from .provenance import git_commit, machine, versions
 from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
@@ -146,7 +146,8 @@ class Cof(lmms):  # type: ignore[misc]
         say_plan(plans, pending, run.path)
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         resolutions = {plan.job.resolution for plan in plans if plan.job.source}
-        say_findings([*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)])
+        findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)]
+        say_findings([*findings, *check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])])
         if any(plan.error is None for plan in pending) and not self._started:
             await engine.start()
             self._started = True
@@ -221,9 +222,11 @@ def _engine_settings(settings: ModelSettings) -> EngineSettings:
 
 
 def _notes(settings: ModelSettings, protocol: Protocol) -> list[str]:
-    notes = (
-        ["calls and answers forced by structured output: shows the loop, measures no model"] if protocol.turn_patterns else []
-    )
+    notes = []
+    if protocol.turn_patterns:
+        notes.append("calls and answers forced by structured output: shows the loop, measures no model")
+    if protocol.crops is not Crops.REAL:
+        notes.append(f"counterfactual crops: {protocol.crops.value} (what the model zoomed in on is not what it was shown)")
     return [*notes, *([settings.note] if settings.note else [])]
 
 

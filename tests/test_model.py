@@ -90,7 +90,7 @@ class TestArguments:
         ("arguments", "message"),
         [
             ({"max_pixel": 1}, "unknown model argument max_pixel; known: base_url"),
-            ({"protocol": "coff"}, "unknown protocol 'coff'; known: cof, direct"),
+            ({"protocol": "coff"}, "unknown protocol 'coff'; known: cof, cof_released"),
             ({"engine": "sglang"}, "unknown engine 'sglang'"),
             ({"judge": "nonesuch"}, "unknown judge card 'nonesuch'"),
             ({"pretrained": ""}, "pretrained is missing"),
