@@ -37,7 +37,7 @@ from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
 from .resolution import NATIVE, parse_resolution
 from .run import RunFolder
-from .settings import ModelSettings, api_key, parse_model_args, quiet_engines, world_size
+from .settings import ModelSettings, api_key, check_repeats, option_order, parse_model_args, quiet_engines, world_size
 from .task import CofTask, data_digest, row_question, row_source
 
 
@@ -88,8 +88,9 @@ class Cof(lmms):  # type: ignore[misc]
                 f"out: {self.run_path} holds everything that is finished"
             )
         if len({id(request) for request in requests}) < len(requests):
-            raise UsageError("repeats are not offered yet: run again with another --seed and a protocol that samples")
+            raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
         jobs = [_job(self, request) for request in requests]
+        check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
         trajectories = self._runner.run(self._answer(jobs))
         return [_result(job, t, self.run_path) for job, t in zip(jobs, trajectories, strict=True)]
 
@@ -174,6 +175,8 @@ class Cof(lmms):  # type: ignore[misc]
                 "served": getattr(engine, "served_name", None),
             },
             "seed": settings.seed,
+            "option_order": str(option_order()),
+            "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
             "tasks": tasks,
             "data": {
@@ -259,6 +262,7 @@ def _job(model: Cof, request: Instance) -> Job:
             question=row_question(doc),
             resolution=parse_resolution(doc["resolution"]),
             source=row_source(doc),
+            repeat=doc["repeat"],
         )
     images, texts = _media(to_messages(doc))
     if len(images) > 1:
