@@ -110,7 +110,7 @@ class _Conversation:
         self.view = self.subject.view
         seed = digest("random crop", self.seed, self.subject.key, self.subject.repeat)
         self.instead = Instead(self.protocol.crops, question.boxes, seed)
-        text = TextPart(self.protocol.prompt(_inert(question.text), [_inert(option) for option in question.options]))
+        text = TextPart(self.protocol.prompt(question.text, question.options))
         if self.protocol.system:
             self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
         if self.view is None:
@@ -143,7 +143,7 @@ class _Conversation:
         ending = _ending(reply, response.finish, self.protocol)
         if ending is None and len(self.turns) + 1 >= self.protocol.max_turns:
             ending = (Stop.MAX_TURNS, "", None)
-        self._say(Role.ASSISTANT, (TextPart(_inert(response.text)),))
+        self._say(Role.ASSISTANT, (TextPart(response.text),))
         self.used_tokens = response.prompt_tokens + response.output_tokens
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
@@ -221,7 +221,7 @@ class _Conversation:
         return ImagePart(image, pixels, tokens)
 
     def _say(self, role: Role, parts: tuple[Part, ...]) -> None:
-        message = Message(role, parts)
+        message = Message(role, tuple(TextPart(_inert(p.text)) if isinstance(p, TextPart) else p for p in parts))
         self.messages.append(message)
         if role is not Role.ASSISTANT:  # an assistant turn's tokens are known exactly
             text = sum(self.engine.text_tokens(p.text) for p in parts if isinstance(p, TextPart))

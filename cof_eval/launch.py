@@ -19,7 +19,7 @@ from .errors import RunError, UsageError
 from .judging import load_card
 from .paths import data_dir
 from .protocols import parse_protocol
-from .resolution import SWEEP, parse_resolution
+from .resolution import SWEEP, Resolution, parse_resolution
 from .run import RunData, load_run
 from .settings import check_repeats, data_folder, parse_model_args, quiet_engines, use_data_folder, use_option_order
 
@@ -30,19 +30,33 @@ def task_names(benchmarks: str, resolutions: str) -> list[str]:
     Raises:
         UsageError: for an unknown benchmark or resolution.
     """
-    names = _names(benchmarks)
+    return [f"cof_{b}_{r.name}" for b in parse_benchmarks(benchmarks) for r in parse_resolutions(resolutions)]
+
+
+def parse_benchmarks(text: str) -> list[str]:
+    """Benchmarks, comma-separated.
+
+    Raises:
+        UsageError: for an unknown one, or none.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     unknown = [b for b in names if b not in BENCHMARKS]
     if unknown or not names:
-        raise UsageError(f"unknown benchmark {', '.join(unknown) or benchmarks!r}; known: {', '.join(BENCHMARKS)}")
-    wanted = [r.strip() for r in resolutions.split(",") if r.strip()]
+        raise UsageError(f"unknown benchmark {', '.join(unknown) or repr(text)}; known: {', '.join(BENCHMARKS)}")
+    return names
+
+
+def parse_resolutions(text: str) -> list[Resolution]:
+    """Resolutions, comma-separated, or `all`: the eight.
+
+    Raises:
+        UsageError: for an unknown one, or none.
+    """
+    wanted = [r.strip() for r in text.split(",") if r.strip()]
     points = list(SWEEP) if wanted == ["all"] else [parse_resolution(r) for r in wanted]
     if not points:
-        raise UsageError(f"no resolution in {resolutions!r}; expected for instance 224,448 or all")
-    return [f"cof_{b}_{r.name}" for b in names for r in dict.fromkeys(points)]
-
-
-def _names(benchmarks: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in benchmarks.split(",") if name.strip()))
+        raise UsageError(f"no resolution in {text!r}; expected for instance 224,448 or all")
+    return list(dict.fromkeys(points))
 
 
 def use_data(pairs: Sequence[str]) -> None:
@@ -119,7 +133,7 @@ def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
     check_repeats(parse_protocol(settings.protocol, settings.protocol_args), repeats)
     check_engine(settings)
     load_card(settings.judge)
-    for name in _names(benchmarks):
+    for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         if folder is not None:
             BENCHMARKS[name](folder)

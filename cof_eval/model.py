@@ -37,6 +37,7 @@ from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
 from .resolution import NATIVE, parse_resolution
 from .run import RunFolder
+from .selftest import selftest
 from .settings import ModelSettings, api_key, check_repeats, option_order, parse_model_args, quiet_engines, world_size
 from .task import CofTask, data_digest, row_question, row_source
 
@@ -113,7 +114,7 @@ class Cof(lmms):  # type: ignore[misc]
 
     async def _answer(self, jobs: Sequence[Job]) -> list[Trajectory]:
         engine = self._engine = self._engine or await open_engine(
-            self.settings.engine, _engine_settings(self.settings), self.protocol
+            self.settings.engine, EngineSettings.of(self.settings, api_key()), self.protocol
         )
         planner = Planner(
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
@@ -148,7 +149,10 @@ class Cof(lmms):  # type: ignore[misc]
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         resolutions = {plan.job.resolution for plan in plans if plan.job.source}
         findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)]
-        say_findings([*findings, *check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])])
+        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
+        if resolutions and not self._started:
+            findings += await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
+        say_findings(findings)
         if any(plan.error is None for plan in pending) and not self._started:
             await engine.start()
             self._started = True
@@ -208,20 +212,6 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
         identity["lora"] = settings.lora
         parts.append(fingerprint(find_adapter(settings.lora)))
     return identity | {"fingerprint": "+".join(parts)}
-
-
-def _engine_settings(settings: ModelSettings) -> EngineSettings:
-    return EngineSettings(
-        pretrained=settings.pretrained,
-        lora=settings.lora,
-        base_url=settings.base_url,
-        served_name=settings.served_name,
-        api_key=api_key(),
-        max_pixels=settings.max_pixels,
-        seed=settings.seed,
-        concurrency=settings.concurrency,
-        engine_args=settings.engine_args,
-    )
 
 
 def _notes(settings: ModelSettings, protocol: Protocol) -> list[str]:

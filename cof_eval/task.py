@@ -73,14 +73,17 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         rows = arranged(load_rows(self.benchmark, data_folder(self.benchmark)), option_order(), self.repeats)
         rows = rows.add_column("resolution", [self.resolution.name] * len(rows)).add_column("row", list(range(len(rows))))
         self.dataset = datasets.DatasetDict({SPLIT: rows})
-        self.dataset_no_image = datasets.DatasetDict({SPLIT: self.dataset[SPLIT].remove_columns("image")})
+        self.dataset_no_image = datasets.DatasetDict({SPLIT: rows.remove_columns("image")})
 
     def set_config(self, key: str, value: Any, update: bool = False) -> None:
         """As lmms-eval's; its `repeats` become rows here: it would generate k times and score the first reply only."""
         if key != "repeats":
             return super().set_config(key, value, update)
-        self.repeats = int(value)
+        before, self.repeats = (self.dataset, self.dataset_no_image), int(value)
         self.download()
+        for old, new in zip(before, (self.dataset, self.dataset_no_image), strict=True):
+            old[SPLIT] = new[SPLIT]  # lmms-eval holds on to the old ones
+        self.dataset, self.dataset_no_image = before
 
     def build_all_requests(self, *, limit: int | None = None, **options: Any) -> None:
         """As lmms-eval's; a limit counts questions, not their repeats and rotations."""

@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from ..errors import CofError, DataError, InterruptedRunError, UsageError
+from .doctor import doctor
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, tasks):
+for command in (run, report, doctor, tasks):
     app.command()(command)
 
 

@@ -29,10 +29,19 @@ OptionOrder = Annotated[
 EngineName = Annotated[
     str, typer.Option("--engine", help="What runs the model: vllm or transformers (in process), or openai (a server).")
 ]
-BaseUrl = Annotated[str | None, typer.Option("--base-url", help="Server of engine openai, e.g. http://127.0.0.1:8000/v1.")]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Server of engine openai, e.g. http://127.0.0.1:8000/v1; several: comma-separated."),
+]
 ServedName = Annotated[str | None, typer.Option("--served-name", help="The model's name on that server.")]
 Lora = Annotated[str | None, typer.Option("--lora", help="Folder of a LoRA adapter (engines in process).")]
-EngineArgs = Annotated[str, typer.Option("--engine-args", help="JSON object, passed to the engine as it is.")]
+EngineArgs = Annotated[
+    str,
+    typer.Option(
+        "--engine-args",
+        help="JSON object, passed to the engine; for openai: image_format, retries, timeout_s, backoff_s, patience_s.",
+    ),
+]
 MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="The served processor's pixel cap (engine openai).")]
 Benchmarks = Annotated[str, typer.Option("--benchmarks", help="Comma-separated; `cof-eval tasks` lists them.")]
 Resolutions = Annotated[str, typer.Option("--resolutions", help="Comma-separated: 224 … 2560, 4k, native; or all (the eight).")]
