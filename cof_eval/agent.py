@@ -33,6 +33,9 @@ IMAGES_USED_UP = "Image limit reached: no further zoom is possible. Give the fin
 KeepImage = Callable[[str, Image.Image], None]
 """Receives every crop with its hash, to store it if wanted."""
 
+OnTurn = Callable[[Turn], None]
+"""Receives every turn, its calls executed, as soon as it is over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -48,7 +51,13 @@ class Subject:
 
 
 async def rollout(
-    subject: Subject, engine: Engine, protocol: Protocol, *, seed: int = 0, keep_image: KeepImage | None = None
+    subject: Subject,
+    engine: Engine,
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    keep_image: KeepImage | None = None,
+    on_turn: OnTurn | None = None,
 ) -> Trajectory:
     """Run the loop on one question until it stops.
 
@@ -58,12 +67,13 @@ async def rollout(
         protocol: prompts, limits and frames.
         seed: used where the protocol samples; each question, repeat and turn gets its own from it.
         keep_image: called with every crop.
+        on_turn: called with every turn as it ends.
 
     Raises:
         EngineUnusableError: if the engine cannot serve this run, for instance because it shows other pixels.
     """
     started = time.monotonic()
-    talk = _Conversation(subject, engine, protocol, seed, keep_image)
+    talk = _Conversation(subject, engine, protocol, seed, keep_image, on_turn)
     stop, answer, error = await talk.run()
     size = subject.view.shown.size if subject.view else (0, 0)
     shown = Shown(size, talk.shown_tokens, subject.shown_hash)
@@ -94,6 +104,7 @@ class _Conversation:
     protocol: Protocol
     seed: int
     keep_image: KeepImage | None
+    on_turn: OnTurn | None = None
     messages: list[Message] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     images: int = 0
@@ -150,6 +161,8 @@ class _Conversation:
         else:
             calls = await self._execute(reply.calls)
         self.turns.append(_turn(response, calls))
+        if self.on_turn:
+            self.on_turn(self.turns[-1])
         return ending
 
     async def _execute(self, raw_calls: tuple[RawCall, ...]) -> tuple[Call, ...]:

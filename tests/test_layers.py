@@ -41,6 +41,8 @@ ORDER = [
         "report",
         "demo",
         "launch",
+        "ask",
+        "page",
         "cli",
     ),
 ]
