@@ -67,6 +67,8 @@ def ask(
         }
     )
     how = parse_protocol(settings.protocol, settings.protocol_args)
+    target = page or Path(f"ask-{image.stem}.html")
+    _check_page(target)
     asked = asyncio.run(
         put(
             settings,
@@ -78,10 +80,19 @@ def ask(
             on_turn=_Printer().say_turn,
         )
     )
-    target = page or Path(f"ask-{image.stem}.html")
     _write(target, render_page(asked, model=settings.pretrained, resolution=resolution))
     _say_end(asked.trajectory, target)
     raise typer.Exit(0 if asked.trajectory.stop.value == "answered" else 1)
+
+
+def _check_page(target: Path) -> None:
+    """Refuse a page that could not be written, before anything is asked."""
+    from ..errors import UsageError
+
+    if not target.parent.is_dir():
+        raise UsageError(
+            f"the page {target} cannot be written: there is no folder {target.parent}; choose another place with --page"
+        )
 
 
 def _write(target: Path, text: str) -> None:
