@@ -6,6 +6,7 @@ token, with as many images as the protocol may show and with the largest: what a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from .errors import CofError
 from .images import pixel_hash
 from .judging import start_judge
 from .plan import Job, Planned, Planner
-from .preflight import Finding, Level, check_served, preflight
+from .preflight import Finding, Level, check_boxes, check_served, preflight
 from .protocols import Protocol
 from .resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from .selftest import selftest
 from .servers import parse_urls
 from .settings import ModelSettings, api_key
 
@@ -76,6 +78,10 @@ async def _with_engine(
         yield check_data(name, rows, protocol.limits(engine.limits), protocol, resolutions)
     served = None if settings.served_name else getattr(engine, "served_name", None)
     for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions)):
+        yield finding
+    for finding in check_boxes(protocol, [item.question for rows in items.values() for item in rows]):
+        yield finding
+    for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):
         yield finding
 
 

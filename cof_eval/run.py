@@ -28,7 +28,7 @@ from .settings import KeepImages
 FORMAT = 1
 """Version of the folder's layout."""
 
-IDENTITY = ("format", "model", "protocol", "engine", "seed")
+IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "repeats")
 """Settings that decide what a trajectory is: a run goes on only where these are equal."""
 
 RESOURCE_ARGS = frozenset(
