@@ -123,7 +123,7 @@ def overhead() -> list[Figure]:
 def ideal() -> list[Figure]:
     """Our throughput against the same generations with all prompts known in advance, on an engine of bounded capacity.
 
-    The engine gives 32 turns a second, more than a 7B model on one GPU. As a run does, with more rollouts under way than it takes
+    The engine gives 32 turns a second. As a run does, with more rollouts under way than it takes
     at once; and, without a gate, with just as many: each crop in the making then leaves a place empty.
     """
     slots, count = 16, 320

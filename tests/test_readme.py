@@ -94,3 +94,10 @@ def test_the_documented_import_order_is_the_tested_one() -> None:
     assert block is not None
     names = [word.strip("¹") for line in block.group(1).splitlines() for word in re.split(r"\s{4,}", line)[0].split()]
     assert names == ORDER
+
+
+def test_the_performance_page_shows_the_measured_figures() -> None:
+    from bench.figures import HEADING, results_table
+
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert page.split(HEADING)[1] == results_table(ROOT / "results" / "reference" / "bench.json")
