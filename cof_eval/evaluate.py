@@ -209,6 +209,7 @@ def _without_tool(protocol: Protocol) -> Protocol:
         protocol,
         system=DIRECT.system,
         question=DIRECT.question,
+        open_question=DIRECT.open_question,
         format=DIRECT.format,
         call_syntax=DIRECT.call_syntax,
         answer_syntax=DIRECT.answer_syntax,

@@ -20,7 +20,7 @@ from lmms_eval.api.model import lmms
 from loguru import logger
 from tqdm import tqdm
 
-from .console import Bar, say_findings, say_plan
+from .console import Bar, say_findings, say_plan, say_troubles
 from .engine import Engine
 from .engines import EngineSettings, check_engine, open_engine
 from .engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
@@ -30,14 +30,15 @@ from .images import ImageSource, encode_png
 from .judging import Judge, judge_settings, load_card, start_judge
 from .paths import default_run
 from .plan import Job, Planned, Planner
-from .preflight import check_served, preflight
-from .protocols import Protocol, parse_protocol
+from .preflight import check_boxes, check_served, preflight
+from .protocols import Crops, Protocol, parse_protocol
 from .provenance import git_commit, machine, versions
 from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
 from .resolution import NATIVE, parse_resolution
 from .run import RunFolder
-from .settings import ModelSettings, api_key, parse_model_args, quiet_engines, world_size
+from .selftest import selftest
+from .settings import ModelSettings, api_key, check_repeats, option_order, parse_model_args, quiet_engines, world_size
 from .task import CofTask, data_digest, row_question, row_source
 
 
@@ -88,8 +89,9 @@ class Cof(lmms):  # type: ignore[misc]
                 f"out: {self.run_path} holds everything that is finished"
             )
         if len({id(request) for request in requests}) < len(requests):
-            raise UsageError("repeats are not offered yet: run again with another --seed and a protocol that samples")
+            raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
         jobs = [_job(self, request) for request in requests]
+        check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
         trajectories = self._runner.run(self._answer(jobs))
         return [_result(_ours(request), t, self.run_path) for request, t in zip(requests, trajectories, strict=True)]
 
@@ -112,7 +114,7 @@ class Cof(lmms):  # type: ignore[misc]
 
     async def _answer(self, jobs: Sequence[Job]) -> list[Trajectory]:
         engine = self._engine = self._engine or await open_engine(
-            self.settings.engine, _engine_settings(self.settings), self.protocol
+            self.settings.engine, EngineSettings.of(self.settings, api_key()), self.protocol
         )
         planner = Planner(
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
@@ -146,12 +148,17 @@ class Cof(lmms):  # type: ignore[misc]
         say_plan(plans, pending, run.path)
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         resolutions = {plan.job.resolution for plan in plans if plan.job.source}
-        say_findings([*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)])
+        findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)]
+        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
+        if resolutions and not self._started:
+            findings += await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
+        say_findings(findings)
         if any(plan.error is None for plan in pending) and not self._started:
             await engine.start()
             self._started = True
         with Bar(len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
+        say_troubles(getattr(engine, "troubles", {}))
 
     def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge) -> dict[str, Any]:
         settings = self.settings
@@ -173,6 +180,8 @@ class Cof(lmms):  # type: ignore[misc]
                 "served": getattr(engine, "served_name", None),
             },
             "seed": settings.seed,
+            "option_order": str(option_order()),
+            "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
             "tasks": tasks,
             "data": {
@@ -207,24 +216,12 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
     return identity | {"fingerprint": "+".join(parts)}
 
 
-def _engine_settings(settings: ModelSettings) -> EngineSettings:
-    return EngineSettings(
-        pretrained=settings.pretrained,
-        lora=settings.lora,
-        base_url=settings.base_url,
-        served_name=settings.served_name,
-        api_key=api_key(),
-        max_pixels=settings.max_pixels,
-        seed=settings.seed,
-        concurrency=settings.concurrency,
-        engine_args=settings.engine_args,
-    )
-
-
 def _notes(settings: ModelSettings, protocol: Protocol) -> list[str]:
-    notes = (
-        ["calls and answers forced by structured output: shows the loop, measures no model"] if protocol.turn_patterns else []
-    )
+    notes = []
+    if protocol.turn_patterns:
+        notes.append("calls and answers forced by structured output: shows the loop, measures no model")
+    if protocol.crops is not Crops.REAL:
+        notes.append(f"counterfactual crops: {protocol.crops.value} (what the model zoomed in on is not what it was shown)")
     return [*notes, *([settings.note] if settings.note else [])]
 
 
@@ -262,6 +259,7 @@ def _job(model: Cof, request: Instance) -> Job:
             question=row_question(doc),
             resolution=parse_resolution(doc["resolution"]),
             source=row_source(doc),
+            repeat=doc["repeat"],
         )
     images, texts = _media(to_messages(doc))
     if len(images) > 1:

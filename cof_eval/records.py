@@ -128,7 +128,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One tool call. With neither `crop` nor `error` it was not executed: the turn answered, or a limit came first."""
+    """One tool call. With none of `crop`, `error` and `instead` it was not executed: the turn answered, or a limit came first."""
 
     raw: str
     """The call as the model wrote it."""
@@ -139,6 +139,13 @@ class Call:
     error: str | None = None
     """What was wrong with it: the text that the model was given, unless a quirk gave it the whole image instead."""
     crop: Crop | None = None
+    instead: str | None = None
+    """What the model was given in place of what it asked for: `withheld`, `blank`, `random` or `oracle`."""
+
+    @property
+    def executed(self) -> bool:
+        """Whether it was carried out, be it with its image withheld."""
+        return self.crop is not None or self.instead is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +204,7 @@ class Trajectory:
     @property
     def zooms(self) -> int:
         """Executed calls."""
-        return sum(call.crop is not None for call in self.calls)
+        return sum(call.executed for call in self.calls)
 
     @property
     def tool_errors(self) -> int:
