@@ -304,11 +304,12 @@ class TestEvaluation:
         self, manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("COF_LIMIT", "2")
+        monkeypatch.setenv("COF_OPTION_ORDER", "correct_first")
         asked_before: dict[str, int] = {}
 
         def every_second_time(asked: Asked) -> str:
             asked_before[asked.text] = asked_before.get(asked.text, 0) + 1
-            return "<answer>B</answer>" if asked_before[asked.text] % 4 else "<answer>none of them</answer>"
+            return "<answer>A</answer>" if asked_before[asked.text] % 4 else "<answer>none of them</answer>"
 
         with serve(reply=every_second_time) as server:
             model = cof(server, tmp_path / "run", protocol_args={"temperature": 1.0}, concurrency=1)
@@ -319,9 +320,7 @@ class TestEvaluation:
         ]
         assert (len(run.trajectories), run.settings["repeats"]) == (8, 4)
         assert len({asked.body["seed"] for asked in server.log}) == 8
-        right = sum(v.verdict.value == "correct" for v in run.verdicts.values())
-        assert right in (3, 6)  # three of four repeats of a question whose answer is B
-        assert results["results"]["cof_vstar_224"]["acc,none"] == right / 8
+        assert results["results"]["cof_vstar_224"]["acc,none"] == 6 / 8
 
     def test_repeats_that_would_all_be_the_same_are_refused(self, manager: TaskManager, tmp_path: Path) -> None:
         with serve() as server, pytest.raises(UsageError, match=r"2 repeats under protocol 'cof' would all be the same"):
