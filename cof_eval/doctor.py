@@ -48,7 +48,7 @@ async def examine(
     items: dict[str, list[Item]] = {}
     for name, folder in benchmarks:
         try:
-            items[name] = BENCHMARKS[name](folder)[:limit]
+            items[name] = BENCHMARKS[name].load(folder)[:limit]
         except CofError as error:
             yield Finding(Level.FAILED, f"data of {name}", str(error))
     try:

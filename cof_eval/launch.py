@@ -144,7 +144,7 @@ def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         if folder is not None:
-            BENCHMARKS[name](folder)
+            BENCHMARKS[name].load(folder)
 
 
 def _write_results(folder: Path, results: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from lmms_eval.api.model import lmms
 from loguru import logger
 from tqdm import tqdm
 
-from .console import Bar, say_findings, say_plan
+from .console import Bar, say_findings, say_plan, say_troubles
 from .engine import Engine
 from .engines import EngineSettings, check_engine, open_engine
 from .engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
@@ -93,7 +93,7 @@ class Cof(lmms):  # type: ignore[misc]
         jobs = [_job(self, request) for request in requests]
         check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
         trajectories = self._runner.run(self._answer(jobs))
-        return [_result(job, t, self.run_path) for job, t in zip(jobs, trajectories, strict=True)]
+        return [_result(_ours(request), t, self.run_path) for request, t in zip(requests, trajectories, strict=True)]
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Not offered: an agent's answer has no likelihood of its own."""
@@ -158,6 +158,7 @@ class Cof(lmms):  # type: ignore[misc]
             self._started = True
         with Bar(len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
+        say_troubles(getattr(engine, "troubles", {}))
 
     def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge) -> dict[str, Any]:
         settings = self.settings
@@ -184,7 +185,8 @@ class Cof(lmms):  # type: ignore[misc]
             "judge": judge_settings(judge),
             "tasks": tasks,
             "data": {
-                name: data_digest(name) for name in sorted({job.question.benchmark for job in jobs if job.question.answer})
+                name: data_digest(name)
+                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
             },
             "notes": _notes(settings, self.protocol),
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -240,12 +242,17 @@ class _StockImage:
         return ImageSource(path=image).read() if isinstance(image, str) else encode_png(image.convert("RGB"))
 
 
+def _ours(request: Instance) -> bool:
+    """Whether a request comes from a task of this package."""
+    return isinstance(getattr(request.args[1], "__self__", None), CofTask)
+
+
 def _job(model: Cof, request: Instance) -> Job:
     """A request of lmms-eval as a job; ours carry their question, stock ones are read from their messages."""
     _, to_messages, _, doc_id, task, split = request.args
     rows = model.task_dict[task][split]
     doc = rows[doc_id]
-    if isinstance(getattr(to_messages, "__self__", None), CofTask):
+    if _ours(request):
         return Job(
             task=task,
             doc_id=doc_id,
@@ -284,9 +291,8 @@ def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _result(job: Job, trajectory: Trajectory, run: Path) -> GenerationResult:
+def _result(ours: bool, trajectory: Trajectory, run: Path) -> GenerationResult:
     """What lmms-eval gets: for our tasks a reply that names the trajectory, for stock tasks the plain answer."""
     tokens = TokenCounts(input_tokens=sum(t.prompt_tokens for t in trajectory.turns), output_tokens=trajectory.output_tokens)
-    ours = bool(job.question.answer)
     plain = trajectory.answer if trajectory.stop is Stop.ANSWERED else ""
     return GenerationResult(write_reply(trajectory, run) if ours else plain, tokens)

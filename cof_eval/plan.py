@@ -14,7 +14,7 @@ from typing import Protocol as Seam
 from .errors import ImageError
 from .images import header_size, source_hash
 from .protocols import Crops, Protocol
-from .records import ImageRef, Question, Row, Size, digest, to_json, trajectory_key
+from .records import ImageRef, Question, Row, Size, digest, question_key, to_json, trajectory_key
 from .resolution import RESOLUTIONS, PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 
 
@@ -66,7 +66,15 @@ class Planned:
         """The row of the run folder."""
         job = self.job
         return Row(
-            job.task, job.doc_id, job.question.id, job.question.benchmark, job.resolution.name, job.repeat, self.key, self.cap
+            task=job.task,
+            doc_id=job.doc_id,
+            question_id=job.question.id,
+            benchmark=job.question.benchmark,
+            resolution=job.resolution.name,
+            repeat=job.repeat,
+            trajectory=self.key,
+            cap=self.cap,
+            question=question_key(job.question),
         )
 
 

@@ -4,7 +4,8 @@
 |---|---|
 | `COF_RUN` | run folder, where the model argument `run` is not given; for other models, where their plain answers are kept |
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
-| `COF_DATA_<BENCHMARK>` | local folder of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
 | `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to servers; `EMPTY` if unset |
@@ -127,6 +128,14 @@ def data_folder(benchmark: str) -> Path | None:
 def use_data_folder(benchmark: str, folder: Path) -> None:
     """Name the local folder of a benchmark for this process and its children."""
     os.environ[_data_variable(benchmark)] = str(folder.resolve())
+
+
+def cache_folder() -> Path:
+    """Where images that benchmarks hold inside tables are unpacked."""
+    value = os.environ.get("COF_CACHE")
+    if value:
+        return Path(value).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cof-eval"
 
 
 def option_order() -> OptionOrder:

@@ -22,6 +22,7 @@ from loguru import logger
 from .benchmarks import BENCHMARKS, Item
 from .errors import DataError, ImageError, UsageError
 from .images import ImageSource, load_native, resize
+from .metrics import answered
 from .options import OptionOrder, OrderKind, ordered
 from .plain import LIMITS, Ended, Said, judge_plain
 from .plan import Job
@@ -31,7 +32,10 @@ from .resolution import parse_resolution, shown_size
 from .settings import data_folder, option_order, question_limit, run_folder, world_size
 
 METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens", "visual_tokens", "truncated")
-"""Columns of lmms-eval's table; see the vocabulary in docs/architecture.md."""
+"""Columns of lmms-eval's table for every benchmark; see the vocabulary in docs/architecture.md."""
+
+ACCURACY = ("acc", "acc_upper")
+"""Those that compare with a standard answer."""
 
 SPLIT = "test"
 
@@ -46,6 +50,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         self.resolution = parse_resolution(config.pop("resolution"))
         if self.benchmark not in BENCHMARKS:
             raise UsageError(f"unknown benchmark {self.benchmark!r}; known: {', '.join(BENCHMARKS)}")
+        self.own_metrics = BENCHMARKS[self.benchmark].metrics
         self.unshown: dict[int, str] = {}
         """By row: why another model was not shown the image."""
         self.plain: dict[int, Ended] = {}
@@ -56,8 +61,11 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
 
     def _fixed(self) -> dict[str, Any]:
         """What lmms-eval wants to know and a YAML need not repeat."""
-        metrics = [
-            {"metric": name, "aggregation": "mean", "higher_is_better": name in ("acc", "acc_upper")} for name in METRICS
+        metrics: list[dict[str, Any]] = [
+            {"metric": name, "aggregation": "mean", "higher_is_better": name in ACCURACY} for name in METRICS
+        ]
+        metrics += [
+            {"metric": own.name, "aggregation": own.of, "higher_is_better": own.higher_is_better} for own in self.own_metrics
         ]
         return {
             "dataset_path": self.benchmark,
@@ -81,7 +89,8 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
     def set_config(self, key: str, value: Any, update: bool = False) -> None:
         """As lmms-eval's; its `repeats` become rows here: it would generate k times and score the first reply only."""
         if key != "repeats":
-            return super().set_config(key, value, update)
+            super().set_config(key, value, update)
+            return
         before, self.repeats = (self.dataset, self.dataset_no_image), int(value)
         self.download()
         for old, new in zip(before, (self.dataset, self.dataset_no_image), strict=True):
@@ -133,27 +142,35 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
             logger.warning(f"COF_RUN={run}: lmms-eval does not say which model answered, so its answers are not kept")
         return judge_plain(said, model=model, run=run if model else None)
 
-    def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """The metrics of one row. Never raises: lmms-eval would retry for ten seconds and then lose the row."""
         try:
+            question = row_question(doc)
             reply = read_reply(results[0])
             if reply is not None:
-                return _metrics(*recorded(reply))
+                return self._metrics(question, *recorded(reply, question))
             ended = self.plain[doc["row"]]
-            return _metrics(ended.trajectory, ended.verdict)
+            return self._metrics(question, ended.trajectory, ended.verdict)
         except Exception as error:  # counted as unscored, and said
             logger.error(f"{self.config.task}: a row could not be scored: {error!r}")
             return _metrics(None, None)
 
+    def _metrics(self, question: Question, trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, Any]:
+        """All metrics of a row; without a standard answer there is nothing to be right about."""
+        values: dict[str, Any] = _metrics(trajectory, verdict)
+        if not question.answer:
+            return {name: value for name, value in values.items() if name not in ACCURACY}
+        return values | dict.fromkeys((own.name for own in self.own_metrics), answered(question, trajectory, verdict))
 
-@lru_cache(maxsize=8)
+
+@lru_cache(maxsize=16)
 def load_rows(benchmark: str, folder: Path | None) -> Any:
-    """A benchmark's rows: `question` (JSON), `answer`, `image` (stored bytes or a path).
+    """A benchmark's rows: `question` (JSON), `answer`, `image` (a path, or stored bytes of images made in memory).
 
     Raises:
         DataError: if the benchmark's data cannot be used.
     """
-    items: list[Item] = BENCHMARKS[benchmark](folder)
+    items: list[Item] = BENCHMARKS[benchmark].load(folder)
     if not items:
         raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
     return datasets.Dataset.from_dict(
