@@ -73,15 +73,15 @@
   }));
 
   const rowLine = (row, several) => {
-    const { id, text, answer } = Cof.question(row);
+    const { id, benchmark, text, answer } = Cof.question(row);
     const verdict = Cof.name("verdict", row);
     const done = verdict !== "pending";
-    const short = text.replace(/\s+/g, " ").trim();
+    const short = text.trim().split("\n")[0];
     return el("tr", { data: { row } },
       el("td", null, Cof.verdict(verdict), Cof.name("stop", row) !== "answered" && done && el("span.below", null, Cof.stopWords(Cof.name("stop", row)))),
       el("td.question", null,
         el("a", { href: Cof.rowLink(row), data: { row } }, short ? Cof.inline(short.slice(0, 240)) : el("span.muted", null, "text not known yet")),
-        el("span.below", null, Cof.inline(id), Cof.name("category", row) && [" · ", Cof.inline(Cof.name("category", row))],
+        el("span.below", null, Cof.inline(benchmark), " ", Cof.inline(id), Cof.name("category", row) && [" · ", Cof.inline(Cof.name("category", row))],
           rows.repeat[row] > 0 && ` · repeat ${rows.repeat[row] + 1}`, several && [" · ", Cof.inline(Cof.manifest.runs[rows.run[row]].label)])),
       el("td.answer", null, rows.answer[row] ? el("span.clamp", null, Cof.inline(rows.answer[row].slice(0, 160))) : el("span.muted", null, "–"),
         answer && verdict === "wrong" && el("span.below", null, "expected ", Cof.inline(answer.slice(0, 60)))),
@@ -117,9 +117,14 @@
     return box;
   };
 
-  const sortBox = (choices) => el("label.sorting", null, "Sort by ", el("select", { id: "sort", onchange: (event) => go(choices, { sort: event.target.value, descending: choices.descending && event.target.value !== "" }) },
-    Object.entries(Cof.sorts).map(([name, { title }]) => el("option", { value: name, selected: name === choices.sort }, title))),
-  el("button.quiet", { type: "button", "aria-pressed": String(choices.descending), onclick: () => go(choices, { descending: !choices.descending }) }, choices.descending ? "↓ descending" : "↑ ascending"));
+  const sortBox = (choices) => {
+    const chosen = (event) => go(choices, { sort: event.target.value });
+    const options = Object.entries(Cof.sorts).map(([name, { title }]) => el("option", { value: name, selected: name === choices.sort }, title));
+    return el("div.sort-box", null,
+      el("label.sorting", null, "Sort by ", el("select", { id: "sort", onchange: chosen }, options)),
+      el("button.quiet", { type: "button", id: "direction", "aria-pressed": String(choices.descending), onclick: () => go(choices, { descending: !choices.descending }) },
+        choices.descending ? "↓ descending" : "↑ ascending"));
+  };
 
   const body = (choices, found, page) => {
     const total = Cof.manifest.rows;

@@ -11,7 +11,9 @@
 
   // An image with its size known before it is loaded.
   Cof.photo = (source, [width, height], alt) => {
-    const frame = el("div.photo", { style: { aspectRatio: width && height ? `${width} / ${height}` : "4 / 3" } });
+    const aspect = width && height ? width / height : 4 / 3;
+    const frame = el("div.photo", { style: { aspectRatio: String(aspect) } });
+    frame.style.setProperty("--aspect", aspect);
     const absent = () => {
       frame.classList.add("absent");
       frame.prepend(missing(width && height ? `${Cof.size([width, height])} · picture not kept` : "the image could not be read"));

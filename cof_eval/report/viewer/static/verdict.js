@@ -35,7 +35,7 @@
     }
     if (trajectory.error) facts.push(["Error", Cof.prose(trajectory.error)]);
     return el(`section.panel.verdict-panel.${name}`, { "aria-label": "Verdict" },
-      el("h2", null, Cof.verdict(name), el("small", null, Cof.stopWords(trajectory.stop))),
+      el("h2", null, Cof.verdict(name), el("small", null, `· ${Cof.stopWords(trajectory.stop)}`)),
       el("dl.facts", null, facts.map(([term, value]) => [el("dt", null, term), el("dd", null, value)])));
   };
 })();
