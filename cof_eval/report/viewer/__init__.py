@@ -28,7 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["write_viewer"]
 
 STATIC = Path(__file__).with_name("static")
-SCRIPTS = ("dom", "text", "data", "route", "filter", "verdict", "picture", "turns", "list", "trajectory", "compare", "keys", "app")
+SCRIPTS = (
+    "dom",
+    "text",
+    "data",
+    "route",
+    "filter",
+    "verdict",
+    "picture",
+    "turns",
+    "list",
+    "trajectory",
+    "compare",
+    "keys",
+    "app",
+)
 """The page's scripts, each after those that it uses."""
 
 
@@ -73,9 +87,7 @@ def _relative(folder: Path, out: Path) -> str:
         return target.as_uri() + "/"
 
 
-def _render(
-    runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame, out: Path, files: Sequence[Path]
-) -> str:
+def _render(runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame, out: Path, files: Sequence[Path]) -> str:
     environment = Environment(
         loader=FileSystemLoader(STATIC.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

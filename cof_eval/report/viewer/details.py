@@ -59,7 +59,8 @@ def details(trajectory: Trajectory, verdict: Verdict | None, pictures: Pictures)
         verdict,
         boxes=tuple(tuple(_called(call, trajectory) for call in turn.calls) for turn in trajectory.turns),
         cuts=tuple(
-            tuple(_share(call.crop.native_box, native) if call.crop else None for call in turn.calls) for turn in trajectory.turns
+            tuple(_share(call.crop.native_box, native) if call.crop else None for call in turn.calls)
+            for turn in trajectory.turns
         ),
         targets=tuple(share for share in shares if share),
         pictures=pictures.kept(hashes),

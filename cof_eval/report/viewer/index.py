@@ -103,7 +103,9 @@ class Index:
     def _write_rows(self, run: RunData, rows: Sequence[Row], positions: dict[str, int]) -> None:
         facts = [self._facts(run, row, positions) for row in rows]
         columns = dict(zip(COLUMNS, zip(*facts, strict=True), strict=True))
-        answers = [_cut(run.trajectories[row.trajectory].answer, ANSWER_CHARS) if row.trajectory in positions else "" for row in rows]
+        answers = [
+            _cut(run.trajectories[row.trajectory].answer, ANSWER_CHARS) if row.trajectory in positions else "" for row in rows
+        ]
         self._folder.write(f"rows-{len(self._chunks)}", {**columns, "answer": answers})
         self._chunks.append(len(rows))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -24,7 +23,10 @@ from cof_eval.run import RunFolder
 from cof_eval.settings import KeepImages
 
 CARD = Card(
-    name="strict", decides="equality", labels={"1": Outcome.CORRECT, "0": Outcome.WRONG}, prompt="{question}|{reference}|{answer}"
+    name="strict",
+    decides="equality",
+    labels={"1": Outcome.CORRECT, "0": Outcome.WRONG},
+    prompt="{question}|{reference}|{answer}",
 )
 
 
@@ -48,7 +50,10 @@ class Looker:
         return self._answers(question, size, own, zooms)
 
     def _looks(self, question: Question, size: tuple[int, int], own: Random, turn: int) -> str:
-        thought = ("The object is small at this size, so I zoom in on where it should be.", "Not quite; I look a little further.")[turn > 0]
+        thought = (
+            "The object is small at this size, so I zoom in on where it should be.",
+            "Not quite; I look a little further.",
+        )[turn > 0]
         if own.random() < 0.2:
             return f"<think>{thought}</think>\n{call(0, 0, size[0] * 3, 40)}"
         x, y = self._centres.get(question.id, (0.5, 0.5))
@@ -59,10 +64,12 @@ class Looker:
 
     def _answers(self, question: Question, size: tuple[int, int], own: Random, zooms: int) -> str:
         sure = min(0.95, 0.35 + size[0] / 1800 + 0.08 * zooms)
-        if own.random() < 0.05:
+        if own.random() < 0.1:
             return "<think>I cannot tell from here, and I would rather not guess."
         letter = question.answer if own.random() < sure else own.choice(question.letters)
-        text = letter if own.random() < 0.75 else f"something like {question.options[question.letters.index(letter)]}, I believe"
+        text = (
+            letter if own.random() < 0.75 else f"something like {question.options[question.letters.index(letter)]}, I believe"
+        )
         return f"<think>After {zooms} closer looks the colour and the position are plain enough to choose.</think>\n<answer>{text}</answer>"
 
 
@@ -90,7 +97,13 @@ async def answer_items(
     engine = script or ScriptedEngine(Looker(items, protocol))
     planner = Planner(checkpoint="looker", protocol=protocol, limits=protocol.limits(LIMITS))
     jobs = [
-        Job(task=f"cof_{item.question.benchmark}_{name}", doc_id=i, question=item.question, resolution=parse_resolution(name), source=item.image)
+        Job(
+            task=f"cof_{item.question.benchmark}_{name}",
+            doc_id=i,
+            question=item.question,
+            resolution=parse_resolution(name),
+            source=item.image,
+        )
         for name in resolutions
         for i, item in enumerate(items)
     ]
@@ -111,8 +124,3 @@ async def answer_items(
     with RunFolder(path, json.loads(json.dumps(settings)), keep_images=keep_images) as run:
         work = Evaluation(engine=engine, protocol=protocol, run=run, judge=judge, concurrency=4)
         await work.answer([planner.plan(job) for job in jobs])
-
-
-def hostile(item: Item, **changes: object) -> Item:
-    """The item with its question changed."""
-    return replace(item, question=replace(item.question, **changes))
