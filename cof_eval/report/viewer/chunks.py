@@ -46,7 +46,7 @@ class ChunkFolder:
 
 
 class ChunkedList:
-    """A list that is written in chunks while it grows: `<prefix>-0`, `<prefix>-1`, …"""
+    """A list that is written in chunks while it grows, to `<prefix>-0`, `<prefix>-1` and so on."""
 
     def __init__(self, folder: ChunkFolder, prefix: str, *, max_bytes: int = CHUNK_BYTES) -> None:
         self.starts: list[int] = []

@@ -13,8 +13,8 @@ from fakes import LIMITS, ScriptedAsker, ScriptedEngine, call
 from cof_eval.benchmarks.item import Item
 from cof_eval.engine import Request, TextPart
 from cof_eval.evaluate import Evaluation
-from cof_eval.judging import Card, Judge, judge_settings
 from cof_eval.images import header_size
+from cof_eval.judging import Card, Judge, judge_settings
 from cof_eval.plan import Job, Planner
 from cof_eval.protocols import COF, Protocol
 from cof_eval.records import Outcome, Question

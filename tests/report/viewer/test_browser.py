@@ -14,8 +14,8 @@ import pytest
 
 from cof_eval.records import Call, Finish, ImageRef, Outcome, Shown, Stop, Trajectory, Turn
 from cof_eval.report import write_report
-from cof_eval.report.viewer import write_viewer
 from cof_eval.report.tables import rows_table, summarize
+from cof_eval.report.viewer import write_viewer
 from cof_eval.run import RunData
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
