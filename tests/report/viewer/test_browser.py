@@ -368,6 +368,9 @@ class TestKeyboard:
         page.wait_for_selector("article.trajectory")
         page.keyboard.press("u")
         ready(page)
+        page.keyboard.press("ArrowDown")  # goes on from the row that was looked at: the second of 448
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('.bar')?.textContent.includes('9 of 30')")
         page.keyboard.press("o")
         page.wait_for_selector("#overview:visible")
 

@@ -22,11 +22,12 @@
   // The list is drawn anew on every change; what had the focus keeps it.
   const keepFocus = (draw) => {
     const active = document.activeElement;
-    const [id, name, value] = [active?.id, active?.name, active?.value];
+    const [id, name, value, row] = [active?.id, active?.name, active?.value, active?.dataset.row];
     const caret = id === "search" ? active.selectionStart : null;
     draw();
     const again = id && view.contains(document.getElementById(id)) ? document.getElementById(id)
-      : name ? [...view.querySelectorAll("input")].find((input) => input.name === name && input.value === value) : null;
+      : name ? [...view.querySelectorAll("input")].find((input) => input.name === name && input.value === value)
+        : row ? view.querySelector(`td.question a[data-row="${row}"]`) : null;
     again?.focus({ preventScroll: true });
     if (again && caret !== null) {
       again.value = value;
@@ -36,7 +37,7 @@
 
   const failed = (error) => view.replaceChildren(Cof.el("p.empty", { role: "alert" }, error.message));
 
-  const drawList = (route) => {
+  const drawList = (route, back) => {
     const draw = () => keepFocus(() => Cof.pages.list(view, route));
     const mine = shown;
     let frame = 0;
@@ -48,6 +49,7 @@
       });
     };
     draw();
+    if (back) view.querySelector(`td.question a[data-row="${Cof.lastRow}"]`)?.focus(); // where one was before
     Cof.loadIndex(later).then(later, failed);
     focusSearch();
   };
@@ -58,7 +60,6 @@
     const mine = ++shown;
     overview.hidden = page !== "overview";
     view.hidden = page === "overview";
-    view.className = page;
     if (page !== drawn && page !== "overview") view.replaceChildren();
     for (const link of document.querySelectorAll("nav [data-page]")) {
       const here = link.dataset.page === (page === "overview" ? "overview" : "list");
@@ -68,9 +69,14 @@
     const list = document.querySelector('nav [data-page="list"]');
     list.href = Cof.lastList;
     document.title = title;
-    if (drawn !== null && !(page === "list" && drawn === "list")) scrollTo(0, 0);
+    const arrived = drawn !== null && !(page === "list" && drawn === "list");
+    if (arrived) {
+      scrollTo(0, 0);
+      document.getElementById("main").focus({ preventScroll: true }); // what had the focus is gone
+    }
+    const back = arrived && drawn !== "overview";
     drawn = page;
-    if (page === "list") drawList(route);
+    if (page === "list") drawList(route, back);
     else if (page !== "overview") Cof.pages[page](view, route, () => mine === shown).catch(failed);
     document.documentElement.dataset.page = page;
   };

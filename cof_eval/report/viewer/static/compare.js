@@ -62,7 +62,7 @@
       el("header.asked", null, el("p.where", null, Cof.inline(benchmark), " · ", Cof.inline(id), answer && [" · expected ", Cof.inline(answer)]),
         el("h1", { dir: "auto" }, Cof.inline(text.split("\n")[0].slice(0, 300)))),
       cells(row, same, shown),
-      shown.length ? el("div.compare", { style: { gridTemplateColumns: `repeat(${shown.length}, minmax(17rem, 1fr))` } }, shown.map((i, at) => column(i, records[at])))
+      shown.length ? el("div.compare", { tabindex: 0, role: "region", "aria-label": "Side by side", style: { gridTemplateColumns: `repeat(${shown.length}, minmax(17rem, 1fr))` } }, shown.map((i, at) => column(i, records[at])))
         : el("p.empty", null, "Choose resolutions above to see them side by side."));
     document.title = `${id} side by side · cof-eval`;
   };

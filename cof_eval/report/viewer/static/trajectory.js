@@ -75,6 +75,8 @@
       el("span.spring"), step(at - 1, "Previous", "k"), step(at + 1, "Next", "j"));
   };
 
+  Cof.lastRow = -1; // the row that was looked at last
+
   const missing = (view, row) => view.replaceChildren(bar(row), el("p.empty", null, row < 0
     ? "There is no such row in this report. The link may come from a report of other runs."
     : "This row is pending: the run has not come to it yet. Run the same command again, then write the report again."), row < 0 ? "" : Cof.elsewhere(row, "trajectory") || "");
@@ -84,6 +86,7 @@
     const row = Cof.rowOf(route);
     const record = row < 0 ? null : await Cof.record(row);
     if (!current()) return;
+    Cof.lastRow = row;
     if (!record) return missing(view, row);
     const { question, protocol, repeat } = record.trajectory;
     const chosen = (number) => follow(view, number);
