@@ -25,7 +25,7 @@ from cof_eval.run import RunData, load_run
 from cof_eval.settings import KeepImages
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -78,6 +78,13 @@ def browser(looked: Looked) -> Iterator[Browser]:
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """One window for all tests: a new one for each would take longer than most of them."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        yield context
+
+
 @dataclass
 class Heard:
     """What a page did besides showing itself."""
@@ -92,16 +99,16 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def page(browser: Browser, heard: Heard) -> Iterator[Page]:
+def page(window: BrowserContext, heard: Heard) -> Iterator[Page]:
     """A fresh page; at the end nothing may have gone wrong in it, and nothing may have been asked of a network."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
-        opened: Any = context.new_page()
-        opened.set_default_timeout(10_000)
-        opened.on("console", lambda message: heard.problems.append(message.text) if message.type == "error" else None)
-        opened.on("pageerror", lambda error: heard.problems.append(str(error)))
-        opened.on("dialog", lambda dialog: heard.problems.append(f"dialog: {dialog.message}") or dialog.dismiss())
-        opened.on("request", lambda request: heard.requests.append(request.url))
-        opened.on("requestfailed", lambda request: heard.requests.remove(request.url) if request.failure == "csp" else None)
-        yield opened
-        assert not heard.problems
-        assert all(url.startswith("file:") for url in heard.requests)
+    opened: Any = window.new_page()
+    opened.set_default_timeout(10_000)
+    opened.on("console", lambda message: heard.problems.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: heard.problems.append(str(error)))
+    opened.on("dialog", lambda dialog: heard.problems.append(f"dialog: {dialog.message}") or dialog.dismiss())
+    opened.on("request", lambda request: heard.requests.append(request.url))
+    opened.on("requestfailed", lambda request: heard.requests.remove(request.url) if request.failure == "csp" else None)
+    yield opened
+    opened.close()
+    assert not heard.problems
+    assert all(url.startswith("file:") for url in heard.requests)

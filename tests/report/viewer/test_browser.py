@@ -124,6 +124,7 @@ class TestOverview:
         assert page.evaluate(ground) == light
         page.reload()
         assert page.evaluate(ground) == light
+        page.evaluate("localStorage.clear()")
 
 
 class TestList:
