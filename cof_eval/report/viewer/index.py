@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...records import Question, Row, Trajectory, Verdict
@@ -88,40 +88,41 @@ class Index:
 
     def _write_run(self, run: RunData) -> None:
         first = sum(before.rows for before in self._runs)
-        positions: dict[str, int] = {}
+        positions: dict[tuple[str, str], int] = {}
         pictures = Pictures(run.path / "images")
         with ChunkedList(self._folder, f"records-{len(self._runs)}") as records:
             for part in _parts(run.rows, ROWS_PER_CHUNK):
                 for row in part:
-                    trajectory = run.trajectories.get(row.trajectory)
-                    if trajectory is not None and row.trajectory not in positions:
-                        verdict = run.verdicts.get(row.trajectory)
-                        positions[row.trajectory] = records.append(details(trajectory, verdict, pictures))
+                    trajectory, place = run.trajectories.get(row.trajectory), _place(run, row)
+                    if trajectory is not None and place not in positions:
+                        own = replace(trajectory, question=run.question(row) or trajectory.question)
+                        positions[place] = records.append(details(own, run.verdict(row), pictures))
                 self._write_rows(run, part, positions)
         self._runs.append(RunIndex(first, len(run.rows), records.starts))
 
-    def _write_rows(self, run: RunData, rows: Sequence[Row], positions: dict[str, int]) -> None:
+    def _write_rows(self, run: RunData, rows: Sequence[Row], positions: dict[tuple[str, str], int]) -> None:
         facts = [self._facts(run, row, positions) for row in rows]
         columns = dict(zip(COLUMNS, zip(*facts, strict=True), strict=True))
         answers = [
-            _cut(run.trajectories[row.trajectory].answer, ANSWER_CHARS) if row.trajectory in positions else "" for row in rows
+            _cut(run.trajectories[row.trajectory].answer, ANSWER_CHARS) if row.trajectory in run.trajectories else ""
+            for row in rows
         ]
         self._folder.write(f"rows-{len(self._chunks)}", {**columns, "answer": answers})
         self._chunks.append(len(rows))
 
-    def _facts(self, run: RunData, row: Row, positions: dict[str, int]) -> tuple[int, ...]:
+    def _facts(self, run: RunData, row: Row, positions: dict[tuple[str, str], int]) -> tuple[int, ...]:
         """The numbers of one row, in the order of `COLUMNS`."""
         code = {name: vocabulary.code for name, vocabulary in self._vocabulary.items()}
-        known = self._known.get((row.benchmark, row.question_id))
+        known = run.question(row) or self._known.get((row.benchmark, row.question_id))
         question = self._question(row, known)
         place = (code["task"](row.task), row.doc_id, row.repeat, question, code["resolution"](row.resolution))
         category = code["category"](known.category if known else "")
         trajectory = run.trajectories.get(row.trajectory)
         if trajectory is None:
             return (*place, category, code["verdict"](PENDING), code["stop"](PENDING), code["by"](""), *([0] * 6), -1)
-        verdict, by = _verdict(run.verdicts.get(row.trajectory))
+        verdict, by = _verdict(run.verdict(row), known)
         said = (code["verdict"](verdict), code["stop"](trajectory.stop.value), code["by"](by))
-        return (*place, category, *said, *_counts(trajectory), positions[row.trajectory])
+        return (*place, category, *said, *_counts(trajectory), positions[_place(run, row)])
 
     def _question(self, row: Row, known: Question | None) -> int:
         key = (row.benchmark, row.question_id)
@@ -137,8 +138,17 @@ def _parts(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield rows[start : start + size]
 
 
-def _verdict(verdict: Verdict | None) -> tuple[str, str]:
-    return (verdict.verdict.value, verdict.by) if verdict else ("unscored", "not judged yet")
+def _place(run: RunData, row: Row) -> tuple[str, str]:
+    """What one record is about: a trajectory, and a row's own question where it is another than the trajectory's."""
+    trajectory = run.trajectories.get(row.trajectory)
+    same = trajectory is None or run.question(row) == trajectory.question
+    return row.trajectory, "" if same else row.question
+
+
+def _verdict(verdict: Verdict | None, question: Question | None) -> tuple[str, str]:
+    if verdict:
+        return verdict.verdict.value, verdict.by
+    return "unscored", "no standard answer" if question and not question.answer else "not judged yet"
 
 
 def _counts(trajectory: Trajectory) -> tuple[int, ...]:

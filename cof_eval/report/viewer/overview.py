@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
-from ...records import Outcome
 from ..tables import OVERALL, resolution_order
 
 if TYPE_CHECKING:
@@ -94,8 +93,8 @@ def number(value: float) -> str:
 
 def standing(run: RunData, label: str) -> Standing:
     """How far a run is."""
-    answered = [row.trajectory for row in run.rows if row.trajectory in run.trajectories]
-    scored = sum(key in run.verdicts and run.verdicts[key].verdict is not Outcome.UNSCORED for key in answered)
+    answered = [row for row in run.rows if row.trajectory in run.trajectories]
+    scored = sum(run.settled(row) for row in answered)
     return Standing(label, max(run.expected_rows, len(run.rows)), len(answered), len(answered) - scored)
 
 

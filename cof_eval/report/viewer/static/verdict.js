@@ -23,7 +23,7 @@
     const name = verdict ? verdict.verdict : "unscored";
     const facts = [
       ["Answer", trajectory.answer ? Cof.prose(trajectory.answer) : el("span.muted", null, `none: ${Cof.stopWords(trajectory.stop)}`)],
-      ["Expected", Cof.inline(asked.options.length ? `${asked.answer}: ${asked.options[asked.answer.charCodeAt(0) - 65] ?? ""}` : asked.answer)],
+      ["Expected", !asked.answer ? el("span.muted", null, "no standard answer") : Cof.inline(asked.options.length ? `${asked.answer}: ${asked.options[asked.answer.charCodeAt(0) - 65] ?? ""}` : [asked.answer, ...(asked.also ?? [])].join(" or "))],
       ["Decided by", verdict ? Cof.inline(by(verdict)) : el("span.muted", null, "not judged yet")],
     ];
     if (verdict) {
