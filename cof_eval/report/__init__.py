@@ -14,6 +14,7 @@ from .markdown import Reported, caveats, report_text
 from .plots import sweep_plot
 from .tables import chance_level, comparable, load_published, rows_table, run_labels, summarize
 from .terminal import summary_lines
+from .viewer import write_viewer
 
 if TYPE_CHECKING:
     from ..run import RunData
@@ -24,6 +25,7 @@ __all__ = ["summary_lines", "write_report"]
 def write_report(runs: Sequence[RunData], out: Path, published: Path | None = None) -> list[Path]:
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
+    `index.html`, with `viewer/` beside it, shows every trajectory in a browser. The other files hold the tables and figures:
     `report.md`, `rows.csv` (a row per question, task and repeat), `sweep.csv` (a line per benchmark, category and
     resolution) and the figure `sweep.png` and `sweep.svg`; of a second benchmark `sweep_<benchmark>.png` and so on.
     Unfinished, partly unscored and empty runs are reported as they are.
@@ -49,9 +51,12 @@ def write_report(runs: Sequence[RunData], out: Path, published: Path | None = No
         text = out / "report.md"
         names = {benchmark: paths[0].name for benchmark, paths in figures.items()}
         text.write_text(report_text(reported, others, names), encoding="utf-8")
+        files = [text, *(path for paths in figures.values() for path in paths), *tables]
+        sweep = pd.concat([run.sweep for run in reported], ignore_index=True)
+        page = write_viewer(runs, out, labels=[run.label for run in reported], sweep=sweep, files=files)
     except OSError as error:
         raise RunError(f"cannot write the report to {out}: {error.strerror}; free space, or choose another folder") from error
-    return [text, *(path for paths in figures.values() for path in paths), *tables]
+    return [page, *files]
 
 
 def _reported(run: RunData, label: str) -> Reported:

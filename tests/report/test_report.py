@@ -45,8 +45,8 @@ def cells(text: str, start: str) -> list[str]:
 
 def test_every_file_is_written_and_returned(whole, tmp_path: Path) -> None:
     paths = write_report([whole()], tmp_path / "a" / "report", PUBLISHED)
-    assert {path.name for path in paths} == {"report.md", "sweep.png", "sweep.svg", "sweep.csv", "rows.csv"}
-    assert set(paths) == set((tmp_path / "a" / "report").iterdir())
+    assert {path.name for path in paths} == {"index.html", "report.md", "sweep.png", "sweep.svg", "sweep.csv", "rows.csv"}
+    assert {*paths, tmp_path / "a" / "report" / "viewer"} == set((tmp_path / "a" / "report").iterdir())
     assert all(path.stat().st_size > 100 for path in paths)
 
 
