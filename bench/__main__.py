@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import real, scripted
+from bench import real, report, scripted
 from bench.figures import Figure, write_figures
 
 BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "overhead": scripted.overhead,
     "ideal": scripted.ideal,
     "memory": scripted.memory,
+    "report": report.report,
     "real": real.real,
 }
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .tables import OVERALL, rows_table, run_labels, summarize
+from .names import OVERALL
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from .state import Reported
 
 _COLUMNS = (
     f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'accuracy [95%]':>20}{'unscored':>10}{'zooms':>7}{'output tok':>12}"
@@ -18,12 +18,11 @@ _COLUMNS = (
 )
 
 
-def summary_lines(runs: Sequence[RunData]) -> Iterator[str]:
+def summary_lines(runs: Sequence[Reported]) -> Iterator[str]:
     """The sweep of each run: a heading, then a line per benchmark and resolution."""
-    for run, label in zip(runs, run_labels(runs), strict=True):
-        sweep = summarize(rows_table(run, label=label))
-        overall = sweep[sweep["category"] == OVERALL]
-        yield f"\n{label}"
+    for run in runs:
+        overall = run.sweep[run.sweep["category"] == OVERALL]
+        yield f"\n{run.label}"
         if overall.empty:
             yield "  nothing answered yet"
             continue

@@ -6,13 +6,18 @@ import pytest
 
 from cof_eval.errors import RunError, UsageError
 from cof_eval.records import Outcome, Stop
-from cof_eval.report import write_report
-from cof_eval.report.markdown import accuracy, count, escape, mean, percent, points, table
+from cof_eval.report import reported
+from cof_eval.report import write_report as write_reported
+from cof_eval.report.text import accuracy, count, escape, mean, percent, points, table
 from cof_eval.resolution import SWEEP
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 HOSTILE = "a|b\n# <script>alert(1)</script> ![x](http://evil/) `c` *d* _e_ \\| &lt; \x00\u202e"
+
+
+def write_report(runs, out: Path, published: Path | None = None) -> list[Path]:
+    return write_reported(reported(runs), out, published)
 
 
 @pytest.fixture

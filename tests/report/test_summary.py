@@ -6,18 +6,10 @@ import pytest
 
 from cof_eval.errors import DataError
 from cof_eval.records import Outcome, Stop
-from cof_eval.report.tables import (
-    OVERALL,
-    ROW_COLUMNS,
-    SWEEP_COLUMNS,
-    chance_level,
-    load_published,
-    paired_table,
-    resolution_order,
-    rows_table,
-    run_labels,
-    sweep_table,
-)
+from cof_eval.report.names import OVERALL, resolution_order, run_labels
+from cof_eval.report.published import load_published
+from cof_eval.report.rows import ROW_COLUMNS, rows_table
+from cof_eval.report.summary import SWEEP_COLUMNS, chance_level, sweep_table
 from cof_eval.stats import wilson
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -168,27 +160,6 @@ def test_shared_rows_are_those_of_the_next_smaller_resolution_in_the_run(make_ru
     shared = dict(zip(table["resolution"], table["shared_with_smaller"], strict=True))
     assert math.isnan(shared.pop("224"))
     assert shared == {"1920": 0, "4k": 2, "native": 3}
-
-
-def test_pairs_are_counted_as_wins_and_losses_on_common_scored_questions(make_run, asked) -> None:
-    ours = [("a", RIGHT), ("b", RIGHT), ("c", WRONG), ("d", RIGHT), ("e", UNSCORED), ("only ours", RIGHT)]
-    theirs = [("a", RIGHT), ("b", WRONG), ("c", RIGHT), ("d", WRONG), ("e", RIGHT), ("only theirs", RIGHT)]
-    tables = [rows_table(make_run(*(asked(i, "448", outcome) for i, outcome in run))) for run in (ours, theirs)]
-    line = paired_table(*tables).to_dict("records")
-    assert line == [
-        {"benchmark": "vstar", "resolution": "448", "n": 4, "acc": 0.75, "acc_other": 0.5, "difference": 0.25}
-        | {"wins": 2, "losses": 1, "unscored": 1}
-    ]
-
-
-def test_pairs_match_repeat_by_repeat(make_run, asked) -> None:
-    ours = rows_table(make_run(*(asked("a", "448", RIGHT, repeat=i) for i in range(3))))
-    theirs = rows_table(make_run(asked("a", "448", WRONG, repeat=1)))
-    assert list(paired_table(ours, theirs)["n"]) == [1]
-
-
-def test_runs_without_a_common_question_have_no_pairs(make_run, asked) -> None:
-    assert len(paired_table(rows_table(make_run(asked("a", "448", RIGHT))), rows_table(make_run()))) == 0
 
 
 def test_chance_mixes_the_numbers_of_options_over_questions(make_run, asked) -> None:
