@@ -62,11 +62,11 @@ def count(value: float) -> str:
 
 
 def between(line: Mapping[str, Any], column: str, decimals: int = 0) -> str:
-    """A mean of the sweep table with its interval: `0.85 [0.80, 0.90]`; without one, the mean alone."""
+    """A mean of the sweep table with its interval: `0.85 [0.80, 0.90]`; without one, or with one of no width, the mean alone."""
     value, low, high = (float(line[name]) for name in (column, f"{column}_low", f"{column}_high"))
     if math.isnan(value):
         return "–"
-    bounds = "" if math.isnan(low) else f" [{max(0.0, low):,.{decimals}f}, {high:,.{decimals}f}]"
+    bounds = "" if math.isnan(low) or low == high else f" [{max(0.0, low):,.{decimals}f}, {high:,.{decimals}f}]"
     return f"{value:,.{decimals}f}{bounds}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -37,6 +38,7 @@ def counts_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] 
     )
     names = resolution_order(rows["resolution"])
     most = int(rows["zooms"].max()) if len(rows) else 0
+    tallest = _tallest(rows[rows["run"].isin(runs)])
     with style():
         note = wrap(text, WIDTH_IN - LEFT_IN - RIGHT_IN, NOTE_PT)
         top = 0.3
@@ -55,7 +57,7 @@ def counts_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] 
             for k, name in enumerate(names):
                 place = ((LEFT_IN + k * width) / WIDTH_IN, floor / height, 0.9 * width / WIDTH_IN, PANEL_IN / height)
                 axes = figure.add_axes(place)
-                _draw_panel(axes, rows[(rows["run"] == run) & (rows["resolution"] == name)], most)
+                _draw_panel(axes, rows[(rows["run"] == run) & (rows["resolution"] == name)], most, tallest)
                 axes.set_title(str(name), fontsize=7, pad=2)
                 axes.tick_params(labelbottom=i == len(runs) - 1, labelleft=k == 0)
                 if k == 0:
@@ -67,16 +69,22 @@ def counts_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] 
     return figure
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame, most: int) -> None:
+def _tallest(rows: pd.DataFrame) -> float:
+    """Where the panels' axis ends, percent: the next 25 above every bar."""
+    shares = rows.groupby(["run", "resolution"])["zooms"].value_counts(normalize=True)
+    return min(100.0, 25.0 * math.ceil(4 * float(shares.max()))) if len(shares) else 100.0
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, most: int, top: float) -> None:
     bottom = [0.0] * (most + 1)
     for verdict, _, fill, hatch in OUTCOMES:
         counts = rows[rows["verdict"] == verdict]["zooms"].value_counts()
         shares = [100 * int(counts.get(k, 0)) / max(1, len(rows)) for k in range(most + 1)]
         axes.bar(range(most + 1), shares, bottom=bottom, width=0.8, color=fill, hatch=hatch, edgecolor="#4d4d4d", lw=0.4)
         bottom = [a + b for a, b in zip(bottom, shares, strict=True)]
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, top)
     axes.set_xlim(-0.6, max(1, most) + 0.6)
-    axes.yaxis.set_major_locator(MultipleLocator(50))
+    axes.yaxis.set_major_locator(MultipleLocator(25 if top <= 75 else 50))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(MultipleLocator(1 if most <= 4 else 2 if most <= 8 else 5))
     axes.grid(axis="x", visible=False)

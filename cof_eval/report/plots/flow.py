@@ -90,7 +90,7 @@ def _draw_bars(axes: Axes, pairs: pd.DataFrame, flows: Sequence[tuple[str, str, 
     axes.set_xlabel("questions", labelpad=3)
     axes.set_ylabel("resolution R")
     axes.annotate(
-        "points", xy=(1.0, 1.0), xycoords="axes fraction", xytext=(5, 2), textcoords="offset points", fontsize=6.8, va="bottom",
+        "difference, points", xy=(1.0, 1.0), xycoords="axes fraction", xytext=(5, 2), textcoords="offset points", fontsize=6.8, va="bottom",
         annotation_clip=False,
     )  # fmt: skip
 

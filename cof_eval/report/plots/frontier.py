@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ..names import OVERALL
+from ..names import OVERALL, resolution_order
 from .style import (
-    DARK,
     LABEL_PT,
     LINE_IN,
     NAME_PT,
@@ -50,7 +49,7 @@ def frontier_figure(sweep: pd.DataFrame, *, benchmark: str, caveats: Sequence[st
         axes = figure.add_axes(place)
         for i, (name, run) in enumerate(runs):
             _draw_run(axes, i, fit(name, WIDTH_IN - LEFT_IN - 0.8, NAME_PT), run)
-        _set_axes(axes, [float(value) for _, run in runs for value in run["tokens"]])
+        _set_axes(axes, pd.concat([run for _, run in runs]) if runs else sweep)
         _name_points(figure, axes, runs)
         if runs:
             anchor = (LEFT_IN / WIDTH_IN, 1 - 0.06 / height)
@@ -65,11 +64,12 @@ def _draw_run(axes: Axes, i: int, name: str, run: pd.DataFrame) -> None:
     axes.errorbar(run["tokens"], y, yerr=error, elinewidth=0.7, capthick=0.7, label=name, zorder=3, clip_on=False, **look(i))
 
 
-def _set_axes(axes: Axes, tokens: list[float]) -> None:
+def _set_axes(axes: Axes, points: pd.DataFrame) -> None:
+    tokens = [float(value) for value in points["tokens"]]
     axes.set_xscale("log")
     low, high = (min(tokens), max(tokens)) if tokens else (10.0, 1000.0)
     axes.set_xlim(low / 1.35, high * 1.35)
-    axes.set_ylim(0, 100)
+    axes.set_ylim(max(0.0, min([90.0, *(10 * ((100 * float(low) - 6) // 10) for low in points["acc_low"])])), 100)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
@@ -79,27 +79,29 @@ def _set_axes(axes: Axes, tokens: list[float]) -> None:
 
 
 def _name_points(figure: Figure, axes: Axes, runs: Sequence[tuple[str, pd.DataFrame]]) -> None:
-    """Each point's resolution above or below its bar, runs in turn; a name that would touch another is left out."""
+    """The resolutions of each run's points, above or below their bars, runs in turn; neighbours that touch share a name."""
     figure.draw_without_rendering()
-    taken: list[tuple[float, float]] = []
     for i, (_, run) in enumerate(runs):
         above = i % 2 == 0
-        for line in run.to_dict("records"):
-            height = 100 * float(line["acc_high" if above else "acc_low"])
-            x, y = map(float, axes.transData.transform((line["tokens"], height)))
-            y += (10 if above else -10) * figure.dpi / 72
-            near = 0.2 * figure.dpi
-            if all(math.hypot((x - a) / 1.3, y - b) > near for a, b in taken):
-                taken.append((x, y))
-                axes.annotate(
-                    str(line["resolution"]),
-                    xy=(line["tokens"], height),
-                    xytext=(0, 3 if above else -3),
-                    textcoords="offset points",
-                    fontsize=LABEL_PT - 0.6,
-                    color=look(i)["color"] if i else DARK,
-                    ha="center",
-                    va="bottom" if above else "top",
-                    annotation_clip=False,
-                    zorder=4,
-                )
+        for group in _touching(axes, run.sort_values("tokens"), 0.26 * figure.dpi):
+            names = resolution_order(group["resolution"])
+            height = 100 * float(group["acc_high"].max() if above else group["acc_low"].min())
+            axes.annotate(
+                names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}",
+                xy=(float(group["tokens"].mean()), height),
+                xytext=(0, 2.5 if above else -2.5),
+                textcoords="offset points",
+                fontsize=LABEL_PT - 0.6,
+                color=look(i)["color"],
+                ha="center",
+                va="bottom" if above else "top",
+                annotation_clip=False,
+                zorder=5,
+                path_effects=[withStroke(linewidth=1.8, foreground="white")],
+            )
+
+
+def _touching(axes: Axes, run: pd.DataFrame, gap: float) -> Iterator[pd.DataFrame]:
+    """Points in groups whose names would overlap: neighbours less than `gap` pixels apart."""
+    x = pd.Series([float(axes.transData.transform((tokens, 0.0))[0]) for tokens in run["tokens"]], index=run.index)
+    yield from (group for _, group in run.groupby((x.diff() > gap).cumsum()))

@@ -33,7 +33,7 @@ def size_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] = 
     runs = [(drawable(name), _points(run)) for name, run in rows.groupby("run", sort=False)]
     text = (
         f"{benchmark}: scored rows with annotated boxes, each trajectory once, pooled over the resolutions by the side of a target in the "
-        f"shown image (root of its area); points of fewer than {LEAST} rows are left out. Bars: 95% intervals (cluster bootstrap over "
+        f"shown image (root of its area); points of fewer than {LEAST} rows are left out; n: of the first run. Bars: 95% intervals (cluster bootstrap over "
         "images, Wilson where a point has each image once)." + (f" Note: {'; '.join(caveats)}." if caveats else "")
     )
     with style():
@@ -70,8 +70,8 @@ def _draw_run(axes: Axes, i: int, runs: int, name: str, points: pd.DataFrame) ->
     axes.errorbar(x, y, yerr=error, elinewidth=0.9, capthick=0.9, label=name, zorder=3, clip_on=False, **look(i))
     if i == 0:
         for at, n in zip(points["bin"], points["n"], strict=True):
-            axes.annotate(f"n={n:,}", xy=(at + 0.5, 1.0), xycoords=("data", "axes fraction"), xytext=(0, -2), textcoords="offset points",
-                          fontsize=LABEL_PT - 0.8, color=DARK, ha="center", va="top")  # fmt: skip
+            axes.annotate(f"n={n:,}", xy=(at + 0.5, 0.0), xycoords=("data", "axes fraction"), xytext=(0, 2.5), textcoords="offset points",
+                          fontsize=LABEL_PT - 0.8, color=DARK, ha="center", va="bottom")  # fmt: skip
 
 
 def _set_axes(axes: Axes, bins: Sequence[int]) -> None:
