@@ -272,9 +272,10 @@ def test_drawing_leaves_matplotlib_as_it_was(sweep, tmp_path: Path) -> None:
 
 def test_drawing_needs_no_pyplot(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from cof_eval.report.plots import sweep_plot; import pandas as pd\n"
-        "from cof_eval.report.tables import SWEEP_COLUMNS, load_published\n"
-        "sweep_plot(pd.DataFrame(columns=list(SWEEP_COLUMNS)), load_published(None), Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; import pandas as pd; import cof_eval.report\n"
+        "from cof_eval.report.plots import style, sweep\n"
+        "from cof_eval.report.summary import SWEEP_COLUMNS\n"
+        "style.save(sweep.sweep_figure(pd.DataFrame(columns=list(SWEEP_COLUMNS))), Path(sys.argv[1]))\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "sweep")], capture_output=True, text=True, check=True)

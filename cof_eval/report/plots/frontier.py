@@ -70,7 +70,7 @@ def _set_axes(axes: Axes, points: pd.DataFrame) -> None:
     low, high = (min(tokens), max(tokens)) if tokens else (10.0, 1000.0)
     axes.set_xlim(low / 1.35, high * 1.35)
     axes.set_ylim(max(0.0, min([90.0, *(10 * ((100 * float(low) - 6) // 10) for low in points["acc_low"])])), 100)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
