@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pandas as pd
 import pytest
@@ -158,4 +158,4 @@ def test_few_rows_make_no_point(rows) -> None:
 @pytest.mark.parametrize("fills", [[flow[2] for flow in FLOWS[:4]], [outcome[2] for outcome in OUTCOMES[:2]]])
 def test_neighbouring_fills_differ_in_greyscale(fills: list[str]) -> None:
     lightness = [ImageColor.getcolor(fill, "L") for fill in fills]
-    assert all(abs(a - b) > 30 for a, b in zip(lightness, lightness[1:], strict=False))
+    assert all(abs(a - b) > 30 for a, b in pairwise(lightness))
