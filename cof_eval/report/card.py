@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .compare import paired_table
-from .comparison import differences_text
+from .comparison_text import differences_text
 from .markdown import benchmarks, brief, categories
 from .names import OVERALL, resolution_order
 from .state import Reported, caveats, state_line
@@ -25,7 +25,7 @@ never upsampled. Unscored answers count as not correct."""
 def card_text(runs: Sequence[Reported]) -> str:
     """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [f"**{state_line(runs)}**", *differences_text(runs), f"# {title}"]
+    parts = [f"**{escape(state_line(runs))}**", *differences_text(runs), f"# {title}"]
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs)
     parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]

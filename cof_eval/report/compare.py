@@ -1,21 +1,15 @@
-"""Two runs on the questions that both answered: paired tests, who won what, and what else the runs differ in."""
+"""Two runs on the questions that both answered: paired tests, who won what, and whether zooming was needed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..run import RESOURCE_ARGS
 from ..stats import Clusters, accuracy_interval, compare_paired, holm
 from .names import resolution_order
-
-if TYPE_CHECKING:
-    from ..run import RunData
 
 PAIR = ["benchmark", "resolution", "question_id"]
 """What two rows of two runs must agree in to be compared; repeats are averaged."""
@@ -131,57 +125,3 @@ def _need(pairs: pd.DataFrame) -> dict[str, Any]:
 def never_zooms(rows: pd.DataFrame) -> bool:
     """Whether a run has answers and none of them used a zoom."""
     return bool(rows["stop"].notna().any()) and not (rows["zooms"] > 0).any()
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A thing that runs differ in."""
-
-    name: str
-    values: tuple[str, ...]
-    """Of each run, as text."""
-
-
-THINGS = ("model", "engine", "judge", "seed", "data", "versions", "commit")
-"""What may differ besides the protocol; each counts as one thing."""
-
-
-def differences(runs: Sequence[RunData]) -> list[Difference]:
-    """What these runs were made differently in, one line a thing.
-
-    Two protocols of different names are one thing; two variants of one protocol differ in each setting that does.
-    """
-    settings = [run.settings for run in runs]
-    found = [*_protocols([each.get("protocol") or {} for each in settings])]
-    for thing in THINGS:
-        leaves = [dict(_leaves(each.get(thing), ())) for each in settings]
-        names = [name for name in dict.fromkeys(n for one in leaves for n in one) if len({one.get(name) for one in leaves}) > 1]
-        if names:
-            values = tuple(", ".join(_said(name, one) for name in names) for one in leaves)
-            found.append(Difference(thing, values))
-    return found
-
-
-def _protocols(protocols: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
-    names = [str(protocol.get("name")) for protocol in protocols]
-    if len({name.split("+")[0] for name in names}) > 1:
-        yield Difference("protocol", tuple(names))
-        return
-    for key in dict.fromkeys(key for protocol in protocols for key in protocol if key != "name"):
-        values = tuple(str(protocol.get(key)) for protocol in protocols)
-        if len(set(values)) > 1:
-            yield Difference(f"protocol: {key}", values)
-
-
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key not in RESOURCE_ARGS:
-                yield from _leaves(inner, (*path, str(key)))
-    else:
-        yield ".".join(path), str(value)
-
-
-def _said(name: str, leaves: Mapping[str, str]) -> str:
-    value = leaves.get(name, "–")
-    return f"{name}={value}" if name else value

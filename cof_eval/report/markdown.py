@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from .comparison import comparison, differences_text
+from .comparison_text import comparison, differences_text
 from .looking import looking_table
 from .names import OVERALL, resolution_order
 from .state import Reported, caveats, state_line
@@ -52,7 +52,11 @@ def report_text(runs: Sequence[Reported], published: pd.DataFrame, figures: Mapp
         figures: file names by benchmark and kind of figure.
     """
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [f"**{state_line(runs)}**", *differences_text(runs), f"# Accuracy, zooms and tokens against resolution: {title}"]
+    parts = [
+        f"**{escape(state_line(runs))}**",
+        *differences_text(runs),
+        f"# Accuracy, zooms and tokens against resolution: {title}",
+    ]
     parts += bullets(caveats(runs))
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs, published, figures.get(benchmark, {}))

@@ -12,7 +12,6 @@ from ..records import Stop
 from .names import OVERALL, run_labels
 from .rows import tidy
 from .summary import summarize
-from .text import escape
 
 if TYPE_CHECKING:
     from ..run import RunData
@@ -39,14 +38,14 @@ def reported(runs: Sequence[RunData]) -> list[Reported]:
 
 
 def state_line(runs: Sequence[Reported]) -> str:
-    """Which runs are empty, unfinished or partly unscored, in one line."""
+    """Which runs are empty, unfinished or partly unscored, in one line of plain text."""
     states = [(run.label, _state(run)) for run in runs]
     if not any(state for _, state in states):
         return f"Complete: all {sum(len(run.rows) for run in runs):,} rows are answered and scored."
     if len(states) == 1:
         state = states[0][1]
         return f"{state[:1].upper()}{state[1:]}."
-    return "; ".join(f"{escape(label)} is {state or 'complete'}" for label, state in states) + "."
+    return "; ".join(f"{label} is {state or 'complete'}" for label, state in states) + "."
 
 
 def _state(run: Reported) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from ..text import probability
 from .style import LINE_IN, NAME_PT, NOTE_PT, WIDTH_IN, blank, drawable, fit, style, wrap, write_note
 
 ROW_IN, LEFT_IN, RIGHT_IN, BOTTOM_IN = 0.27, 0.62, 0.2, 0.5
@@ -78,7 +79,7 @@ def _draw_bars(axes: Axes, pairs: pd.DataFrame, flows: Sequence[tuple[str, str, 
                     )
             left += width
         axes.annotate(
-            f"{100 * line['difference']:+.1f}, p {probability(line['p_holm'])}" if line["n"] else "",
+            f"{100 * line['difference']:+.1f}, p {_sign(probability(line['p_holm']))}" if line["n"] else "",
             xy=(1.0, y), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points", fontsize=6.8, va="center",
             annotation_clip=False,
         )  # fmt: skip
@@ -95,6 +96,5 @@ def _draw_bars(axes: Axes, pairs: pd.DataFrame, flows: Sequence[tuple[str, str, 
     )  # fmt: skip
 
 
-def probability(p: float) -> str:
-    """A p value with its sign: `= 0.03`, `< 0.001`."""
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+def _sign(p: str) -> str:
+    return p if p.startswith("<") else f"= {p}"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from .compare import differences, flips_table, need_table, never_zooms, paired_table
+from .compare import flips_table, need_table, never_zooms, paired_table
+from .differences import differences
 from .state import Reported
 from .text import count, escape, percent, points, probability, table
 
