@@ -66,17 +66,23 @@ def sign_flip_test(differences: Sequence[float] | Numbers) -> float:
 @lru_cache(maxsize=4096)
 def _exact(counts: tuple[int, ...], observed: int) -> float:
     """P(|sum| >= observed), where counts[k] differences of size k have a random sign each."""
-    from scipy.stats import binom
-
     pmf: Numbers = np.ones(1)  # of the sum, from its least value in steps of one
     for size, count in enumerate(counts):
         if size and count:
             spread = np.zeros(2 * size * count + 1)
-            spread[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+            spread[:: 2 * size] = _heads(count)
             pmf = np.convolve(pmf, spread).astype(np.float64)
     reach = (len(pmf) - 1) // 2
     tail = float(pmf[reach + observed :].sum())
     return min(1.0, 2 * tail) if observed else 1.0
+
+
+@lru_cache(maxsize=512)
+def _heads(coins: int) -> Numbers:
+    """Probability of 0, 1, … heads of so many coins."""
+    from scipy.stats import binom
+
+    return np.asarray(binom.pmf(np.arange(coins + 1), coins, 0.5), dtype=np.float64)
 
 
 def _by_random_flips(values: Numbers) -> float:

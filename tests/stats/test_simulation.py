@@ -20,8 +20,8 @@ def test_wilson_covers() -> None:
             assert 0.93 <= binom.pmf(np.flatnonzero(inside), n, p).sum() <= 0.97, (n, p)
 
 
-@pytest.mark.parametrize(("m", "k"), [(200, 4), (50, 4), (30, 6)])
-@pytest.mark.parametrize("p", [0.5, 0.7, 0.85])
+@pytest.mark.parametrize(("m", "k"), [(200, 4), (30, 6)])
+@pytest.mark.parametrize("p", [0.5, 0.85])
 @pytest.mark.parametrize("correlation", [0.1, 0.5])
 def test_clustered_accuracy_covers(m: int, k: int, p: float, correlation: float) -> None:
     """m images with k questions each; an image's questions are right with a probability of its own, Beta with mean p, so that
