@@ -123,13 +123,24 @@ def overhead() -> list[Figure]:
 def ideal() -> list[Figure]:
     """Our throughput against the same generations with all prompts known in advance, on an engine of bounded capacity.
 
-    As with a real engine, more rollouts are under way than it can take at once, so that a crop in the making costs it nothing.
+    The engine gives 32 turns a second. As a run does, with more rollouts under way than it takes
+    at once; and, without a gate, with just as many: each crop in the making then leaves a place empty.
     """
-    slots, count = 16, 240
+    slots, count = 16, 320
+    share, detail = _share(slots, 2 * slots, count)
+    just, just_detail = _share(slots, slots, count)
+    return [
+        at_least("scripted: share of ideal", share, 0.90, "", f"{2 * slots} rollouts for {slots} places, {detail}"),
+        Figure("with no rollout to spare", just, "", "", None, f"{slots} rollouts for {slots} places, {just_detail}"),
+    ]
+
+
+def _share(slots: int, concurrency: int, count: int) -> tuple[float, str]:
+    """(share of the ideal throughput, how it came about)."""
 
     async def ours() -> tuple[float, list[float]]:
-        engine = Scripted(GOOD_CALL, turns=6, slots=slots, latency_s=0.15)
-        return await evaluate(engine, jobs(count, (448, 336), "448"), 2 * slots), engine.waits
+        engine = Scripted(GOOD_CALL, turns=6, slots=slots, latency_s=0.5)
+        return await evaluate(engine, jobs(count, (448, 336), "448"), concurrency), engine.waits
 
     async def known(waits: list[float]) -> float:
         places = asyncio.Semaphore(slots)
@@ -144,8 +155,7 @@ def ideal() -> list[Figure]:
 
     wall, waits = asyncio.run(ours())
     best = asyncio.run(known(waits))
-    detail = f"{len(waits)} turns of {count} rollouts, {slots} at once in the engine: {wall:.1f} s, ideal {best:.1f} s"
-    return [at_least("scripted: share of ideal", best / wall, 0.90, "", detail)]
+    return best / wall, f"{len(waits)} turns of {count} rollouts: {wall:.1f} s, ideal {best:.1f} s"
 
 
 def memory() -> list[Figure]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,13 @@ def say_plan(plans: Sequence[Planned], pending: Sequence[Planned], run: Path) ->
 def say_findings(findings: Iterable[Finding]) -> None:
     """Say what may go wrong; what is in order needs no word here."""
     sys.stderr.write("".join(f"{finding}\n" for finding in findings if finding.level is not Level.OK) + "\n")
+
+
+def say_troubles(troubles: Mapping[str, int]) -> None:
+    """Say what had to be sent to servers again; without trouble nothing."""
+    if troubles:
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(troubles.items(), key=lambda item: -item[1]))
+        sys.stderr.write(f"servers: {sum(troubles.values())} requests were sent again ({kinds})\n")
 
 
 @dataclass(slots=True)

@@ -37,6 +37,18 @@ class EngineUnusableError(CofError, RuntimeError):
     """The engine cannot serve this run at all: it does not load, does not answer, or shows other pixels than asked for."""
 
 
+class ServerError(CofError, RuntimeError):
+    """The servers of a model failed a request for good."""
+
+
+class RefusedError(ServerError):
+    """A server refuses a request for what it holds; sending it again would not help."""
+
+
+class NoServerError(ServerError):
+    """No server will take any request of this run."""
+
+
 class JudgeError(CofError, RuntimeError):
     """The judge gave no usable verdict; the answer stays unscored."""
 

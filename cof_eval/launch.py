@@ -19,9 +19,9 @@ from .errors import RunError, UsageError
 from .judging import load_card
 from .paths import data_dir
 from .protocols import parse_protocol
-from .resolution import SWEEP, parse_resolution
+from .resolution import SWEEP, Resolution, parse_resolution
 from .run import RunData, load_run
-from .settings import data_folder, parse_model_args, quiet_engines, use_data_folder
+from .settings import check_repeats, data_folder, parse_model_args, quiet_engines, use_data_folder, use_option_order
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:
@@ -30,19 +30,33 @@ def task_names(benchmarks: str, resolutions: str) -> list[str]:
     Raises:
         UsageError: for an unknown benchmark or resolution.
     """
-    names = _names(benchmarks)
+    return [f"cof_{b}_{r.name}" for b in parse_benchmarks(benchmarks) for r in parse_resolutions(resolutions)]
+
+
+def parse_benchmarks(text: str) -> list[str]:
+    """Benchmarks, comma-separated.
+
+    Raises:
+        UsageError: for an unknown one, or none.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     unknown = [b for b in names if b not in BENCHMARKS]
     if unknown or not names:
-        raise UsageError(f"unknown benchmark {', '.join(unknown) or benchmarks!r}; known: {', '.join(BENCHMARKS)}")
-    wanted = [r.strip() for r in resolutions.split(",") if r.strip()]
+        raise UsageError(f"unknown benchmark {', '.join(unknown) or repr(text)}; known: {', '.join(BENCHMARKS)}")
+    return names
+
+
+def parse_resolutions(text: str) -> list[Resolution]:
+    """Resolutions, comma-separated, or `all`: the eight.
+
+    Raises:
+        UsageError: for an unknown one, or none.
+    """
+    wanted = [r.strip() for r in text.split(",") if r.strip()]
     points = list(SWEEP) if wanted == ["all"] else [parse_resolution(r) for r in wanted]
     if not points:
-        raise UsageError(f"no resolution in {resolutions!r}; expected for instance 224,448 or all")
-    return [f"cof_{b}_{r.name}" for b in names for r in dict.fromkeys(points)]
-
-
-def _names(benchmarks: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in benchmarks.split(",") if name.strip()))
+        raise UsageError(f"no resolution in {text!r}; expected for instance 224,448 or all")
+    return list(dict.fromkeys(points))
 
 
 def use_data(pairs: Sequence[str]) -> None:
@@ -62,7 +76,14 @@ def use_data(pairs: Sequence[str]) -> None:
 
 
 def launch(
-    arguments: Mapping[str, Any], *, benchmarks: str, resolutions: str, data: Sequence[str], limit: int | None
+    arguments: Mapping[str, Any],
+    *,
+    benchmarks: str,
+    resolutions: str,
+    data: Sequence[str],
+    limit: int | None,
+    repeats: int = 1,
+    order: str = "dataset",
 ) -> RunData:
     """Evaluate, and return what the run folder then holds.
 
@@ -71,14 +92,17 @@ def launch(
         benchmarks: comma-separated.
         resolutions: comma-separated, or `all`.
         data: `NAME=PATH` options.
-        limit: only the first rows of every task.
+        limit: only the first questions of every task.
+        repeats: how often every question is asked, by a protocol that samples.
+        order: in which order options are shown; see `options.parse_order`.
 
     Raises:
         CofError: for anything that a user can fix.
     """
     names = task_names(benchmarks, resolutions)
     use_data(data)
-    _check(arguments, benchmarks)
+    use_option_order(order)
+    _check(arguments, benchmarks, repeats)
     quiet_engines()
     _quiet_lmms_eval()
     from lmms_eval.evaluator import simple_evaluate
@@ -92,6 +116,7 @@ def launch(
             model=model,
             tasks=names,
             limit=limit,
+            repeats=repeats,
             task_manager=TaskManager(include_path=str(data_dir("tasks")), include_defaults=False),
             cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
             bootstrap_iters=0,
@@ -102,16 +127,16 @@ def launch(
     return load_run(model.run_path)
 
 
-def _check(arguments: Mapping[str, Any], benchmarks: str) -> None:
+def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
     """Refuse at once what would fail after imports that take many seconds."""
     settings = parse_model_args(arguments)
-    parse_protocol(settings.protocol, settings.protocol_args)
+    check_repeats(parse_protocol(settings.protocol, settings.protocol_args), repeats)
     check_engine(settings)
     load_card(settings.judge)
-    for name in _names(benchmarks):
+    for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         if folder is not None:
-            BENCHMARKS[name](folder)
+            BENCHMARKS[name].load(folder)
 
 
 def _write_results(folder: Path, results: Mapping[str, Any]) -> None:

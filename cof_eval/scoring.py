@@ -43,7 +43,7 @@ def score(answer: str, question: Question) -> Ruling:
     if len(text) > MAX_CHARS:
         return Ruling(None, "too_long")
     if not question.options:
-        return _score_open(text, replace(question, answer=_cleaned(question.answer)))
+        return _score_any(text, question)
     return _score_choice(text, replace(question, options=tuple(map(_cleaned, question.options))))
 
 
@@ -337,6 +337,13 @@ def _why_undecided(text: str, question: Question) -> str:
 
 _WHOLE = re.compile("0|[1-9][0-9]*")
 _SAID = re.compile(r"(yes|no)[.,;:!]*(?:(?<!\w) ?([^.,;:!?\n]+)[.!]?)?", re.IGNORECASE)
+
+
+def _score_any(text: str, question: Question) -> Ruling:
+    """Right if any accepted answer makes it so, wrong only if each of them does."""
+    rulings = [_score_open(text, replace(question, answer=_cleaned(answer), also=())) for answer in question.answers]
+    preferred = (Outcome.CORRECT, None, Outcome.WRONG)
+    return min(rulings, key=lambda ruling: preferred.index(ruling.outcome), default=Ruling(None, "no_standard_answer"))
 
 
 def _score_open(text: str, question: Question) -> Ruling:

@@ -10,13 +10,15 @@ import base64
 import io
 import json
 import re
+import socket
+import struct
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,6 +48,13 @@ class Fault(StrEnum):
     NO_USAGE = "no usage"
     WEB_PAGE = "web page"
     BAD_JSON = "bad JSON"
+    OVERLOADED = "503"
+    HANG = "hang"
+    DRIP = "slow drip"
+    TRUNCATED = "truncated body"
+    RESET = "connection reset"
+    OTHER_MODEL = "answers as another model"
+    ABORTED = "abort"
 
 
 _STATUS = {
@@ -55,7 +64,11 @@ _STATUS = {
     Fault.UNKNOWN_MODEL: (404, "The model does not exist."),
     Fault.BUSY: (429, "Too many requests.\nCome back later."),
     Fault.BROKEN: (500, "Internal server error\nin two lines"),
+    Fault.OVERLOADED: (503, "The engine is overloaded."),
 }
+
+
+_HURT = (Fault.HANG, Fault.DRIP, Fault.TRUNCATED, Fault.RESET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,8 @@ class Asked:
     images: tuple[Image.Image, ...]
     hashes: tuple[str, ...]
     """Of the images' pixels."""
+    sent: tuple[bool, ...]
+    """For each image, whether its data came with this request."""
     fault: Fault | None = None
 
     @property
@@ -102,6 +117,8 @@ class FakeServer:
     url: str
     """Base URL, ending in /v1."""
     models: list[str] = field(default_factory=lambda: ["served"])
+    owner: str = "vllm"
+    """`owned_by` of every model."""
     context: int | None = 32_768
     """`max_model_len` of every model; None to keep silent about it."""
     image_pad: int | None = None
@@ -116,12 +133,16 @@ class FakeServer:
     models_fault: Fault | None = None
     keep_alive: bool = True
     latency_s: Callable[[Asked], float] = lambda asked: 0.0
+    memory: dict[str, Image.Image] = field(default_factory=dict)
+    """Images by uuid, as vLLM's cache holds them."""
+    bytes_received: int = 0
     log: list[Asked] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
     """Prompts that it was asked to judge."""
     running: int = 0
     most_running: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def answered(self) -> Counter[tuple[str, str, int]]:
         """How often each turn of each rollout was asked for and not refused."""
@@ -130,15 +151,16 @@ class FakeServer:
 
 
 @contextmanager
-def serve(**options: Any) -> Iterator[FakeServer]:
-    """A server on a free port of this machine; options are `FakeServer`'s."""
-    http = _Server(("127.0.0.1", 0), _Handler)
+def serve(port: int = 0, **options: Any) -> Iterator[FakeServer]:
+    """A server on a free (or the given) port of this machine; options are `FakeServer`'s."""
+    http = _Server(("127.0.0.1", port), _Handler)
     http.fake = fake = FakeServer(f"http://127.0.0.1:{http.server_address[1]}/v1", **options)  # type: ignore[attr-defined]
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
         yield fake
     finally:
+        fake.stopping.set()
         http.shutdown()
         http.server_close()
         thread.join()
@@ -166,35 +188,45 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fake = self.fake
+        if fake.stopping.is_set():
+            return self._fail(Fault.DROP)
         if fake.models_fault:
             return self._fail(fake.models_fault)
         if self.path != "/v1/models":
             return self._send(404, {"detail": "Not Found"})
         extra = {} if fake.context is None else {"max_model_len": fake.context}
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "test", **extra} for name in fake.models]
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": fake.owner, **extra} for name in fake.models]
         self._send(200, {"object": "list", "data": data})
 
     def do_POST(self) -> None:
         fake = self.fake
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        data = self.rfile.read(int(self.headers["content-length"]))
+        body = json.loads(data)
+        if fake.stopping.is_set():
+            return self._fail(Fault.DROP)
         if self.path != "/v1/chat/completions":
             return self._send(404, {"detail": "Not Found"})
         choices = (body.get("structured_outputs") or {}).get("choice")
-        asked = understood(body)
+        try:
+            asked = understood(body, fake.memory)
+        except KeyError as unknown:
+            return self._send(400, {"error": {"message": f"unknown uuid {unknown}", "type": "error", "code": 400}})
         fault = fake.fault(asked)
         with fake.lock:
+            fake.bytes_received += len(data)
             if choices:
                 fake.judged.append(asked.text)
             else:
-                fake.log.append(Asked(body, asked.turn, asked.system, asked.text, asked.images, asked.hashes, fault))
+                fake.log.append(replace(asked, fault=fault))
             fake.running += 1
             fake.most_running = max(fake.most_running, fake.running)
         try:
             time.sleep(fake.latency_s(asked))
-            if fault in (None, Fault.FILTERED, Fault.NO_CHOICE, Fault.NO_USAGE):
-                self._send(200, completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault))
-            else:
+            if fault in _STATUS or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON):
                 self._fail(fault)
+            else:
+                body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
+                self._hurt(fault, json.dumps(body).encode()) if fault in _HURT else self._send(200, body)
         finally:
             with fake.lock:
                 fake.running -= 1
@@ -209,6 +241,31 @@ class _Handler(BaseHTTPRequestHandler):
             return self._write(200, b'{"choices": [', "application/json")
         status, message = _STATUS[fault]  # type: ignore[index]
         self._send(status, {"error": {"message": message, "type": "error", "code": status}})
+
+    def _hurt(self, fault: Fault | None, data: bytes) -> None:
+        """A reply that never arrives whole."""
+        self.close_connection = True
+        if fault is Fault.RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return self.connection.close()
+        if fault is Fault.HANG:
+            self.fake.stopping.wait()
+            return None
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        if fault is Fault.TRUNCATED:
+            self.wfile.write(data[: len(data) // 2])
+            return None
+        for byte in data:  # slow drip
+            if self.fake.stopping.wait(0.05):
+                return None
+            try:
+                self.wfile.write(bytes([byte]))
+            except OSError:
+                return None
+        return None
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._write(status, json.dumps(body).encode(), "application/json")
@@ -227,22 +284,36 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client was killed
 
 
-def understood(body: dict[str, Any]) -> Asked:
-    """What a chat request says."""
+def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> Asked:
+    """What a chat request says.
+
+    Args:
+        body: the request.
+        memory: images by uuid, to take from and to add to.
+
+    Raises:
+        KeyError: if an image is named by a uuid that is not in memory.
+    """
     messages = body["messages"]
-    parts = [part for message in messages for part in _parts(message)]
-    images = tuple(_image(part["image_url"]["url"]) for part in parts if part["type"] == "image_url")
+    pictures = [part for message in messages for part in _parts(message) if part["type"] == "image_url"]
+    images = []
+    for part in pictures:
+        image = memory[part["uuid"]] if part["image_url"] is None else _image(part["image_url"]["url"])
+        if "uuid" in part:
+            memory[part["uuid"]] = image
+        images.append(image)
     system = "".join(_text(message) for message in messages if message["role"] == "system")
     user = next((_text(message) for message in messages if message["role"] == "user"), "")
     turn = sum(message["role"] == "assistant" for message in messages)
-    return Asked(body, turn, system, user, images, tuple(map(pixel_hash, images)))
+    sent = tuple(part["image_url"] is not None for part in pictures)
+    return Asked(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
 
 
 def completion(fake: FakeServer, asked: Asked, text: str, fault: Fault | None = None) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
     visual = asked.visual_tokens + fake.extra_visual
-    finish = "content_filter" if fault is Fault.FILTERED else fake.finish
+    finish = fault.value if fault in (Fault.FILTERED, Fault.ABORTED) else fake.finish
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
     tokens = len(text) // 4 + 1
     usage: dict[str, Any] = {
@@ -256,7 +327,7 @@ def completion(fake: FakeServer, asked: Asked, text: str, fault: Fault | None = 
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 0,
-        "model": asked.body["model"],
+        "model": "another" if fault is Fault.OTHER_MODEL else asked.body["model"],
         "choices": [] if fault is Fault.NO_CHOICE else [choice],
         "usage": None if fault is Fault.NO_USAGE else usage,
     }
@@ -276,9 +347,8 @@ def _text(message: dict[str, Any]) -> str:
 
 def _image(url: str) -> Image.Image:
     head, _, data = url.partition(",")
-    assert head == "data:image/png;base64", head
     image = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert image.format == "PNG"
+    assert head == f"data:image/{str(image.format).lower()};base64", head
     image.load()
     return image
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +57,36 @@ class Served:
     url: str
     """Base URL, ending in `/v1`."""
     checkpoint: Path
+
+
+@contextmanager
+def serve_vllm(checkpoint: Path, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """vLLM's own server of a tiny checkpoint, called `tiny`, on a free port: (base URL, process)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(checkpoint),
+            "--served-model-name",
+            "tiny",
+        ),
+        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "16"),
+        *("--max-model-len", "32768", "--limit-mm-per-prompt", json.dumps({"image": 6, "video": 0})),
+        "--enable-prompt-tokens-details",
+    ]
+    log = folder / f"server-{port}.log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=engine_env(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        await_health(server, f"http://127.0.0.1:{port}/health", log)
+        yield f"http://127.0.0.1:{port}/v1", server
+    finally:
+        end_group(server, signal.SIGTERM)
 
 
 def await_health(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -45,7 +45,7 @@ def one_line(done: Done, status: int = 2) -> str:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["run", "report", "tasks"])
+    @pytest.mark.parametrize("command", ["run", "report", "doctor", "tasks"])
     def test_every_command_explains_itself(self, command: str) -> None:
         done = cof_eval(command, "--help")
         assert (done.status, done.err) == (0, "")
@@ -55,7 +55,7 @@ class TestHelp:
     def test_all_commands_are_listed_and_no_argument_means_help(self) -> None:
         done = cof_eval("--help")
         assert (done.status, done.err) == (0, "")
-        assert all(f"  {command} " in done.out for command in ("run", "report", "tasks"))
+        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "tasks"))
         assert cof_eval() == done
 
     def test_every_option_of_run_says_what_it_does(self) -> None:
@@ -118,7 +118,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no resolution": (["run", *MODEL, "--resolutions", ","], "no resolution in ','"),
     "benchmark": (["run", *MODEL, "--benchmarks", "vstar,hrbench"], "unknown benchmark 'hrbench'; known: vstar"),
     "no benchmark": (["run", *MODEL, "--benchmarks", ""], "unknown benchmark ''"),
-    "protocol": (["run", *MODEL, "--protocol", "coff"], "unknown protocol 'coff'; known: cof, direct"),
+    "protocol": (["run", *MODEL, "--protocol", "coff"], "unknown protocol 'coff'; known: cof, cof_released"),
     "setting of the protocol": (["run", *MODEL, "--protocol-args", '{"max_turn": 3}'], "protocol_args: unknown max_turn"),
     "protocol args no JSON": (["run", *MODEL, "--protocol-args", "max_turns=3"], "protocol_args is not JSON"),
     "engine": (["run", "--model", "x", "--engine", "sglang"], "unknown engine 'sglang'; known: vllm, openai"),

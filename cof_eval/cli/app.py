@@ -8,6 +8,8 @@ from typing import NoReturn
 import typer
 
 from ..errors import CofError, DataError, InterruptedRunError, UsageError
+from .ask import ask
+from .doctor import doctor
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -19,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, tasks):
+for command in (run, report, ask, doctor, tasks):
     app.command()(command)
 
 

@@ -9,16 +9,39 @@ import typer
 
 Model = Annotated[str, typer.Option("--model", help="Checkpoint: a local folder or a hub id.", show_default=False)]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", help="How the model is asked: cof, direct, cof_released, cof_forced, direct_forced.")
+    str,
+    typer.Option(
+        "--protocol",
+        help="How the model is asked: cof, deepeyes, mini_o3, pixel_reasoner, qwen3_vl, direct, … (README), or a .yaml file.",
+    ),
 ]
-ProtocolArgs = Annotated[str, typer.Option("--protocol-args", help="JSON object: settings of the protocol to change.")]
+ProtocolArgs = Annotated[
+    str,
+    typer.Option(
+        "--protocol-args",
+        help='JSON object: settings of the protocol to change, e.g. {"crop_source": "native"} or {"crops": "blank"}.',
+    ),
+]
+Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Ask every question so often (protocols that sample).")]
+OptionOrder = Annotated[
+    str, typer.Option("--option-order", help="Of multiple choice: dataset, shuffled[:SEED], rotated or correct_first.")
+]
 EngineName = Annotated[
     str, typer.Option("--engine", help="What runs the model: vllm or transformers (in process), or openai (a server).")
 ]
-BaseUrl = Annotated[str | None, typer.Option("--base-url", help="Server of engine openai, e.g. http://127.0.0.1:8000/v1.")]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", help="Server of engine openai, e.g. http://127.0.0.1:8000/v1; several: comma-separated."),
+]
 ServedName = Annotated[str | None, typer.Option("--served-name", help="The model's name on that server.")]
 Lora = Annotated[str | None, typer.Option("--lora", help="Folder of a LoRA adapter (engines in process).")]
-EngineArgs = Annotated[str, typer.Option("--engine-args", help="JSON object, passed to the engine as it is.")]
+EngineArgs = Annotated[
+    str,
+    typer.Option(
+        "--engine-args",
+        help="JSON object, passed to the engine; for openai: image_format, retries, timeout_s, backoff_s, patience_s.",
+    ),
+]
 MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="The served processor's pixel cap (engine openai).")]
 Benchmarks = Annotated[str, typer.Option("--benchmarks", help="Comma-separated; `cof-eval tasks` lists them.")]
 Resolutions = Annotated[str, typer.Option("--resolutions", help="Comma-separated: 224 … 2560, 4k, native; or all (the eight).")]

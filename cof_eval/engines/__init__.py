@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..engine import Engine
 from ..errors import UsageError
 from ..protocols import Protocol
+from ..servers import parse_urls
 from ..settings import ModelSettings
 from .checkpoint import find_adapter, find_checkpoint, find_served, load_checkpoint, model_type
 
@@ -22,7 +23,7 @@ class EngineSettings:
     lora: str | None = None
     """Folder of a LoRA adapter."""
     base_url: str | None = None
-    """Of an OpenAI-compatible server, ending in `/v1`."""
+    """Of OpenAI-compatible servers, each ending in `/v1`; separated by commas, semicolons or spaces."""
     served_name: str | None = None
     """The served model's name; the server's only model if not given."""
     api_key: str = "EMPTY"
@@ -32,9 +33,13 @@ class EngineSettings:
     seed: int = 0
     concurrency: int = 64
     engine_args: Mapping[str, Any] = field(default_factory=dict)
-    """Passed to the engine as they are."""
-    retries: int = 4
-    """How often a request that a server failed is sent again before its rollout fails."""
+    """Passed to the engine as they are; for engine openai, how images travel and how patient it is."""
+
+    @classmethod
+    def of(cls, settings: ModelSettings, api_key: str) -> EngineSettings:
+        """What an engine needs of a model's arguments."""
+        shared = {f.name for f in fields(cls)} & {f.name for f in fields(settings)}
+        return cls(api_key=api_key, **{name: getattr(settings, name) for name in shared})
 
 
 async def _vllm(settings: EngineSettings, protocol: Protocol) -> Engine:
@@ -72,10 +77,7 @@ _SERVED_ONLY = {
 _FOREIGN: dict[str, dict[str, str]] = {
     "vllm": _SERVED_ONLY,
     "transformers": _SERVED_ONLY,
-    "openai": {
-        "lora": "serve the adapter, and name it with served_name",
-        "engine_args": "give them to the server",
-    },
+    "openai": {"lora": "serve the adapter, and name it with served_name"},
 }
 """Model arguments that an engine would ignore, and what to do instead."""
 
@@ -91,13 +93,22 @@ def check_engine(settings: ModelSettings) -> None:
     for name, cure in _FOREIGN[settings.engine].items():
         if getattr(settings, name):
             raise UsageError(f"engine={settings.engine} has no use for {name}: {cure}")
-    if settings.engine == "openai" and not settings.base_url:
-        raise UsageError("engine=openai needs a base URL, for instance --base-url http://127.0.0.1:8000/v1")
+    if settings.engine == "openai":
+        _check_served(settings)
     folder = find_served(settings.pretrained) if settings.engine == "openai" else find_checkpoint(settings.pretrained)
     if folder:
         model_type(folder)
     if settings.lora:
         find_adapter(settings.lora)
+
+
+def _check_served(settings: ModelSettings) -> None:
+    from .openai import parse_served_args
+
+    if not settings.base_url:
+        raise UsageError("engine=openai needs a base URL, for instance --base-url http://127.0.0.1:8000/v1")
+    parse_urls(settings.base_url)
+    parse_served_args(settings.engine_args)
 
 
 async def open_engine(name: str, settings: EngineSettings, protocol: Protocol) -> Engine:

@@ -25,7 +25,7 @@ def write_report(runs: Sequence[Reported], out: Path, published: Path | None = N
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
     `summary.md` (the model card) and `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per
-    benchmark, category and resolution), `looking.csv` where questions have boxes, `pairs.csv` and `flips.csv` where runs are compared;
+    benchmark, category and resolution), `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes, `pairs.csv` and `flips.csv` where runs are compared;
     and the figures of `figures.write_figures`. Unfinished, partly unscored and empty runs are reported as they are.
 
     Args:
@@ -66,6 +66,8 @@ def _write_tables(runs: Sequence[Reported], out: Path) -> list[Path]:
         pairs = [paired_table(runs[0].rows, other.rows).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
         tables["pairs"] = pd.concat(pairs, ignore_index=True)
         tables["flips"] = pd.concat([flips_table(runs[0].rows, other.rows) for other in runs[1:]], ignore_index=True)
+    if len(own := pd.concat([run.own for run in runs], ignore_index=True)):
+        tables["metrics"] = own
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", encoding="utf-8")
     return [*paths, *(out / f"{name}.csv" for name in tables)]

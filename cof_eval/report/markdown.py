@@ -11,10 +11,9 @@ from .comparison_text import comparison, differences_text
 from .looking import looking_table
 from .names import OVERALL, resolution_order
 from .state import Reported, caveats, state_line
-from .summary import SWEEP_COLUMNS
 from .text import accuracy, between, bullets, count, escape, mean, percent, table
 
-SETTINGS = ("model", "protocol", "engine", "judge", "seed", "data", "versions", "commit", "machine")
+SETTINGS = ("model", "protocol", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit", "machine")
 """What the report repeats of a run's settings, as far as they are there."""
 
 SETTING_CHARS = 160
@@ -80,6 +79,7 @@ def _benchmark(benchmark: str, runs: Sequence[Reported], published: pd.DataFrame
             overall = sweep[sweep["category"] == OVERALL]
             yield _scores(overall)
             yield _failures(overall)
+            yield from _own(run.own[run.own["benchmark"] == benchmark])
             yield from categories(sweep)
             yield from _looking(run.rows[run.rows["benchmark"] == benchmark])
     for other in runs[1:]:
@@ -89,17 +89,27 @@ def _benchmark(benchmark: str, runs: Sequence[Reported], published: pd.DataFrame
 
 def _scores(sweep: pd.DataFrame) -> str:
     bounded = bool((sweep["unscored"] > 0).any())
-    own = [name for name in sweep.columns if name not in SWEEP_COLUMNS and sweep[name].notna().any()]
-    columns = ["resolution", "n", "images", "accuracy [95%]", *(["upper bound"] if bounded else []), *map(escape, own)]
+    columns = ["resolution", "n", "images", "accuracy [95%]", *(["upper bound"] if bounded else [])]
     columns += ["zooms", "text tokens", "visual tokens", "tokens per correct"]
     lines = []
     for line in sweep.to_dict("records"):
         cells = [line["resolution"], count(line["n"]), count(line["clusters"]), accuracy(line)]
         cells += [percent(line["acc_upper"])] if bounded else []
-        cells += [percent(line[name]) for name in own]
         cells += [between(line, "zooms", 2), between(line, "output_tokens"), between(line, "visual_tokens")]
         lines.append([*cells, between(line, "tokens_per_correct")])
     return table(columns, lines)
+
+
+def _own(own: pd.DataFrame) -> Iterator[str]:
+    """A benchmark's own metrics, percent: a row per resolution; nothing where it has none."""
+    if len(own):
+        values = {(line["resolution"], line["metric"]): float(line["value"]) for line in own.to_dict("records")}
+        names = list(dict.fromkeys(own["metric"]))
+        lines = [
+            [each, *(percent(values.get((each, name), float("nan"))) for name in names)]
+            for each in resolution_order(own["resolution"])
+        ]
+        yield table(["the benchmark's own, percent", *map(escape, names)], lines)
 
 
 def _failures(sweep: pd.DataFrame) -> str:

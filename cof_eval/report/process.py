@@ -6,6 +6,7 @@ with, so a crop that was enlarged shows more of them than it was cut from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ CALL_COLUMNS = {
     "call": "Int64",
     "zoom": "Int64",
     "error": "object",
+    "instead": "object",
     "crop": "object",
     "crop_width": "Int64",
     "crop_height": "Int64",
@@ -73,16 +75,16 @@ def trajectory_process(trajectory: Trajectory, calls: list[dict[str, Any]]) -> d
     zooms = [call for call in calls if call["zoom"] is not None]
     if not boxes:
         return {"targets": 0}
-    useful = [call["zoom"] for call in zooms if call["useful"]]
+    useful = [call["zoom"] for call in zooms if call.get("useful")]
     crops = [_native(trajectory, call.crop) for call in trajectory.calls if call.crop]
     covered = [max((crop.coverage(box) for crop in crops if crop), default=0.0) for box in boxes]
     place = Place.NOT_ZOOMED if not zooms else Place.TARGET if useful else Place.ELSEWHERE
     return {
         "targets": len(boxes),
         "target_px": _shown_pixels(trajectory, boxes),
-        "best_target_px": max((call["target_px"] for call in zooms), default=None),
+        "best_target_px": max((call["target_px"] for call in zooms if "target_px" in call), default=None),
         "coverage": sum(covered) / len(covered) if zooms else None,
-        "iou": max((call["iou"] for call in zooms if call["iou"] is not None), default=None),
+        "iou": max((call["iou"] for call in zooms if call.get("iou") is not None), default=None),
         "first_useful_zoom": useful[0] if useful else None,
         "place": place.value,
     }
@@ -94,10 +96,12 @@ def trajectory_calls(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
     before, zoom = _shown_pixels(trajectory, boxes), 0
     for number, turn in enumerate(trajectory.turns, 1):
         for place, call in enumerate(turn.calls, 1):
-            zoom += call.crop is not None
+            zoom += call.executed
             row = {"trajectory": trajectory.key, "turn": number, "call": place, "error": call.error, "zoom": None}
+            if call.executed:
+                row |= {"zoom": zoom, "instead": call.instead}
             if call.crop:
-                row |= {"zoom": zoom, **_crop_facts(call.crop), **_aim(trajectory, call, call.crop, boxes, before)}
+                row |= {**_crop_facts(call.crop), **_aim(trajectory, call, call.crop, boxes, before)}
             yield row
 
 
@@ -151,7 +155,19 @@ def _frame(trajectory: Trajectory, name: str) -> Frame | None:
         return Frame.shown(*trajectory.shown.size)
     if name == "native":
         return Frame.native(*trajectory.image.size)
+    if (nested := re.fullmatch(r"crop\[(\d+)\]", name)) is not None:
+        return _crop_frame(trajectory, int(nested.group(1)))
     return {"unit": Frame.unit(), "milli": Frame.milli()}.get(name)
+
+
+def _crop_frame(trajectory: Trajectory, number: int) -> Frame | None:
+    """The frame of a conversation's crop, counted from 1; None if there is no such crop."""
+    crops = [call.crop for call in trajectory.calls if call.crop]
+    region = _native(trajectory, crops[number - 1]) if 0 < number <= len(crops) else None
+    if region is None:
+        return None
+    (width, height), (x1, y1, x2, y2) = trajectory.image.size, region.corners
+    return Frame(f"crop[{number}]", *crops[number - 1].size, (x1 / width, y1 / height, x2 / width, y2 / height))
 
 
 def _shown_pixels(trajectory: Trajectory, boxes: tuple[Box, ...]) -> float:

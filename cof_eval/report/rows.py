@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..records import Outcome, Question, Row, Trajectory, Verdict
+from ..records import Outcome, Question, Row, Trajectory
 from .names import run_labels
 from .process import calls_table, trajectory_calls, trajectory_process
 
@@ -65,6 +65,10 @@ call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Pl
 """
 
 
+UNANSWERABLE = "no standard answer"
+"""Who decided on a row whose benchmark gives no standard answer: nobody, and it is not unscored either."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """The tidy tables of one run."""
@@ -83,9 +87,9 @@ def tidy(run: RunData, *, label: str | None = None) -> Tables:
         {
             "run": name,
             **_row_facts(row),
-            **_question_facts(questions.get((row.benchmark, row.question_id))),
+            **_question_facts(run.question(row) or questions.get((row.benchmark, row.question_id))),
             **facts.get(row.trajectory, {}),
-            **(_verdict_facts(run.verdicts.get(row.trajectory)) if row.trajectory in facts else {}),
+            **(_verdict_facts(run, row) if row.trajectory in facts else {}),
         }
         for row in run.rows
     ]
@@ -154,7 +158,10 @@ def _trajectory_facts(trajectory: Trajectory, calls: list[dict[str, Any]]) -> di
     }
 
 
-def _verdict_facts(verdict: Verdict | None) -> dict[str, Any]:
+def _verdict_facts(run: RunData, row: Row) -> dict[str, Any]:
+    question, verdict = run.question(row), run.verdict(row)
+    if question is None or not question.answer:
+        return {"by": UNANSWERABLE, "correct": math.nan}
     if verdict is None:
         return {"verdict": Outcome.UNSCORED.value, "by": "pending", "correct": math.nan}
     worth = {Outcome.CORRECT: 1.0, Outcome.WRONG: 0.0, Outcome.UNSCORED: math.nan}

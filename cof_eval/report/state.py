@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..records import Stop
+from ..benchmarks.measured import measured
+from ..records import Outcome, Stop
 from .names import OVERALL, run_labels
 from .rows import tidy
 from .summary import summarize
@@ -26,6 +27,8 @@ class Reported:
     rows: pd.DataFrame
     calls: pd.DataFrame
     sweep: pd.DataFrame
+    own: pd.DataFrame
+    """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` and `n` (rows)."""
 
 
 def reported(runs: Sequence[RunData]) -> list[Reported]:
@@ -33,8 +36,14 @@ def reported(runs: Sequence[RunData]) -> list[Reported]:
     made = []
     for run, label in zip(runs, run_labels(runs), strict=True):
         tables = tidy(run, label=label)
-        made.append(Reported(label, run, tables.rows, tables.calls, summarize(tables.rows)))
+        made.append(Reported(label, run, tables.rows, tables.calls, summarize(tables.rows), own_metrics(run, label)))
     return made
+
+
+def own_metrics(run: RunData, label: str) -> pd.DataFrame:
+    """The metrics that benchmarks have besides accuracy, one line a task and metric."""
+    lines = [{"run": label, **asdict(each)} for each in measured(run)]
+    return pd.DataFrame(lines, columns=["run", "task", "benchmark", "resolution", "metric", "value", "n"])
 
 
 def state_line(runs: Sequence[Reported]) -> str:
@@ -51,7 +60,7 @@ def state_line(runs: Sequence[Reported]) -> str:
 def _state(run: Reported) -> str:
     """What is missing; empty if nothing is."""
     answered = run.rows[run.rows["stop"].notna()]
-    expected, unscored = max(run.run.expected_rows, len(run.rows)), int(answered["correct"].isna().sum())
+    expected, unscored = max(run.run.expected_rows, len(run.rows)), int((answered["verdict"] == Outcome.UNSCORED.value).sum())
     if not len(answered):
         return f"empty (none of its {expected:,} rows is answered)"
     parts = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from ..records import Stop
 from ..stats import Clusters, accuracy_interval, mean_interval, ratio_interval
 from .names import OVERALL, resolution_order
-from .rows import rows_table
+from .rows import UNANSWERABLE, rows_table
 
 if TYPE_CHECKING:
     from ..run import RunData
@@ -44,28 +44,19 @@ end for `acc` to the upper end for `acc_upper`, so that it holds either way. Oth
 `tokens_per_correct` are generated and visual tokens of all rows over the right answers.
 """
 
-OwnMetrics = Callable[[pd.DataFrame], Mapping[str, float]]
-"""What a benchmark adds to its lines of the sweep table: names and values from the answered rows of one line."""
-
-OWN_METRICS: Mapping[str, OwnMetrics] = {}
-"""By benchmark; none of them has metrics of its own so far."""
-
 
 def sweep_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
     """The summary of one run, with the columns `SWEEP_COLUMNS`."""
     return summarize(rows_table(run, label=label))
 
 
-def summarize(rows: pd.DataFrame, own: Mapping[str, OwnMetrics] = OWN_METRICS) -> pd.DataFrame:
+def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per run, benchmark, category (`overall` first) and resolution of a rows table.
 
-    Args:
-        rows: as of `rows_table`, of one or several runs.
-        own: metrics of benchmarks, as columns after `SWEEP_COLUMNS`.
+    Rows whose benchmark gives no standard answer have costs, and count neither as right nor as wrong.
     """
-    lines = [line for part in _parts(rows) for line in _sweep_lines(part, own)]
-    more = dict.fromkeys(name for line in lines for name in line if name not in SWEEP_COLUMNS)
-    return pd.DataFrame(lines, columns=[*SWEEP_COLUMNS, *more])
+    lines = [line for part in _parts(rows) for line in _sweep_lines(part)]
+    return pd.DataFrame(lines, columns=list(SWEEP_COLUMNS))
 
 
 def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -76,16 +67,23 @@ def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
             yield part
 
 
-def _sweep_lines(part: pd.DataFrame, own: Mapping[str, OwnMetrics]) -> Iterator[dict[str, Any]]:
+def _sweep_lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
     first, smaller = part.iloc[0], None
     for name in resolution_order(part["resolution"]):
         planned = part[part["resolution"] == name]
         rows = planned[planned["stop"].notna()]
         place = {"run": first["run"], "benchmark": first["benchmark"], "category": first["category"], "resolution": name}
         shared = math.nan if smaller is None else int(rows["trajectory"].isin(smaller).sum())
-        extra = own[first["benchmark"]](rows) if first["benchmark"] in own and len(rows) else {}
         counts = {"planned": int(planned["question_id"].nunique()), "pending": len(planned) - len(rows)}
-        yield {**place, **counts, **_scores(rows), **_failures(rows), **_costs(rows), "shared_with_smaller": shared, **extra}
+        yield {
+            **place,
+            **counts,
+            **_scores(rows[rows["by"] != UNANSWERABLE]),
+            "rows": len(rows),
+            **_failures(rows),
+            **_costs(rows),
+            "shared_with_smaller": shared,
+        }
         smaller = set(planned["trajectory"])
 
 
@@ -93,7 +91,6 @@ def _scores(rows: pd.DataFrame) -> dict[str, Any]:
     lower, upper = question_means(rows, unscored=0.0), question_means(rows, unscored=1.0)
     return {
         "n": len(lower),
-        "rows": len(rows),
         "clusters": int(rows["cluster"].nunique()),
         "correct": int((rows["correct"] == 1).sum()),
         "acc": _mean(lower["correct"]),

@@ -42,7 +42,9 @@ def summary_lines(runs: Sequence[Reported]) -> Iterator[str]:
 
 
 def _paired_line(line: pd.Series) -> str:
-    difference = f"{points(line.difference)} [{points(line.difference_low)}, {points(line.difference_high)}]"
+    known = line.difference_low == line.difference_low
+    bounds = f" [{points(line.difference_low)}, {points(line.difference_high)}]" if known else ""
+    difference = f"{points(line.difference)}{bounds}"
     return (
         f"{line.benchmark:<14}{line.resolution:>10}{line.n:>6}{difference:>24}{probability(line.p_holm):>10}"
         f"{percent(line.detectable):>12}{line.wins:>6}{line.losses:>8}"

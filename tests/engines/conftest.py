@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real import SERVED_MAX_PIXELS, Served, await_health, end_group, engine_env
+from real import SERVED_MAX_PIXELS, Served, serve_vllm
 
 from cof_eval.demo.checkpoint import write_checkpoint
 
@@ -37,28 +33,5 @@ def served(_vllm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     decoding = json.loads((checkpoint / "generation_config.json").read_text())
     decoding |= {"do_sample": True, "temperature": 0.7, "repetition_penalty": 1.3, "top_k": 3}  # which no client may inherit
     (checkpoint / "generation_config.json").write_text(json.dumps(decoding))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "vllm.entrypoints.openai.api_server",
-            "--model",
-            str(checkpoint),
-            "--served-model-name",
-            "tiny",
-        ),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "16"),
-        *("--max-model-len", "32768", "--limit-mm-per-prompt", json.dumps({"image": 6, "video": 0})),
-        "--enable-prompt-tokens-details",
-    ]
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(command, env=engine_env(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        await_health(server, f"http://127.0.0.1:{port}/health", log)
-        yield Served(f"http://127.0.0.1:{port}/v1", checkpoint)
-    finally:
-        end_group(server, signal.SIGTERM)
+    with serve_vllm(checkpoint, folder) as (url, _):
+        yield Served(url, checkpoint)

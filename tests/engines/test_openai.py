@@ -32,13 +32,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_checkpoint(tmp_path_factory)
 
 
+HASTY = {"retries": 0, "backoff_s": 0.001, "patience_s": 0.3}
+"""Gives up at once."""
+
+
 def with_engine(server: FakeServer, use: Callable[[Engine], Awaitable[T]], *, protocol: Protocol = COF, **settings: Any) -> T:
     """What `use` gives for an engine that meets this server."""
 
     async def run() -> T:
-        engine = await open_engine(
-            "openai", EngineSettings(**{"pretrained": "by-name", "base_url": server.url, "retries": 0} | settings), protocol
-        )
+        given = {"pretrained": "by-name", "base_url": server.url, "engine_args": HASTY} | settings
+        engine = await open_engine("openai", EngineSettings(**given), protocol)
         try:
             await engine.start()
             return await use(engine)
@@ -110,18 +113,68 @@ class TestWhatTravels:
         sent = {name: body[name] for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")}
         assert sent == {"temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 
-    def test_equal_images_are_encoded_once_and_old_ones_forgotten(self) -> None:
-        parts = [image_part(28, 28, seed) for seed in range(12)]
+    @pytest.mark.parametrize(
+        ("owner", "sampling", "ids"), [("vllm", True, True), ("sglang", True, False), ("some-company", False, False)]
+    )
+    def test_a_server_gets_only_what_it_understands(self, owner: str, sampling: bool, ids: bool) -> None:
+        with serve(owner=owner) as server:
+            generate(server)
+        body = server.log[0].body
+        assert ({"repetition_penalty", "top_k", "min_p"} <= set(body)) is sampling
+        assert ("return_token_ids" in body) is ids
+        assert all(("uuid" in part) is ids for part in body["messages"][1]["content"] if part["type"] == "image_url")
 
-        async def use(engine: Any) -> int:
-            for part in [*parts, parts[-1]]:
-                await engine.generate(request(part))
-            return len(engine._sent)
+    def test_each_image_travels_once_to_a_server_that_remembers(self) -> None:
+        part = image_part()
+
+        async def use(engine: Engine) -> None:
+            for turns in range(4):
+                await engine.generate(request(part, turns=turns))
 
         with serve() as server:
-            kept = with_engine(server, use, concurrency=2)
-        assert kept == 4
-        assert server.log[-1].hashes == (parts[-1].hash,)
+            with_engine(server, use)
+        assert [asked.sent for asked in server.log] == [
+            (True,),
+            (False, True),
+            (False, False, True),
+            (False, False, False, True),
+        ]
+        assert [asked.hashes[0] for asked in server.log] == [part.hash] * 4
+
+    def test_an_image_that_the_server_forgot_is_sent_again(self) -> None:
+        part = image_part()
+
+        async def use(engine: Any) -> dict[str, int]:
+            await engine.generate(request(part))
+            server.memory.clear()
+            await engine.generate(request(part, turns=1))
+            await engine.generate(request(part, turns=2))
+            return dict(engine.troubles)
+
+        with serve() as server:
+            troubles = with_engine(server, use)
+        assert [asked.sent for asked in server.log] == [(True,), (True, True), (False, False, True)]
+        assert troubles == {"image id unknown": 1}
+
+    def test_a_server_that_remembers_nothing_gets_every_image_with_each_turn(self) -> None:
+        async def use(engine: Engine) -> None:
+            for turns in range(3):
+                await engine.generate(request(image_part(), turns=turns))
+
+        with serve(owner="some-company") as server:
+            with_engine(server, use)
+        assert [asked.sent for asked in server.log] == [(True,), (True, True), (True, True, True)]
+
+    def test_images_may_travel_as_jpeg_under_ids_of_their_own(self) -> None:
+        part = image_part(112, 84)
+        with serve() as server:
+            generate(server, request(part), engine_args=HASTY | {"image_format": "jpeg"})
+            generate(server, request(part))
+        jpeg, png = server.log
+        assert jpeg.images[0].format == "JPEG"
+        assert jpeg.images[0].size == png.images[0].size == part.image.size
+        assert (jpeg.hashes[0] == part.hash, png.hashes[0] == part.hash) == (False, True)
+        assert len(server.memory) == 2
 
     def test_many_threads_may_encode_at_the_same_time(self) -> None:
         async def use(engine: Engine) -> list[Response]:
@@ -218,7 +271,14 @@ FAULTS: list[tuple[Fault, type[CofError], str]] = [
     (Fault.UNKNOWN_MODEL, EngineUnusableError, "refuses model 'served'"),
     (Fault.BUSY, EngineError, "Too many requests. Come back later."),
     (Fault.BROKEN, EngineError, "Internal server error in two lines"),
+    (Fault.OVERLOADED, EngineError, "The engine is overloaded."),
     (Fault.DROP, EngineError, "the server failed"),
+    (Fault.RESET, EngineError, "the server failed"),
+    (Fault.TRUNCATED, EngineError, "the server failed"),
+    (Fault.HANG, EngineError, "gave no whole reply within 0.5 s"),
+    (Fault.DRIP, EngineError, "gave no whole reply within 0.5 s"),
+    (Fault.ABORTED, EngineError, "aborted the request"),
+    (Fault.OTHER_MODEL, EngineUnusableError, "answers as model 'another'; 'served' was asked"),
     (Fault.FILTERED, EngineError, "content_filter"),
     (Fault.NO_CHOICE, EngineError, "no choice or no usage"),
     (Fault.NO_USAGE, EngineError, "no choice or no usage"),
@@ -231,7 +291,7 @@ class TestFailures:
     @pytest.mark.parametrize(("fault", "kind", "message"), FAULTS, ids=[f.name for f, *_ in FAULTS])
     def test_what_a_failure_means(self, fault: Fault, kind: type[CofError], message: str) -> None:
         with serve(fault=lambda asked: fault) as server, pytest.raises(CofError) as caught:
-            generate(server)
+            generate(server, engine_args=HASTY | {"timeout_s": 0.5})
         assert type(caught.value) is kind
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -240,12 +300,12 @@ class TestFailures:
     def test_a_passing_failure_is_tried_again(self, fault: Fault) -> None:
         left = [fault, fault]
         with serve(fault=lambda asked: left.pop() if left else None) as server:
-            assert generate(server, retries=2).text
+            assert generate(server, engine_args=HASTY | {"retries": 2}).text
         assert [asked.fault for asked in server.log] == [fault, fault, None]
 
     def test_a_prompt_that_is_too_long_is_not_sent_twice(self) -> None:
         with serve(fault=lambda asked: Fault.CONTEXT) as server, pytest.raises(ContextFullError):
-            generate(server, retries=4)
+            generate(server, engine_args=HASTY | {"retries": 4})
         assert len(server.log) == 1
 
     def test_one_failed_rollout_leaves_the_others_alone(self) -> None:
@@ -259,20 +319,19 @@ class TestFailures:
         with serve(fault=fault) as server:
             assert with_engine(server, both) == [Stop.ERROR, Stop.ANSWERED]
 
-    def test_a_server_that_is_gone_ends_the_run(self) -> None:
-        async def use(engine: Engine) -> Response:
+    def test_a_server_that_is_gone_fails_the_rollout_not_the_run(self) -> None:
+        async def use(engine: Engine) -> Stop:
             gone.__exit__(None, None, None)
-            return await engine.generate(request(image_part()))
+            return (await rollout(subject(), engine, COF)).stop
 
-        gone = serve(keep_alive=False)
+        gone = serve()
         server = gone.__enter__()
-        with pytest.raises(EngineUnusableError, match="does not answer any more"):
-            with_engine(server, use)
+        assert with_engine(server, use) is Stop.ERROR
 
 
 def meet(server: FakeServer, **settings: Any) -> str:
     async def use(engine: Any) -> str:
-        return str(engine._model)
+        return str(engine.served_name)
 
     return with_engine(server, use, **settings)
 
@@ -293,6 +352,10 @@ class TestStart:
             ([], {}, "serves 0 models"),
             (["a"], {"served_name": "c"}, "does not serve 'c'; it serves: a"),
             (["a"], {"base_url": None}, "engine=openai needs a base URL"),
+            (["a"], {"base_url": "127.0.0.1:8000"}, "holds no base URL that can be used"),
+            (["a"], {"engine_args": {"max_model_len": 1}}, "no engine argument max_model_len; known: backoff_s, image_format"),
+            (["a"], {"engine_args": {"image_format": "gif"}}, "image_format='gif' is unknown; known: png, jpeg"),
+            (["a"], {"engine_args": {"timeout_s": 0}}, "timeout_s=0 must be a number"),
         ],
     )
     def test_a_model_that_is_not_served_is_refused(self, models: list[str], settings: dict[str, Any], message: str) -> None:

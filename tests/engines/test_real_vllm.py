@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from real import BIN, ENGINE_ARGS, Served, cof_eval, end_group, engine_env, write_adapter
+from real import BIN, ENGINE_ARGS, Served, cof_eval, end_group, engine_env, serve_vllm, write_adapter
 
 from cof_eval.images import load_native, pixel_hash
 from cof_eval.judging import start_judge
@@ -160,6 +160,31 @@ def said(run: RunData) -> dict[tuple[str, str], list[tuple[str, int, int | None]
 
 def _said(trajectory: Trajectory) -> list[tuple[str, int, int | None]]:
     return [(turn.text, turn.prompt_tokens, turn.visual_tokens) for turn in trajectory.turns]
+
+
+def test_when_one_of_two_servers_is_killed_half_way_the_other_finishes_the_run(
+    photo_run: RunData, served: Served, tiny: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with serve_vllm(served.checkpoint, tmp_path) as (url, doomed):
+        command = [
+            *(BIN / "cof-eval", "run", "--model", tiny, "--engine", "openai", "--base-url", f"{served.url},{url}"),
+            *("--protocol", "cof_forced", "--data", f"vstar={photos}", "--resolutions", "224,448,672,1024", "--out", out),
+            *("--concurrency", "6", "--engine-args", '{"patience_s": 60}'),
+        ]
+        with (tmp_path / "run.log").open("wb") as log:
+            run = subprocess.Popen([str(word) for word in command], env=engine_env(), stdout=log, stderr=log)
+        while run.poll() is None and _lines(out / "trajectories.jsonl") < 8:
+            time.sleep(0.05)
+        end_group(doomed, signal.SIGKILL)
+        status = run.wait(timeout=600)
+    said_so = (tmp_path / "run.log").read_text()
+    assert status == 0, said_so[-3000:]
+    assert "sent again" in said_so
+    here, there = said(photo_run), said(load_run(out))
+    assert len(there) == 36
+    assert {key: here[key] for key in there} == there
+    assert _lines(out / "trajectories.jsonl") == len(load_run(out).trajectories)  # none was run twice
 
 
 def test_a_server_that_shrinks_images_stops_the_run_and_is_told_how_to_mend_it(

@@ -9,7 +9,7 @@ from cof_eval.records import Outcome, Stop
 from cof_eval.report.names import OVERALL, resolution_order, run_labels
 from cof_eval.report.published import load_published
 from cof_eval.report.rows import ROW_COLUMNS, rows_table, write_table
-from cof_eval.report.summary import SWEEP_COLUMNS, chance_level, summarize, sweep_table
+from cof_eval.report.summary import SWEEP_COLUMNS, chance_level, sweep_table
 from cof_eval.stats import wilson
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -183,7 +183,7 @@ def test_a_run_without_a_label_is_called_by_its_folder(make_run) -> None:
 
 def test_published_figures_are_numbers_with_a_source_each() -> None:
     table = load_published(PUBLISHED)
-    assert set(table["benchmark"]) == {"vstar"}
+    assert set(table["benchmark"]) == {"vstar", "hrbench4k", "hrbench8k", "pope", "treebench"}
     assert table["source"].str.len().gt(0).all()
     sweep = table[(table["model"] == "Adaptive-CoF-7B") & (table["metric"] == "acc") & (table["resolution"] == "2560")]
     assert list(sweep["value"]) == [89.53]
@@ -241,14 +241,6 @@ def test_every_kind_of_failure_has_its_count(make_run, asked) -> None:
         1,
         3,
     ]
-
-
-def test_a_benchmark_may_add_metrics_of_its_own(make_run, asked) -> None:
-    rows = rows_table(make_run(asked("a", "224", RIGHT), asked("b", "224", WRONG), asked("c", "224", RIGHT, benchmark="pope")))
-    table = summarize(rows, {"vstar": lambda answered: {"half": len(answered) / 4}})
-    assert list(table.columns) == [*SWEEP_COLUMNS, "half"]
-    assert overall(table[table["benchmark"] == "vstar"], "224")["half"] == 0.5
-    assert math.isnan(overall(table[table["benchmark"] == "pope"], "224")["half"])
 
 
 def test_tables_are_the_same_as_csv_and_parquet(make_run, asked, tmp_path: Path) -> None:

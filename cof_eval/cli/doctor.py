@@ -1,0 +1,90 @@
+"""`cof-eval doctor`: what would go wrong, before anything is generated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import typer
+
+from .options import (
+    BaseUrl,
+    Benchmarks,
+    Data,
+    EngineArgs,
+    EngineName,
+    JudgeCard,
+    JudgeUrl,
+    Limit,
+    Lora,
+    MaxPixels,
+    Model,
+    ProtocolArgs,
+    ProtocolName,
+    Resolutions,
+    ServedName,
+)
+
+
+def doctor(
+    model: Model,
+    protocol: ProtocolName = "cof",
+    protocol_args: ProtocolArgs = "{}",
+    engine: EngineName = "vllm",
+    base_url: BaseUrl = None,
+    served_name: ServedName = None,
+    lora: Lora = None,
+    engine_args: EngineArgs = "{}",
+    max_pixels: MaxPixels = None,
+    benchmarks: Benchmarks = "vstar",
+    resolutions: Resolutions = "all",
+    data: Data = None,
+    judge: JudgeCard = "equivalence",
+    judge_url: JudgeUrl = None,
+    limit: Limit = None,
+) -> None:
+    """Look for everything that would go wrong in `cof-eval run` with the same options. Loads no weights.
+
+    A server is asked for two replies of one token. Exit status: 0 nothing would fail, 1 something would, 2 wrong usage.
+    """
+    arguments = {
+        "pretrained": model,
+        "protocol": protocol,
+        "protocol_args": protocol_args,
+        "engine": engine,
+        "base_url": base_url,
+        "served_name": served_name,
+        "lora": lora,
+        "engine_args": engine_args,
+        "max_pixels": max_pixels,
+        "judge": judge,
+        "judge_url": judge_url,
+    }
+    raise typer.Exit(1 if asyncio.run(_examine(arguments, benchmarks, resolutions, data or [], limit)) else 0)
+
+
+async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str, data: list[str], limit: int | None) -> int:
+    """Print each finding as it is known; how many of them would make a run fail."""
+    from ..doctor import examine
+    from ..launch import parse_benchmarks, parse_resolutions, use_data
+    from ..preflight import Level
+    from ..protocols import parse_protocol
+    from ..settings import data_folder, parse_model_args, quiet_engines
+
+    settings = parse_model_args(arguments)
+    names, points = parse_benchmarks(benchmarks), parse_resolutions(resolutions)
+    use_data(data)
+    quiet_engines()
+    counts: Counter[Level] = Counter()
+    async for finding in examine(
+        settings,
+        parse_protocol(settings.protocol, settings.protocol_args),
+        benchmarks=[(name, data_folder(name)) for name in names],
+        resolutions=points,
+        limit=limit,
+    ):
+        typer.echo(str(finding))
+        counts[finding.level] += 1
+    typer.echo(f"\n{counts[Level.OK]} ok, {counts[Level.WARNING]} warnings, {counts[Level.FAILED]} failed")
+    return counts[Level.FAILED]

@@ -1,0 +1,46 @@
+"""How many requests a server takes at once, learnt from its refusals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class AdaptiveLimit:
+    """Requests at once: halved when a server says "too many", raised by one for each full round that it takes.
+
+    Additive increase, multiplicative decrease (Chiu and Jain, 1989), never beyond the user's bound.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.limit = float(bound)
+        self._running = 0
+        self._free = asyncio.Condition()
+        self._deaf = 0
+        """Requests that were under way at the last refusal: what they hear is the same news."""
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it."""
+        async with self._free:
+            await self._free.wait_for(lambda: self._running < int(self.limit))
+            self._running += 1
+        try:
+            yield
+        finally:
+            async with self._free:
+                self._running -= 1
+                self._deaf = max(0, self._deaf - 1)
+                self._free.notify_all()
+
+    def took(self) -> None:
+        """The server answered."""
+        self.limit = min(float(self.bound), self.limit + 1 / self.limit)
+
+    def refused(self) -> None:
+        """The server said "too many requests"; a burst of them counts once."""
+        if self._deaf == 0:
+            self.limit = max(1.0, self.limit / 2)
+            self._deaf = self._running

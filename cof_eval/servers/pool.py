@@ -1,0 +1,271 @@
+"""Several servers of one model behind one call: retries, moves between servers, and patience.
+
+A conversation stays on one server, for its caches, while that one is up. What a server does wrong is told apart:
+
+| it | then |
+|---|---|
+| refuses the connection, or hangs | it rests; its conversations go on elsewhere; one of them tries it again after the rest |
+| says 429 or 503 | fewer requests at once; sent again after the wait it asks for, or a growing one with jitter |
+| fails (5xx, reset, cut or senseless body) | sent again, `retries` times; after three in a row it rests, if another is up |
+| refuses (400, 413, 422) | the request's own fault: not sent again, unless an image id was unknown; then once with all images |
+| refuses the key or the model (401, 403, 404), or answers as another model | not asked again at all |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from ..errors import NoServerError, RefusedError, ServerError
+from .server import Server
+
+_LONGEST_WAIT_S = 60.0
+_HANGING_REST_S = 60.0
+"""A server that hangs costs a whole time limit to find out: it rests longer than one that is not there."""
+_FAULTS = 3
+"""Failed requests in a row after which a server is left alone, if another is up."""
+
+_log = logging.getLogger(__name__)
+
+Body = Callable[[Server, Collection[str]], Awaitable[Mapping[str, Any]]]
+"""(server, ids of images that it has) -> the arguments of `chat.completions.create`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to go on with servers in trouble."""
+
+    retries: int = 4
+    """How often a request that a server failed is sent again."""
+    timeout_s: float = 900.0
+    """Most seconds of one attempt, however busily its bytes drip in."""
+    backoff_s: float = 1.0
+    """First wait before sending again; it doubles, with jitter."""
+    patience_s: float = 300.0
+    """How long to wait for servers none of which answers any more: one that is restarted comes back within minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A chat completion that can be read: it has a choice and usage."""
+
+    reply: Any
+    """openai's `ChatCompletion`, with whatever the server added."""
+    server: Server
+    """Who gave it."""
+    seconds: float
+    """Of the attempt that succeeded."""
+
+
+class _AgainError(Exception):
+    """Worth sending again."""
+
+    def __init__(self, says: str, *, counts: bool = True, wait_s: float = 0.0) -> None:
+        super().__init__(says)
+        self.counts = counts
+        self.wait_s = wait_s
+
+
+@dataclass(eq=False)
+class Pool:
+    """The servers of one model."""
+
+    servers: Sequence[Server]
+    patience: Patience = field(default_factory=Patience)
+    troubles: Counter[str] = field(default_factory=Counter)
+    """What had to be sent again, by what was wrong."""
+    silent_since: float | None = None
+    """When, since any server last answered, the first one failed to."""
+
+    @property
+    def model(self) -> str:
+        """The name under which the model is served."""
+        return self.servers[0].model
+
+    @property
+    def context(self) -> int | None:
+        """The smallest `max_model_len`, where servers tell."""
+        return min((server.context for server in self.servers if server.context), default=None)
+
+    def home(self, conversation: str) -> Server | None:
+        """The server that a conversation belongs to among those that are up; None if none is.
+
+        Rendezvous hashing: when a server goes down only its own conversations move, and evenly.
+        """
+        up = [server for server in self.servers if server.is_up()]
+        return max(up, key=lambda server: _weight(conversation, server.url), default=None)
+
+    async def complete(self, conversation: str, body: Body) -> Completion:
+        """One chat completion, on whichever server can give it.
+
+        Args:
+            conversation: requests with equal names go to the same server.
+            body: makes the request for a server.
+
+        Raises:
+            RefusedError: if the request itself is refused.
+            NoServerError: if no server will take any request of this run any more.
+            ServerError: if the servers failed it for good; others may succeed.
+        """
+        spent = 0
+
+        def stop(state: RetryCallState) -> bool:
+            nonlocal spent
+            error = state.outcome.exception() if state.outcome else None
+            spent += isinstance(error, _AgainError) and error.counts
+            return spent > self.patience.retries or self._silent_s() > self.patience.patience_s
+
+        growing = wait_exponential_jitter(
+            multiplier=self.patience.backoff_s, max=_LONGEST_WAIT_S, jitter=self.patience.backoff_s
+        )
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            told = error.wait_s if isinstance(error, _AgainError) else 0.0
+            return told * random.uniform(1.0, 1.2) if told else growing(state)
+
+        attempts = AsyncRetrying(stop=stop, wait=wait, retry=retry_if_exception_type(_AgainError), reraise=True)
+        try:
+            async for attempt in attempts:
+                with attempt:
+                    return await self._attempt(conversation, body, fresh=attempt.retry_state.attempt_number > 1)
+        except _AgainError as error:
+            raise ServerError(f"the server failed: {error}") from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*(server.client.close() for server in self.servers), return_exceptions=True)
+
+    async def _attempt(self, conversation: str, body: Body, *, fresh: bool) -> Completion:
+        """Ask the conversation's server once; where image ids are unknown to it, once more with all images."""
+        server = self.home(conversation)
+        if server is None:
+            raise self._none_up()
+        async with server.limit.place():
+            server.take()
+            known = () if fresh else tuple(server.known)
+            try:
+                return await self._ask(server, await body(server, known))
+            except RefusedError:
+                if not known:
+                    raise
+                server.known.clear()
+                self.troubles["image id unknown"] += 1
+                return await self._ask(server, await body(server, ()))
+
+    async def _ask(self, server: Server, body: Mapping[str, Any]) -> Completion:
+        import openai
+
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self.patience.timeout_s):
+                reply = await server.client.chat.completions.create(model=server.model, **body)
+        except TimeoutError as error:
+            server.rest(started, _HANGING_REST_S if self._others_up(server) else 0.0)
+            says = f"{server.url} gave no whole reply within {self.patience.timeout_s:g} s"
+            raise self._again("timeout", says) from error
+        except openai.APIStatusError as error:
+            raise self._status(server, error, started) from error
+        except (openai.OpenAIError, ValueError) as error:  # a ValueError: the reply is no JSON
+            raise self._broken(server, error, started) from error
+        self._check(server, reply, started)
+        server.answered()
+        self.silent_since = None
+        return Completion(reply, server, time.monotonic() - started)
+
+    def _status(self, server: Server, error: Any, asked: float) -> Exception:
+        """What an HTTP status means."""
+        says, status = one_line(error), error.status_code
+        if status in (401, 403, 404):
+            return self._lose(server, f"refuses model {server.model!r}: {says}")
+        if status in (429, 503):
+            server.limit.refused()
+            return self._again(str(status), f"{server.url}: {says}", counts=False, wait_s=_retry_after(error.response.headers))
+        if status >= 500 or status in (408, 409):
+            return self._fault(server, str(status), says, asked)
+        server.answered()
+        self.silent_since = None
+        return RefusedError(says)
+
+    def _broken(self, server: Server, error: Exception, asked: float) -> Exception:
+        """What it means that no reply came, or none that can be read."""
+        if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout"):  # of whichever httpx this openai uses
+            server.rest(asked)
+            return self._again("no connection", f"{server.url} does not answer", counts=False, wait_s=self._soonest())
+        return self._fault(server, "broken reply", one_line(error), asked)
+
+    def _check(self, server: Server, reply: Any, asked: float) -> None:
+        """Whether a reply is a chat completion of the model that was asked."""
+        if not getattr(reply, "choices", None) or getattr(reply, "usage", None) is None:
+            raise self._fault(server, "broken reply", "the reply has no choice or no usage", asked)
+        if reply.model != server.model:
+            raise self._lose(server, f"answers as model {reply.model!r}; {server.model!r} was asked")
+        if reply.choices[0].finish_reason == "abort":
+            raise self._fault(server, "aborted", "the server aborted the request", asked)
+
+    def _fault(self, server: Server, kind: str, says: str, asked: float) -> _AgainError:
+        """A server failed a request; one that fails several in a row may be dead behind a proxy."""
+        server.faults += 1
+        if server.faults >= _FAULTS and self._others_up(server):
+            server.rest(asked)
+        return self._again(kind, f"{server.url}: {says}")
+
+    def _others_up(self, server: Server) -> bool:
+        return any(other.is_up() for other in self.servers if other is not server)
+
+    def _again(self, kind: str, says: str, *, counts: bool = True, wait_s: float = 0.0) -> _AgainError:
+        self.troubles[kind] += 1
+        self.silent_since = self.silent_since or time.monotonic()
+        return _AgainError(says, counts=counts, wait_s=wait_s)
+
+    def _lose(self, server: Server, why: str) -> Exception:
+        """Never ask this server again; its conversations go on elsewhere if there is another."""
+        if not server.gone:
+            server.gone = why
+            _log.warning("%s %s; it is not asked any more", server.url, why)
+        if all(s.gone for s in self.servers):
+            return NoServerError("; ".join(f"{s.url} {s.gone}" for s in self.servers))
+        return self._again("server lost", f"{server.url} {why}", counts=False, wait_s=0.001)
+
+    def _none_up(self) -> Exception:
+        if all(server.gone for server in self.servers):
+            return NoServerError("; ".join(f"{s.url} {s.gone}" for s in self.servers))
+        says = "no server answers any more (" + ", ".join(s.url for s in self.servers) + "); start one again"
+        return _AgainError(says, counts=False, wait_s=self._soonest())
+
+    def _silent_s(self) -> float:
+        return 0.0 if self.silent_since is None else time.monotonic() - self.silent_since
+
+    def _soonest(self) -> float:
+        """Seconds until some server's rest is over."""
+        now = time.monotonic()
+        return max(0.05, min((s.rests_until - now for s in self.servers if not s.gone), default=0.05))
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks, at most 300 characters."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that a server asks to wait; 0 if it does not say."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return min(_LONGEST_WAIT_S, max(0.001, float(headers[name]) * scale))
+        except (KeyError, ValueError):
+            continue
+    return 0.0
+
+
+def _weight(conversation: str, url: str) -> bytes:
+    return hashlib.blake2b(f"{conversation}\0{url}".encode(), digest_size=8).digest()
