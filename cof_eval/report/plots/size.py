@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ...records import Stop
 from ...stats import Clusters, accuracy_interval
@@ -77,8 +77,8 @@ def _draw_run(axes: Axes, i: int, runs: int, name: str, points: pd.DataFrame) ->
 def _set_axes(axes: Axes, bins: Sequence[int]) -> None:
     low, high = bins[0], bins[-1] + 1
     axes.set_xlim(low, high)
-    axes.set_ylim(0, 100)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_ylim(-11, 100)  # the strip below 0 holds n
+    axes.yaxis.set_major_locator(FixedLocator([0, 20, 40, 60, 80, 100]))
     axes.xaxis.set_major_locator(FixedLocator(list(range(low, high + 1))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: "0" if tick < SMALLEST else f"{math.pow(2, tick):g}"))
