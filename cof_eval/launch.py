@@ -21,7 +21,15 @@ from .paths import data_dir
 from .protocols import parse_protocol
 from .resolution import SWEEP, Resolution, parse_resolution
 from .run import RunData, load_run
-from .settings import check_repeats, data_folder, parse_model_args, quiet_engines, use_data_folder, use_option_order
+from .settings import (
+    check_repeats,
+    data_folder,
+    parse_model_args,
+    quiet_engines,
+    use_data_folder,
+    use_option_order,
+    use_question_limit,
+)
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:
@@ -102,6 +110,7 @@ def launch(
     names = task_names(benchmarks, resolutions)
     use_data(data)
     use_option_order(order)
+    use_question_limit(limit)
     _check(arguments, benchmarks, repeats)
     quiet_engines()
     _quiet_lmms_eval()
@@ -115,7 +124,6 @@ def launch(
         results = simple_evaluate(
             model=model,
             tasks=names,
-            limit=limit,
             repeats=repeats,
             task_manager=TaskManager(include_path=str(data_dir("tasks")), include_defaults=False),
             cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),

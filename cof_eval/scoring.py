@@ -35,6 +35,8 @@ class Ruling:
 
 def score(answer: str, question: Question) -> Ruling:
     """Rule on the text of an answer; several different answers stand one a line. Never raises."""
+    if not question.answers:
+        return Ruling(None, "no_standard_answer")
     if len(answer.strip()) > MAX_CHARS:
         return Ruling(None, "too_long")
     text = _cleaned(answer)
@@ -343,7 +345,7 @@ def _score_any(text: str, question: Question) -> Ruling:
     """Right if any accepted answer makes it so, wrong only if each of them does."""
     rulings = [_score_open(text, replace(question, answer=_cleaned(answer), also=())) for answer in question.answers]
     preferred = (Outcome.CORRECT, None, Outcome.WRONG)
-    return min(rulings, key=lambda ruling: preferred.index(ruling.outcome), default=Ruling(None, "no_standard_answer"))
+    return min(rulings, key=lambda ruling: preferred.index(ruling.outcome))
 
 
 def _score_open(text: str, question: Question) -> Ruling:

@@ -7,6 +7,7 @@
 | `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
 | `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to servers; `EMPTY` if unset |
 """
 
@@ -153,6 +154,23 @@ def use_option_order(order: str) -> None:
         UsageError: if there is no such order.
     """
     os.environ["COF_OPTION_ORDER"] = str(parse_order(order))
+
+
+def question_limit() -> int | None:
+    """How many questions of every task are asked (`--limit`, or `COF_LIMIT`); None for all.
+
+    Raises:
+        UsageError: if that is no positive number.
+    """
+    value = os.environ.get("COF_LIMIT") or None
+    if value is not None and (not value.isdecimal() or int(value) < 1):
+        raise UsageError(f"COF_LIMIT={value!r} is no number of questions; expected at least 1")
+    return int(value) if value else None
+
+
+def use_question_limit(limit: int | None) -> None:
+    """Name how many questions of every task are asked for this process and its children."""
+    os.environ["COF_LIMIT"] = str(limit or "")
 
 
 def run_folder() -> Path | None:

@@ -8,6 +8,8 @@ by `plain` once all are there.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from .plan import Job
 from .records import Outcome, Question, Trajectory, Verdict, digest, from_json, to_json
 from .replies import read_reply, recorded
 from .resolution import parse_resolution, shown_size
-from .settings import data_folder, option_order, run_folder, world_size
+from .settings import data_folder, option_order, question_limit, run_folder, world_size
 
 METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens", "visual_tokens", "truncated")
 """Columns of lmms-eval's table for every benchmark; see the vocabulary in docs/architecture.md."""
@@ -78,7 +80,8 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
         """Load the benchmark's rows, options in the order asked for, each as often as asked for; images stay undecoded."""
-        rows = arranged(load_rows(self.benchmark, data_folder(self.benchmark)), option_order(), self.repeats)
+        rows, limit = load_rows(self.benchmark, data_folder(self.benchmark)), question_limit()
+        rows = arranged(rows.select(range(min(limit, len(rows)))) if limit else rows, option_order(), self.repeats)
         rows = rows.add_column("resolution", [self.resolution.name] * len(rows)).add_column("row", list(range(len(rows))))
         self.dataset = datasets.DatasetDict({SPLIT: rows})
         self.dataset_no_image = datasets.DatasetDict({SPLIT: rows.remove_columns("image")})
@@ -93,18 +96,6 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         for old, new in zip(before, (self.dataset, self.dataset_no_image), strict=True):
             old[SPLIT] = new[SPLIT]  # lmms-eval holds on to the old ones
         self.dataset, self.dataset_no_image = before
-
-    def build_all_requests(self, *, limit: int | None = None, **options: Any) -> None:
-        """As lmms-eval's; a limit counts questions, not their repeats and rotations."""
-        super().build_all_requests(limit=self._rows_of(limit), **options)
-
-    def doc_iterator(self, *, limit: int | None = None, **options: Any) -> Any:
-        """As lmms-eval's; a limit counts questions, not their repeats and rotations."""
-        return super().doc_iterator(limit=self._rows_of(limit), **options)
-
-    def _rows_of(self, limit: int | None) -> int | None:
-        """How many rows the first questions are."""
-        return None if not limit else sum(source < limit for source in self.dataset[SPLIT]["source"])
 
     def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
         """The shown image and the question, for models other than `cof`; an image that cannot be shown is left out."""
@@ -197,19 +188,32 @@ def load_rows(benchmark: str, folder: Path | None) -> Any:
 def arranged(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """A benchmark's rows with their options in an order, each rotation and repeat a row of its own.
 
-    Columns besides: `source` (the row's number in the benchmark) and `repeat`. Images are referred to, not copied.
+    The column `repeat` tells repeats apart. Images are stored files or paths, and stay undecoded.
 
     Raises:
         UsageError: if options are to be moved that do not stand in their question's text as they should.
     """
-    questions = [list(ordered(from_json(text, Question), order)) for text in rows["question"]]
-    taken = [(i, q, k) for i, rotations in enumerate(questions) for q in rotations for k in range(repeats)]
-    plain = len(taken) == len(questions) and order.kind is OrderKind.DATASET
-    kept = rows if plain else rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
-    if not plain:
+    if order.kind is OrderKind.DATASET and repeats == 1:
+        return rows.add_column("repeat", [0] * len(rows))
+    questions = [ordered(from_json(text, Question), order) for text in rows["question"]]
+    taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
+    with _without_bars():
+        kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
         kept = kept.add_column("question", [to_json(q).decode() for _, q, _ in taken], feature=datasets.Value("large_string"))
         kept = kept.add_column("answer", [q.answer for _, q, _ in taken])
-    return kept.add_column("source", [i for i, _, _ in taken]).add_column("repeat", [k for _, _, k in taken])
+        return kept.add_column("repeat", [k for _, _, k in taken])
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of `datasets` for what takes no time."""
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 _SECRET = re.compile(r"(\w*(?:api_key|token|secret|password))=[^,]*", re.IGNORECASE)

@@ -44,7 +44,7 @@ def ask(photo: Path, server: object, *options: str):  # type: ignore[no-untyped-
 
 def test_turns_are_printed_and_written_as_a_page(photo: Path) -> None:
     script = says(f"<think>I look closer. {EVIL}</think>{call(10, 10, 90, 90)}", call(0, 0, 9999, 1), "<answer>B</answer>")
-    with serve(reply=says(*script)) as server:
+    with serve(reply=script) as server:
         done = ask(photo, server, "--options", "red|blue")
         asked = server.log[0].text
     assert done.status == 0, done.err

@@ -537,3 +537,9 @@ def test_any_accepted_answer_is_right_and_wrong_is_what_none_allows(said: str, o
 def test_several_accepted_answers_of_which_one_decides_nothing_leave_the_judge_to_decide() -> None:
     asked = Question("1", "infovqa", "", "", "How many companies?", (), "2", also=("a couple",))
     assert score("7", asked).outcome is None
+
+
+@pytest.mark.parametrize("options", [(), ("red", "blue")])
+def test_without_a_standard_answer_nothing_is_right_or_wrong(options: tuple[str, ...]) -> None:
+    asked = Question("1", "custom", "", "", "What?", options, "")
+    assert score("A", asked) == Ruling(None, "no_standard_answer")

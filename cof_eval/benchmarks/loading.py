@@ -52,9 +52,10 @@ def load_items(table: Table, data: Path | None, row: type[_Row], question: Calla
         DataError: if the data cannot be had, or a row is not as expected, naming it.
     """
     place = data or fetch_folder(table.title, table.benchmark, table.repository, table.files)
+    columns = [field.encode_name for field in msgspec.structs.fields(row)]
     items = []
     for file in find_tables(place, (*table.files, *(table.local if data else ()))):
-        for number, stored in enumerate(load_table(file, table.image), 1):
+        for number, stored in enumerate(load_table(file, table.image, columns), 1):
             try:
                 parsed = msgspec.convert(stored.fields, type=row, strict=False)
                 asked = question(table.benchmark, stored.image, parsed)

@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,13 @@ class TableRow:
     """One row of a table."""
 
     fields: Fields
-    """By column, the image's left out."""
+    """By column, those that were asked for."""
     image: str
     """Hash of the stored image."""
 
 
-def load_table(file: Path, image: str) -> list[TableRow]:
-    """All rows of a table; `image` is the column that holds the image.
+def load_table(file: Path, image: str, columns: Collection[str]) -> list[TableRow]:
+    """All rows of a table: these columns as far as it has them, and the one that holds the image.
 
     An image that cannot be decoded is kept as it is: its row is answered with an `ImageError` later and counted as unscored.
 
@@ -57,9 +57,9 @@ def load_table(file: Path, image: str) -> list[TableRow]:
     """
     try:
         stat = file.stat()
-        name = digest(FORMAT, str(file.resolve()), stat.st_size, stat.st_mtime_ns, image)
+        name = digest(FORMAT, str(file.resolve()), stat.st_size, stat.st_mtime_ns, image, sorted(columns))
         kept = cache_folder() / "tables" / f"{name}.jsonl"
-        return _kept_rows(kept) or _unpacked(file, image, kept)
+        return _kept_rows(kept) or _unpacked(file, image, columns, kept)
     except OSError as error:
         raise DataError(
             f"{file} cannot be read or unpacked to {cache_folder()} ({error.strerror}); "
@@ -82,7 +82,7 @@ def _kept_rows(kept: Path) -> list[TableRow]:
     return rows if all(image_file(name).exists() for name in {row.image for row in rows}) else []
 
 
-def _unpacked(file: Path, image: str, kept: Path) -> list[TableRow]:
+def _unpacked(file: Path, image: str, columns: Collection[str], kept: Path) -> list[TableRow]:
     rows = []
     for number, fields in enumerate(
         tqdm(read_rows(file), desc=f"unpacking {file.name}", unit="row", disable=None, leave=False), 1
@@ -91,7 +91,7 @@ def _unpacked(file: Path, image: str, kept: Path) -> list[TableRow]:
             raise DataError(
                 f"{file}, row {number} has no column {image!r}; it has {', '.join(fields)}: pass the benchmark's own file"
             )
-        rows.append(TableRow(fields, _unpack_image(fields.pop(image))))
+        rows.append(TableRow({name: fields[name] for name in fields if name in columns}, _unpack_image(fields[image])))
     _write_file(kept, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     return _kept_rows(kept)
 

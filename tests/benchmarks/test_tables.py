@@ -22,6 +22,7 @@ from cof_eval.benchmarks.tables import find_tables, image_bytes, image_file, loa
 from cof_eval.errors import DataError, ImageError
 from cof_eval.images import ImageSource, encode_png, header_size, source_hash
 
+COLUMNS = ("index", "question")
 BASE64 = {"index": pa.int64(), "image": pa.string()}
 
 
@@ -61,11 +62,16 @@ def test_what_is_no_image_is_found_out_when_it_is_looked_at(value: Any) -> None:
 class TestUnpacking:
     def test_rows_keep_their_other_columns_and_equal_images_are_one_file(self, tmp_path: Path, cache: Path) -> None:
         rows = [{"index": 0, "image": packed(1)}, {"index": 1, "image": packed(2)}, {"index": 2, "image": packed(1) + "\n"}]
-        found = load_table(write_parquet(tmp_path / "a.parquet", rows, BASE64), "image")
+        found = load_table(write_parquet(tmp_path / "a.parquet", rows, BASE64), "image", COLUMNS)
         assert [row.fields for row in found] == [{"index": 0}, {"index": 1}, {"index": 2}]
         assert [row.image for row in found] == [source_hash(png(seed)) for seed in (1, 2, 1)]
         assert image_file(found[0].image).read_bytes() == png(1)
         assert len([path for path in (cache / "images").rglob("*") if path.is_file()]) == 2
+
+    def test_columns_that_nobody_asked_for_are_left_out(self, tmp_path: Path) -> None:
+        file = write_tsv(tmp_path / "a.tsv", [{"index": "0", "ocr": "x" * 1000, "image": packed()}])
+        assert [row.fields for row in load_table(file, "image", ("index",))] == [{"index": "0"}]
+        assert [row.fields for row in load_table(file, "image", ("ocr", "other"))] == [{"ocr": "x" * 1000}]
 
     @pytest.mark.parametrize("kind", ["parquet", "tsv", "jsonl", "json"])
     def test_every_kind_of_table_gives_the_same(self, tmp_path: Path, kind: str) -> None:
@@ -78,34 +84,34 @@ class TestUnpacking:
         else:
             lines = [json.dumps(row) for row in rows]
             file.write_text("\n".join(lines) if kind == "jsonl" else f"[{','.join(lines)}]", encoding="utf-8-sig")
-        found = load_table(file, "image")
+        found = load_table(file, "image", COLUMNS)
         assert [row.fields for row in found] == [{"index": str(i), "question": 'a "b"\tc\nd, 東京'} for i in range(2)]
         assert [row.image for row in found] == [source_hash(png(i)) for i in range(2)]
 
     def test_a_field_of_many_megabytes_is_read(self, tmp_path: Path) -> None:
         data = encode_png(noise(1600, 1200))
         assert len(data) > 5_000_000
-        (row,) = load_table(write_tsv(tmp_path / "a.tsv", [{"image": base64.b64encode(data).decode()}]), "image")
+        (row,) = load_table(write_tsv(tmp_path / "a.tsv", [{"image": base64.b64encode(data).decode()}]), "image", COLUMNS)
         assert header_size(image_file(row.image).read_bytes()) == (1600, 1200)
 
     def test_a_second_load_does_not_read_the_table(self, tmp_path: Path) -> None:
         file = write_parquet(tmp_path / "a.parquet", [{"index": 0, "image": packed(1)}], BASE64)
-        first, stat = load_table(file, "image"), file.stat()
+        first, stat = load_table(file, "image", COLUMNS), file.stat()
         file.write_bytes(b"x" * stat.st_size)
         os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        assert load_table(file, "image") == first
+        assert load_table(file, "image", COLUMNS) == first
 
     def test_a_table_that_changed_is_read_again(self, tmp_path: Path) -> None:
         file = write_parquet(tmp_path / "a.parquet", [{"index": 0, "image": packed(1)}], BASE64)
-        load_table(file, "image")
+        load_table(file, "image", COLUMNS)
         write_parquet(file, [{"index": 1, "image": packed(1)}, {"index": 2, "image": packed(3)}], BASE64)
-        assert [row.fields["index"] for row in load_table(file, "image")] == [1, 2]
+        assert [row.fields["index"] for row in load_table(file, "image", COLUMNS)] == [1, 2]
 
     def test_an_image_that_was_cleaned_away_is_unpacked_again(self, tmp_path: Path) -> None:
         file = write_parquet(tmp_path / "a.parquet", [{"index": 0, "image": packed(1)}], BASE64)
-        (row,) = load_table(file, "image")
+        (row,) = load_table(file, "image", COLUMNS)
         image_file(row.image).unlink()
-        assert load_table(file, "image") == [row]
+        assert load_table(file, "image", COLUMNS) == [row]
         assert image_file(row.image).read_bytes() == png(1)
 
     @pytest.mark.parametrize(
@@ -124,7 +130,7 @@ class TestUnpacking:
     def test_a_bad_table_is_one_line(self, tmp_path: Path, name: str, content: bytes, says: str) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError) as caught:
-            load_table(tmp_path / name, "image")
+            load_table(tmp_path / name, "image", COLUMNS)
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -134,7 +140,7 @@ class TestUnpacking:
         file = write_parquet(tmp_path / "a.parquet", [{"index": 0, "image": packed(1)}], BASE64)
         monkeypatch.setenv("COF_CACHE", str(file))
         with pytest.raises(DataError, match="choose another place with COF_CACHE"):
-            load_table(file, "image")
+            load_table(file, "image", COLUMNS)
 
 
 class TestFinding:
@@ -203,7 +209,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
         pa.set_memory_pool(pool)
         tracemalloc.start()
         try:
-            found = load_table(file, "image")
+            found = load_table(file, "image", COLUMNS)
             sources = [ImageSource(path=str(image_file(row.image))) for row in found]
             sizes = [len(source.read()) for source in sources]
             peaks.append(tracemalloc.get_traced_memory()[1] + max(0, pool.max_memory() - kept))
