@@ -12,6 +12,7 @@ PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
 DEMO_QUESTIONS ?= 12
+REFERENCE = results/reference/demo
 
 COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst cof_,,$(TASKS)) --resolutions $(RESOLUTIONS) \
 	$(if $(DATA),--data $(DATA)) $(if $(JUDGE_URL),--judge-url $(JUDGE_URL)) $(if $(BASE_URL),--base-url $(BASE_URL)) \
@@ -22,7 +23,7 @@ TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_D
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
-.PHONY: help setup demo test sweep eval report bench lint need-model need-run
+.PHONY: help setup demo test sweep eval report reference bench lint need-model need-run
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -54,6 +55,14 @@ eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protoco
 
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)
+
+# The demo's runs, without their images, and the report on them: what the README and docs/report.md show.
+reference: demo  ## results/reference/demo again: the demo's runs and their report
+	@rm -rf $(REFERENCE)
+	@mkdir -p $(REFERENCE)/cof $(REFERENCE)/direct
+	@for run in cof direct; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
+	@$(BIN)/cof-eval report $(REFERENCE)/cof $(REFERENCE)/direct --out $(REFERENCE)/report
+	@rm -f $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet
 
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench

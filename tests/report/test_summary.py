@@ -6,18 +6,10 @@ import pytest
 
 from cof_eval.errors import DataError
 from cof_eval.records import Outcome, Stop
-from cof_eval.report.tables import (
-    OVERALL,
-    ROW_COLUMNS,
-    SWEEP_COLUMNS,
-    chance_level,
-    load_published,
-    paired_table,
-    resolution_order,
-    rows_table,
-    run_labels,
-    sweep_table,
-)
+from cof_eval.report.names import OVERALL, resolution_order, run_labels
+from cof_eval.report.published import load_published
+from cof_eval.report.rows import ROW_COLUMNS, rows_table, write_table
+from cof_eval.report.summary import SWEEP_COLUMNS, chance_level, sweep_table
 from cof_eval.stats import wilson
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -170,27 +162,6 @@ def test_shared_rows_are_those_of_the_next_smaller_resolution_in_the_run(make_ru
     assert shared == {"1920": 0, "4k": 2, "native": 3}
 
 
-def test_pairs_are_counted_as_wins_and_losses_on_common_scored_questions(make_run, asked) -> None:
-    ours = [("a", RIGHT), ("b", RIGHT), ("c", WRONG), ("d", RIGHT), ("e", UNSCORED), ("only ours", RIGHT)]
-    theirs = [("a", RIGHT), ("b", WRONG), ("c", RIGHT), ("d", WRONG), ("e", RIGHT), ("only theirs", RIGHT)]
-    tables = [rows_table(make_run(*(asked(i, "448", outcome) for i, outcome in run))) for run in (ours, theirs)]
-    line = paired_table(*tables).to_dict("records")
-    assert line == [
-        {"benchmark": "vstar", "resolution": "448", "n": 4, "acc": 0.75, "acc_other": 0.5, "difference": 0.25}
-        | {"wins": 2, "losses": 1, "unscored": 1}
-    ]
-
-
-def test_pairs_match_repeat_by_repeat(make_run, asked) -> None:
-    ours = rows_table(make_run(*(asked("a", "448", RIGHT, repeat=i) for i in range(3))))
-    theirs = rows_table(make_run(asked("a", "448", WRONG, repeat=1)))
-    assert list(paired_table(ours, theirs)["n"]) == [1]
-
-
-def test_runs_without_a_common_question_have_no_pairs(make_run, asked) -> None:
-    assert len(paired_table(rows_table(make_run(asked("a", "448", RIGHT))), rows_table(make_run()))) == 0
-
-
 def test_chance_mixes_the_numbers_of_options_over_questions(make_run, asked) -> None:
     questions = [asked(f"q{i}", name, RIGHT, options=4 if i < 115 else 2) for i in range(191) for name in ("224", "4k")]
     assert chance_level(rows_table(make_run(*questions))) == pytest.approx((115 * 0.25 + 76 * 0.5) / 191)
@@ -226,3 +197,56 @@ def test_a_published_file_without_a_column_is_refused_by_name(tmp_path: Path) ->
     (tmp_path / "vstar.csv").write_text("benchmark,model\nvstar,x\n")
     with pytest.raises(DataError, match=r"vstar\.csv has no column category, resolution, metric"):
         load_published(tmp_path)
+
+
+def test_repeats_are_averaged_by_question_and_add_no_independent_rows(make_run, asked) -> None:
+    outcomes = {"a": [RIGHT, RIGHT, RIGHT, WRONG], "b": [WRONG, WRONG], "c": [RIGHT]}  # unfinished: not all repeats are there
+    run = make_run(*(asked(q, "448", o, repeat=i) for q, each in outcomes.items() for i, o in enumerate(each)))
+    line = overall(sweep_table(run), "448")
+    assert (line["n"], line["rows"], line["clusters"], line["correct"]) == (3, 7, 3, 4)
+    assert line["acc"] == pytest.approx((0.75 + 0 + 1) / 3)
+
+
+def test_unscored_repeats_widen_the_bounds_by_their_share(make_run, asked) -> None:
+    run = make_run(*(asked("a", "448", o, repeat=i) for i, o in enumerate([RIGHT, UNSCORED])), asked("b", "448", WRONG))
+    line = overall(sweep_table(run), "448")
+    assert (line["acc"], line["acc_upper"], line["unscored"]) == (0.25, 0.5, 1)
+
+
+def test_rows_that_share_images_have_the_cluster_bootstraps_interval(make_run, asked) -> None:
+    questions = [asked(f"q{i}", "224", RIGHT if i // 4 % 2 else WRONG, cluster=f"image{i // 4}") for i in range(80)]
+    line = overall(sweep_table(make_run(*questions)), "224")
+    assert line["acc_low"] < wilson(40, 80).low - 0.05
+    assert line["acc_high"] > wilson(40, 80).high + 0.05
+
+
+def test_tokens_per_correct_are_all_tokens_over_the_right_answers(make_run, asked) -> None:
+    run = make_run(
+        asked("a", "224", RIGHT, output_tokens=10, visual_tokens=90),
+        asked("b", "224", WRONG, output_tokens=50, visual_tokens=50),
+    )
+    line = overall(sweep_table(run), "224")
+    assert line["tokens_per_correct"] == 200
+    assert math.isnan(overall(sweep_table(make_run(asked("a", "224", WRONG))), "224")["tokens_per_correct"])
+
+
+def test_every_kind_of_failure_has_its_count(make_run, asked) -> None:
+    run = make_run(*(asked(stop.value, "224", UNSCORED if stop is Stop.ERROR else WRONG, stop=stop) for stop in Stop))
+    line = overall(sweep_table(run), "224")
+    assert [line[name] for name in ("errors", "no_answer", "max_turns", "length", "context_full", "truncated")] == [
+        1,
+        1,
+        1,
+        1,
+        1,
+        3,
+    ]
+
+
+def test_tables_are_the_same_as_csv_and_parquet(make_run, asked, tmp_path: Path) -> None:
+    rows = rows_table(make_run(asked("a", "224", RIGHT, answer='x,"y"\nz'), asked("b", "4k", None, stop=None)))
+    csv, parquet = write_table(rows, tmp_path / "rows")
+    read = pd.read_parquet(parquet).astype(ROW_COLUMNS)
+    assert list(read.columns) == list(rows.columns)
+    assert read.astype(object).where(read.notna(), None).equals(rows.astype(object).where(rows.notna(), None))
+    assert list(pd.read_csv(csv)["answer"].fillna("")) == ['x,"y"\nz', ""]

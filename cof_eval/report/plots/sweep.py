@@ -1,56 +1,51 @@
-"""The sweep figure: accuracy, zooms and tokens against resolution, runs beside each other and beside published curves.
-
-Drawn on figure and canvas objects of its own, so that nothing global changes and no display is needed.
-"""
+"""The sweep figure: accuracy, zooms and tokens against resolution, runs beside each other and beside published curves."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from ..resolution import RESOLUTIONS, SWEEP
-from .tables import OVERALL, PUBLISHED_COLUMNS, one_line
+from ...resolution import RESOLUTIONS, SWEEP
+from ..names import OVERALL
+from ..published import PUBLISHED_COLUMNS
+from .style import (
+    FAINT,
+    GREY,
+    LABEL_PT,
+    LINE_IN,
+    MARGIN_IN,
+    NAME_PT,
+    NOTE_PT,
+    WIDTH_IN,
+    blank,
+    count,
+    drawable,
+    fit,
+    inches,
+    interval_names,
+    look,
+    spread,
+    style,
+    wrap,
+    write_note,
+)
 
-STYLE = Path(__file__).with_name("cof.mplstyle")
-
-WIDTH_IN = 6.0
-"""Width of the figure, inches."""
 PANEL_IN = (2.35, 1.1, 1.55)
 """Heights of the accuracy, zooms and tokens panels, inches."""
-GAP_IN, LEFT_IN, TOP_IN, BOTTOM_IN, MARGIN_IN, LINE_IN = 0.15, 0.62, 0.1, 0.5, 0.06, 0.135
-"""Between panels; left of them, above and below; outside of everything; one line of the note."""
+GAP_IN, LEFT_IN, TOP_IN, BOTTOM_IN = 0.15, 0.62, 0.1, 0.5
+"""Between panels; left of them, above and below, inches."""
 
-NOTE_PT, LABEL_PT, NAME_PT = 6.8, 7.0, 8.0
-"""Font sizes of the note, of labels beside curves, and of runs in the legend."""
-LABEL_IN, NOTE_LINES, WORD_CHARS = 1.4, 6, 48
-"""Widest label beside a curve; most lines of the note; longest word in it."""
+LABEL_IN = 1.4
+"""Widest label beside a curve, inches."""
 
-LOOKS = (
-    ("#004488", "o", True),
-    ("#d55e00", "s", False),
-    ("#117733", "^", True),
-    ("#aa4499", "D", False),
-    ("#7a6a00", "v", True),
-    ("#333333", "P", False),
-)
-"""Colour, marker and whether it is filled, of each run in turn: they differ in lightness, shape and fill, not only in hue."""
-
-GREY, FAINT = "#8a8a8a", "#bdbdbd"
 PUBLISHED_LOOK: dict[str, Any] = {"color": GREY, "lw": 0.8, "marker": "o", "ms": 1.6}
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)))
 """Of the published curves, which are all grey."""
@@ -73,23 +68,6 @@ class EndLabel:
     y: float
 
 
-def sweep_plot(sweep: pd.DataFrame, published: pd.DataFrame, path: Path, **options: Any) -> list[Path]:
-    """Writes the sweep figure as `path` with the suffixes `.png` and `.svg`, and returns both paths.
-
-    Args:
-        sweep: as of `sweep_table`, of one or several runs one after the other.
-        published: as of `load_published`.
-        path: where to write; its suffix is replaced.
-        **options: as of `sweep_figure`.
-    """
-    figure = sweep_figure(sweep, published, **options)
-    png, svg = path.with_suffix(".png"), path.with_suffix(".svg")
-    with _style():
-        figure.savefig(png)
-        figure.savefig(svg, metadata={"Date": None})
-    return [png, svg]
-
-
 def sweep_figure(
     sweep: pd.DataFrame,
     published: pd.DataFrame | None = None,
@@ -110,31 +88,23 @@ def sweep_figure(
     benchmark = benchmark or next(iter(sweep["benchmark"]), "")
     on_axis = sweep["resolution"].isin([resolution.name for resolution in SWEEP])
     sweep = sweep[(sweep["benchmark"] == benchmark) & (sweep["category"] == OVERALL) & on_axis]
-    runs = [(_drawable(name), run) for name, run in sweep.groupby("run", sort=False) if run["n"].any()]
+    runs = [(drawable(name), run) for name, run in sweep.groupby("run", sort=False) if run["n"].any()]
     curves = _published_curves(published, benchmark)
-    with _style():
-        return _draw(runs, curves, chance, _wrap(_note(benchmark, sweep, caveats), WIDTH_IN - LEFT_IN - MARGIN_IN, NOTE_PT))
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(fname=STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a model's name may be in any script
-        yield
+    with style():
+        return _draw(runs, curves, chance, wrap(_note(benchmark, sweep, caveats), WIDTH_IN - LEFT_IN - MARGIN_IN, NOTE_PT))
 
 
 def _draw(
     runs: list[tuple[str, pd.DataFrame]], curves: dict[tuple[str, str], pd.DataFrame], chance: float | None, note: list[str]
 ) -> Figure:
     names = [name for name, _ in runs] + (["published by others, in other harnesses"] if curves else [])
-    columns = 2 if all(_inches(name, NAME_PT) < WIDTH_IN / 2 - LEFT_IN for name in names) else 1
+    columns = 2 if all(inches(name, NAME_PT) < WIDTH_IN / 2 - LEFT_IN for name in names) else 1
     models = list(dict.fromkeys(model for _, model in curves))
     top = TOP_IN + 0.17 * math.ceil(len(names) / columns)
     height = top + sum(PANEL_IN) + 2 * GAP_IN + BOTTOM_IN + LINE_IN * len(note)
-    figure = Figure(figsize=(WIDTH_IN, height))
-    FigureCanvasAgg(figure)
-    beside = ["visual", "chance 00%", *(_fit(model, LABEL_IN, LABEL_PT) for model in models)]
-    right = 0.12 + MARGIN_IN + max(_inches(text, LABEL_PT) for text in beside)
+    figure = blank(height)
+    beside = ["visual", "chance 00%", *(fit(model, LABEL_IN, LABEL_PT) for model in models)]
+    right = 0.12 + MARGIN_IN + max(inches(text, LABEL_PT) for text in beside)
     accuracy, zooms, tokens = _panels(figure, height, top, right)
     labels = [
         _draw_accuracy(accuracy, runs, chance) + _draw_published(accuracy, curves, "acc", models),
@@ -145,9 +115,7 @@ def _draw(
     for axes, ends in zip((accuracy, zooms, tokens), labels, strict=True):
         _place_labels(axes, ends)
     _draw_legend(figure, height, names, columns=columns, runs=len(runs))
-    figure.text(
-        LEFT_IN / WIDTH_IN, 0.06 / height, "\n".join(note), fontsize=NOTE_PT, color="#4d4d4d", va="bottom", linespacing=1.3
-    )
+    write_note(figure, note, LEFT_IN)
     if not runs:
         accuracy.text(0.5, 0.15, "no results yet", transform=accuracy.transAxes, ha="center", va="center", color=GREY)
     return figure
@@ -183,12 +151,10 @@ def _draw_accuracy(axes: Axes, runs: list[tuple[str, pd.DataFrame]], chance: flo
     axes.set_ylim(0, 100)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     for i, (name, run) in enumerate(runs):
-        x, look = _x(run, i, len(runs)), _look(i)
+        x, own = _x(run, i, len(runs)), look(i)
         loose = run["unscored"] > 0
-        axes.plot(
-            x[loose], 100 * run["acc_upper"][loose], ls="none", marker="_", ms=7, color=look["color"], label="upper bound"
-        )
-        _draw_means(axes, x, run, "acc", 100.0, label=name, clip_on=False, **look)
+        axes.plot(x[loose], 100 * run["acc_upper"][loose], ls="none", marker="_", ms=7, color=own["color"], label="upper bound")
+        _draw_means(axes, x, run, "acc", 100.0, label=name, clip_on=False, **own)
     if chance is None:
         return []
     axes.axhline(100 * chance, color=FAINT, lw=0.9, ls=(0, (1, 1.5)), zorder=1, label="chance")
@@ -197,7 +163,7 @@ def _draw_accuracy(axes: Axes, runs: list[tuple[str, pd.DataFrame]], chance: flo
 
 def _draw_zooms(axes: Axes, runs: list[tuple[str, pd.DataFrame]]) -> None:
     for i, (name, run) in enumerate(runs):
-        _draw_means(axes, _x(run, i, len(runs)), run, "zooms", 1.0, label=name, **_look(i))
+        _draw_means(axes, _x(run, i, len(runs)), run, "zooms", 1.0, label=name, **look(i))
     top = max(1.0, float(axes.dataLim.y1))
     axes.set_ylim(-0.06 * top, 1.12 * top)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
@@ -207,18 +173,18 @@ def _draw_tokens(axes: Axes, runs: list[tuple[str, pd.DataFrame]]) -> list[EndLa
     axes.set_yscale("log")
     ends = []
     for i, (name, run) in enumerate(runs):
-        x, look = _x(run, i, len(runs)), _look(i)
+        x, own = _x(run, i, len(runs)), look(i)
         for kind, column, kind_look in TOKEN_LOOKS:
             known = run[run[column] > 0]
-            _draw_means(axes, x[run[column] > 0], known, column, 1.0, label=f"{name}: {kind}", **look, **kind_look)
+            _draw_means(axes, x[run[column] > 0], known, column, 1.0, label=f"{name}: {kind}", **own, **kind_look)
             if len(known):
-                ends.append(EndLabel(kind, look["color"], float(x[known.index[-1]]), float(known[column].iloc[-1])))
+                ends.append(EndLabel(kind, own["color"], float(x[known.index[-1]]), float(known[column].iloc[-1])))
     values = [float(value) for _, run in runs for column in ("visual_tokens", "output_tokens") for value in run[column]]
     values = [value for value in values if value > 0] or [10.0, 1000.0]
     axes.set_ylim(min(values) / 1.8, max(values) * 1.8)
     wide = max(values) / min(values) > 100
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     return ends
 
@@ -236,7 +202,7 @@ def _published_curves(published: pd.DataFrame | None, benchmark: str) -> dict[tu
     sides = {resolution.name: resolution.side for resolution in SWEEP}
     table = table[(table["benchmark"] == benchmark) & (table["category"] == OVERALL) & table["resolution"].isin(list(sides))]
     table = table.assign(side=[sides[name] for name in table["resolution"]]).sort_values("side")
-    curves = {(metric, _drawable(model)): part for (metric, model), part in table.groupby(["metric", "model"], sort=False)}
+    curves = {(metric, drawable(model)): part for (metric, model), part in table.groupby(["metric", "model"], sort=False)}
     return {key: part for key, part in curves.items() if part["resolution"].nunique() > 1}
 
 
@@ -247,7 +213,7 @@ def _draw_published(axes: Axes, curves: dict[tuple[str, str], pd.DataFrame], met
             dashes = DASHES[models.index(model) % len(DASHES)]
             axes.plot(part["side"], part["value"], label=f"{model} (published)", zorder=2, ls=dashes, **PUBLISHED_LOOK)
             ends.append(
-                EndLabel(_fit(model, LABEL_IN, LABEL_PT), GREY, float(part["side"].iloc[-1]), float(part["value"].iloc[-1]))
+                EndLabel(fit(model, LABEL_IN, LABEL_PT), GREY, float(part["side"].iloc[-1]), float(part["value"].iloc[-1]))
             )
     return ends
 
@@ -284,29 +250,11 @@ def _place_labels(axes: Axes, ends: list[EndLabel]) -> None:
         )
 
 
-def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """`heights` moved as little as keeps them `gap` apart, in their order, and within [low, high] if they all fit there."""
-    order = sorted(range(len(heights)), key=lambda i: heights[i])
-    blocks: list[tuple[float, int]] = []  # labels that touch: the mean of their wished-for heights, and how many they are
-    for i in order:
-        centre, size = heights[i], 1
-        while blocks and centre - blocks[-1][0] < (blocks[-1][1] + size) * gap / 2:
-            before, count = blocks.pop()
-            centre, size = (before * count + centre * size) / (count + size), count + size
-        blocks.append((centre, size))
-    placed = [centre + (k - (size - 1) / 2) * gap for centre, size in blocks for k in range(size)]
-    for k in range(len(placed)):
-        placed[k] = max(placed[k], placed[k - 1] + gap if k else low)
-    for k in reversed(range(len(placed))):
-        placed[k] = min(placed[k], placed[k + 1] - gap if k + 1 < len(placed) else high)
-    return [height for _, height in sorted(zip(order, placed, strict=True))]
-
-
 def _draw_legend(figure: Figure, height: float, names: list[str], *, columns: int, runs: int) -> None:
     """Names of the runs and, after them, of the published curves."""
     if names:
-        handles = [Line2D([], [], **(_look(i) if i < runs else PUBLISHED_LOOK)) for i in range(len(names))]
-        texts = [_fit(name, WIDTH_IN - LEFT_IN - 0.5, NAME_PT) for name in names]
+        handles = [Line2D([], [], **(look(i) if i < runs else PUBLISHED_LOOK)) for i in range(len(names))]
+        texts = [fit(name, WIDTH_IN - LEFT_IN - 0.5, NAME_PT) for name in names]
         place = (LEFT_IN / WIDTH_IN, 1 - 0.06 / height)
         figure.legend(handles, texts, loc="upper left", bbox_to_anchor=place, ncols=columns, labelspacing=0.35)
 
@@ -316,7 +264,7 @@ def _note(benchmark: str, sweep: pd.DataFrame, caveats: Sequence[str]) -> str:
     counts = sorted({int(n) for n in sweep["n"] if n})
     n = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0] if counts else 0)
     parts = [
-        f"{benchmark or 'no benchmark'}: n = {n} per resolution. Bars: 95% intervals (accuracy: Wilson; zooms, tokens: t)."
+        f"{benchmark or 'no benchmark'}: n = {n} per resolution. Bars: 95% intervals (accuracy: {interval_names(sweep)}; zooms, tokens: t)."
     ]
     parts.append("Text tokens are the generated ones; visual tokens count each image once.")
     if (sweep["unscored"] > 0).any():
@@ -329,53 +277,3 @@ def _note(benchmark: str, sweep: pd.DataFrame, caveats: Sequence[str]) -> str:
 def _x(run: pd.DataFrame, i: int, runs: int) -> pd.Series:
     sides = run["resolution"].map({name: resolution.side for name, resolution in RESOLUTIONS.items()}).astype(float)
     return sides * 2 ** (DODGE_OCTAVES * (i - (runs - 1) / 2))
-
-
-def _look(i: int) -> dict[str, Any]:
-    color, marker, filled = LOOKS[i % len(LOOKS)]
-    return {"color": color, "marker": marker, "mfc": color if filled else "white", "mec": color}
-
-
-def _count(value: float) -> str:
-    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
-
-
-def _inches(text: str, size_pt: float) -> float:
-    """Width of a line of text as drawn in the current style."""
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size_pt), False)
-    return 1.03 * float(width) / 72  # drawing fits letters to pixels, which makes a line up to that much wider
-
-
-def _fit(text: str, width_in: float, size_pt: float) -> str:
-    """`text`, shortened in its middle until it is at most `width_in` wide."""
-    chars, fitting = len(text), text
-    while _inches(fitting, size_pt) > width_in:
-        chars -= 1
-        fitting = _shorten(text, chars)
-    return fitting
-
-
-def _shorten(text: str, chars: int) -> str:
-    """At most `chars` characters: the middle goes, because the ends tell models and protocols apart."""
-    head = (chars - 1) // 2
-    return text if len(text) <= chars else f"{text[:head]}…{text[head + 1 - chars :]}"
-
-
-def _wrap(text: str, width_in: float, size_pt: float) -> list[str]:
-    """`text` in at most `NOTE_LINES` lines of `width_in`; what does not fit is cut with an ellipsis."""
-    lines = [""]
-    for word in (_shorten(word, WORD_CHARS) for word in one_line(text).split()):
-        longer = f"{lines[-1]} {word}".lstrip()
-        if _inches(longer, size_pt) <= width_in:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    if len(lines) > NOTE_LINES:
-        lines = [*lines[: NOTE_LINES - 1], _fit(f"{lines[NOTE_LINES - 1]} …", width_in, size_pt)]
-    return lines
-
-
-def _drawable(text: object) -> str:
-    """A name as a legend shows it: one line, without a leading underscore, which would hide it."""
-    line = one_line(text)
-    return f" {line}" if line.startswith("_") else line
