@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 
 ORDER = """
-errors geometry resolution records images options reply zoom protocols counterfactual engine agent
+errors geometry resolution records images options reply zoom protocols engine counterfactual conversation agent
 paths settings journal run servers
 engines scoring judging metrics benchmarks plan prepare evaluate
 preflight selftest doctor console replies provenance plain task model lmms_plugin
@@ -20,7 +20,7 @@ stats report demo launch ask page cli
 
 PURE = (
     *("errors", "geometry", "resolution", "records", "options", "reply", "scoring", "metrics", "protocols", "counterfactual"),
-    *("engine", "agent", "zoom"),
+    *("engine", "conversation", "agent", "zoom"),
 )
 """No files, no network, no environment."""
 
