@@ -118,7 +118,7 @@ def test_what_was_written_since_is_found(tmp_path: Path) -> None:
     with RunFolder(tmp_path, SETTINGS) as run:
         assert recorded(reply, question()) == (None, None)
         run.add_trajectory(trajectory("later"))
-        assert recorded(reply)[0] == trajectory("later")
+        assert recorded(reply, question())[0] == trajectory("later")
 
 
 def test_a_reply_is_readable_by_people() -> None:
