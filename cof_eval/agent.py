@@ -7,27 +7,23 @@ happens becomes part of the trajectory. Only an engine that cannot serve the run
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from PIL import Image
 
+from .conversation import carry_out, handed_back, image_part, opening, said
 from .engine import Engine, ImagePart, Message, Part, Request, Response, Role, TextPart
 from .errors import ContextFullError, EngineError, EngineUnusableError
-from .geometry import Frame
-from .images import pixel_hash
 from .protocols import CallsPerTurn, Precedence, Protocol
-from .records import Call, Crop, Finish, ImageRef, Question, Shown, Stop, Trajectory, Turn, digest
+from .records import Call, Finish, ImageRef, Question, Shown, Stop, Trajectory, Turn, digest
 from .reply import RawCall, Reply, parse_reply
-from .resolution import PixelLimits, visual_tokens
-from .zoom import View, Zoomed, zoom
+from .resolution import PixelLimits
+from .zoom import View
 
 MESSAGE_TOKENS = 8
 """Room that a chat template takes for one message's header and end, and for an image's two markers."""
-
-IMAGES_USED_UP = "Image limit reached: no further zoom is possible. Give the final answer now."
 
 KeepImage = Callable[[str, Image.Image], None]
 """Receives every crop with its hash, to store it if wanted."""
@@ -103,13 +99,13 @@ class _Conversation:
 
     def __post_init__(self) -> None:
         self.limits: PixelLimits = self.protocol.limits(self.engine.limits)
-        text = TextPart(self.protocol.prompt(_inert(self.subject.question.text)))
-        self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
-        if self.subject.view is None:
-            return self._say(Role.USER, (text,))
-        shown = self._image(self.subject.view.shown, self.subject.shown_hash)
-        self.shown_tokens = shown.visual_tokens
-        self._say(Role.USER, (shown, text))
+        view = self.subject.view
+        shown = image_part(view.shown, self.limits, self.subject.shown_hash) if view else None
+        if shown:
+            self._count(shown)
+        self.shown_tokens = self.predicted_visual
+        for message in opening(self.protocol, self.subject.question.text, shown):
+            self._say(message)
 
     async def run(self) -> _Ending:
         """Take turns until one ends the rollout."""
@@ -133,7 +129,7 @@ class _Conversation:
         ending = _ending(reply, response.finish, self.protocol)
         if ending is None and len(self.turns) + 1 >= self.protocol.max_turns:
             ending = (Stop.MAX_TURNS, "", None)
-        self._say(Role.ASSISTANT, (TextPart(_inert(response.text)),))
+        self._say(said(response.text))
         self.used_tokens = response.prompt_tokens + response.output_tokens
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
@@ -151,47 +147,27 @@ class _Conversation:
             call, part = await self._one(raw)
             calls.append(call)
             parts.append(part)
-        if any(isinstance(part, ImagePart) for part in parts):
-            parts.append(TextPart(self.protocol.format))
-        self._say(Role.USER, tuple(parts))
+        self._say(handed_back(self.protocol, parts))
         return (*calls, *(Call(raw.raw) for raw in raw_calls[limit:]))
 
     async def _one(self, raw: RawCall) -> tuple[Call, Part]:
-        """One call and what the model gets for it."""
-        view, protocol = self.subject.view, self.protocol
-        if view is None or self.images >= min(protocol.max_images, self.engine.max_images):
-            return Call(raw.raw, error=IMAGES_USED_UP), TextPart(IMAGES_USED_UP)
-        frame = protocol.box_frame(view)
-        result, pixels = await asyncio.to_thread(self._zoom, raw, view, frame)
-        box = result.box.corners if result.box else None
-        if result.image is None or result.native_box is None:
-            text = result.error or ""
-            return Call(raw.raw, box, frame.name, error=text), TextPart(text)
-        part = self._image(result.image, pixels)
-        crop = Crop(pixels, result.image.size, result.native_box.corners, part.visual_tokens)
-        return Call(raw.raw, box, frame.name, result.error, crop), part
+        """One call and what the model gets for it; images are cut beside the event loop."""
+        view = self.subject.view if self.images < min(self.protocol.max_images, self.engine.max_images) else None
+        call, part = await asyncio.to_thread(carry_out, raw, view, self.protocol, self.limits)
+        if isinstance(part, ImagePart):
+            self._count(part)
+            if self.keep_image:
+                self.keep_image(part.hash, part.image)
+        return call, part
 
-    def _zoom(self, raw: RawCall, view: View, frame: Frame) -> tuple[Zoomed, str]:
-        """The result of a call and the hash of its crop; runs beside the event loop."""
-        result = zoom(raw, view, frame, self.protocol.zoom_rules(self.limits))
-        if result.image is None:
-            return result, ""
-        pixels = pixel_hash(result.image)
-        if self.keep_image:
-            self.keep_image(pixels, result.image)
-        return result, pixels
-
-    def _image(self, image: Image.Image, pixels: str) -> ImagePart:
-        tokens = visual_tokens(image.size, self.limits.factor)
+    def _count(self, part: ImagePart) -> None:
         self.images += 1
-        self.predicted_visual += tokens
-        return ImagePart(image, pixels, tokens)
+        self.predicted_visual += part.visual_tokens
 
-    def _say(self, role: Role, parts: tuple[Part, ...]) -> None:
-        message = Message(role, parts)
+    def _say(self, message: Message) -> None:
         self.messages.append(message)
-        if role is not Role.ASSISTANT:  # an assistant turn's tokens are known exactly
-            text = sum(self.engine.text_tokens(p.text) for p in parts if isinstance(p, TextPart))
+        if message.role is not Role.ASSISTANT:  # an assistant turn's tokens are known exactly
+            text = sum(self.engine.text_tokens(p.text) for p in message.parts if isinstance(p, TextPart))
             self.used_tokens += text + sum(i.visual_tokens for i in message.images) + MESSAGE_TOKENS
 
     def _fits(self) -> bool:
@@ -253,11 +229,3 @@ def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:
 def _seed(seed: int, subject: Subject, turn: int) -> int:
     """A seed of its own for every turn, the same whatever else runs."""
     return int(digest(seed, subject.key, subject.repeat, turn)[:8], 16) & 0x7FFFFFFF
-
-
-_SPECIAL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
-
-
-def _inert(text: str) -> str:
-    """Text that a prompt can hold: no lone surrogates, and no control tokens (`<|image_pad|>`), which would forge images."""
-    return _SPECIAL.sub("<| ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 
 ORDER = [
-    *("errors", "geometry", "resolution", "records", "images", "reply", "zoom", "protocols", "engine", "agent"),
+    *("errors", "geometry", "resolution", "records", "images", "reply", "zoom", "protocols", "engine", "conversation", "agent"),
     *("paths", "settings", "journal", "run", "engines", "scoring", "judging", "benchmarks", "plan", "prepare", "evaluate"),
     *(
         "preflight",
@@ -30,7 +30,19 @@ ORDER = [
 ]
 """From the ground up; docs/architecture.md tells what each is."""
 
-PURE = ("errors", "geometry", "resolution", "records", "reply", "scoring", "protocols", "engine", "agent", "zoom")
+PURE = (
+    "errors",
+    "geometry",
+    "resolution",
+    "records",
+    "reply",
+    "scoring",
+    "protocols",
+    "engine",
+    "conversation",
+    "agent",
+    "zoom",
+)
 """No files, no network, no environment."""
 
 HEAVY = {"torch", "vllm", "transformers", "lmms_eval", "datasets", "openai", "pandas", "matplotlib", "statsmodels", "scipy"}
