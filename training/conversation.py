@@ -33,7 +33,7 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
     "start_anchor": "<|im_start|>assistant\n",
     "fields": {
         "tool_calls": {
-            "open_pattern": rf"(?i)\A(?!{_ANSWERS})(?=.*<tool_call>)",
+            "open_pattern": rf"(?i)\A(?!{_ANSWERS})(?=.*<tool_call>.*<\|im_end\|>)",  # a turn that was cut calls nothing
             "close_pattern": r"(?=<\|im_end\|>)",
             "repeats": True,
             "content": "text",

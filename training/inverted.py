@@ -91,7 +91,9 @@ class InvertedRollout:
             return
         self._engine.taken += 1
         self._engine.replies.put_nowait(
-            Response(text=text, finish=finish, prompt_tokens=0, cached_tokens=0, output_tokens=0, visual_tokens=None, engine_s=0.0)
+            Response(
+                text=text, finish=finish, prompt_tokens=0, cached_tokens=0, output_tokens=0, visual_tokens=None, engine_s=0.0
+            )
         )
         self._request = self._runner.run(self._next())
 

@@ -47,7 +47,9 @@ def facts_of(trajectory: Trajectory, verdict: Verdict) -> Facts:
 
 _THOUGHT = r"\s*<think>(?:(?!</?think>).)+</think>\s*"
 _CALLING = re.compile(rf"{_THOUGHT}(?:<tool_call>(?:(?!</?tool_call>).)+</tool_call>\s*)+", re.DOTALL)
-_ANSWERING = re.compile(rf"{_THOUGHT}<answer>(?:(?!</?answer>|</?tool_call>).)*[^<\s](?:(?!</?answer>).)*</answer>\s*", re.DOTALL)
+_ANSWERING = re.compile(
+    rf"{_THOUGHT}<answer>(?:(?!</?answer>|</?tool_call>).)*[^<\s](?:(?!</?answer>).)*</answer>\s*", re.DOTALL
+)
 
 
 def well_formed(turns: Sequence[str]) -> bool:

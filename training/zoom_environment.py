@@ -34,6 +34,7 @@ class ZoomRoom:
     keep_image: KeepImage | None = None
 
     def __call__(self) -> ZoomEnvironment:
+        """An environment for one rollout at a time."""
         return ZoomEnvironment(self)
 
     def begin(self, subject: Subject) -> InvertedRollout:
@@ -117,8 +118,6 @@ def _spans(own: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(starts, ends, strict=True))
 
 
-def end_rollouts(
-    environments: Sequence[ZoomEnvironment], turns: Sequence[Sequence[SampledTurn]]
-) -> list[Trajectory]:
+def end_rollouts(environments: Sequence[ZoomEnvironment], turns: Sequence[Sequence[SampledTurn]]) -> list[Trajectory]:
     """The records of a batch of rollouts, in its order."""
     return [environment._end(sampled) for environment, sampled in zip(environments, turns, strict=True)]

@@ -7,6 +7,7 @@ what they are given; `tests/training/test_zoom_trainer.py` checks what is relied
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,9 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, scorer: Scorer, log: RolloutLog, **options: Any) -> None:
         """As `GRPOTrainer`, with what judges and what keeps the rollouts."""
-        super().__init__(*arguments, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="You are using 'environment_factory'")  # known: TRL is pinned for it
+            super().__init__(*arguments, **options)
         self._scorer = scorer
         self._log = log
         self._ended: list[Trajectory] = []
@@ -83,7 +86,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
     def _count(self, trajectories: Sequence[Trajectory]) -> None:
         """Add what the rollouts were like to the step's metrics."""
         metrics = self._metrics["train" if self.model.training else "eval"]
-        counts = {
+        counts: dict[str, list[float]] = {
             "rollout/turns": [len(t.turns) for t in trajectories],
             "rollout/zooms": [t.zooms for t in trajectories],
             "rollout/tool_errors": [t.tool_errors for t in trajectories],
@@ -95,7 +98,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
     def _mean(self, values: Sequence[float]) -> float:
         import torch
 
-        local = torch.tensor([float(value) for value in values], device=self.accelerator.device)
+        local = torch.tensor(list(values), dtype=torch.float32, device=self.accelerator.device)
         return float(self.accelerator.gather(local).mean())
 
     @contextmanager

@@ -12,12 +12,16 @@ from cof_eval.conversation import carry_out, handed_back, image_part, opening, s
 from cof_eval.demo.checkpoint import write_checkpoint
 from cof_eval.engine import Message
 from cof_eval.engines.checkpoint import load_checkpoint
-from cof_eval.protocols import Protocol
+from cof_eval.protocols import Protocol, parse_protocol
 from cof_eval.reply import parse_reply
-from cof_eval.resolution import Resolution
+from cof_eval.resolution import Resolution, parse_resolution
 from training.conversation import adopt_template, images_of, messages_for_trl
 from training.prompts import prompt_rows
 
+RESOLUTION = parse_resolution("224")
+ZOOMING: Protocol = parse_protocol(
+    "cof", {"max_turns": 3, "max_images": 3, "max_new_tokens": 80, "temperature": 1.0, "max_pixels": 224 * 224}
+)
 CALL = '<think>small</think> <tool_call>{"name": "image_zoom_in_tool", "arguments": {"bbox_2d": [20, 20, 90, 90]}}</tool_call>'
 ANSWERS = ("<think>seen</think> <answer>A</answer>", "<think>seen</think> <answer>B</answer>")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from accelerate import PartialState  # noqa: E402
+from accelerate import PartialState
 
-from training.rewards import REWARDS, Facts, with_groups  # noqa: E402
+from training.rewards import REWARDS, Facts, with_groups
 
 state = PartialState(cpu=True)
 assert state.num_processes == 2 and state.backend == "gloo", state
