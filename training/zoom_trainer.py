@@ -14,12 +14,22 @@ from dataclasses import replace
 from typing import Any
 
 from trl import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
 
 from cof_eval.errors import EngineUnusableError
 from cof_eval.records import Row, Trajectory, Verdict, digest
 from training.rollout_log import LoggedRollout, RolloutLog
 from training.scorer import Scorer
 from training.zoom_environment import Sampled, end_rollouts
+
+
+class EpochSampler(RepeatSampler):  # type: ignore[misc]
+    """TRL's sampler with an order that seed and epoch alone decide: a run that is resumed draws the prompts it would have drawn."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """The trainer says which epoch begins."""
+        if self.shuffle:
+            self.generator.manual_seed((self.seed or 0) * 1_000_003 + epoch)
 
 
 class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -33,6 +43,17 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
         self._scorer = scorer
         self._log = log
         self._ended: list[Trajectory] = []
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        """TRL's sampler, made to begin any epoch as an uninterrupted run would."""
+        return EpochSampler(
+            data_source=self.train_dataset if dataset is None else dataset,
+            mini_repeat_count=self.num_generations,
+            batch_size=self.args.generation_batch_size // self.num_generations,
+            repeat_count=self.num_iterations * self.args.steps_per_generation,
+            shuffle=self.shuffle_dataset,
+            seed=self.args.seed,
+        )
 
     def _generate(self, prompts: list[Any]) -> Any:
         """Sample the completions; on return, every rollout has ended."""
