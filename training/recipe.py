@@ -175,15 +175,15 @@ class Keep:
     every_steps: int = 50
     """A checkpoint to resume from, optimizer state included."""
     last: int = 2
-    """How many of them are kept."""
+    """How many of them are kept; two at least, so that one is whole whenever a run is killed."""
     log_steps: int = 1
     """A line of metrics."""
     report_to: tuple[str, ...] = ()
     """Trackers of TRL beside our own file: wandb, trackio, tensorboard, mlflow, …"""
 
     def __post_init__(self) -> None:
-        for name in ("every_steps", "last", "log_steps"):
-            _at_least(f"keep.{name}", getattr(self, name), 1)
+        for name, least in (("every_steps", 1), ("last", 2), ("log_steps", 1)):
+            _at_least(f"keep.{name}", getattr(self, name), least)
 
 
 class Generation(StrEnum):
@@ -209,6 +209,8 @@ class Grpo:
     """Everything after the prompt: all turns, and the crops and texts handed back."""
     resolution: str = "native"
     """At which resolution images are shown."""
+    crop_pixels: int = 5120 * 28 * 28
+    """Largest area of a crop, px²."""
     rewards: Mapping[str, float] = field(default_factory=lambda: {"accuracy": 0.9, "format": 0.1})
     """Reward functions and their weights."""
     judge: str = "equivalence"
@@ -220,7 +222,7 @@ class Grpo:
     """Share of a device's memory that vLLM takes."""
 
     def __post_init__(self) -> None:
-        for name in ("group", "max_prompt_tokens", "max_completion_tokens"):
+        for name in ("group", "max_prompt_tokens", "max_completion_tokens", "crop_pixels"):
             _at_least(f"grpo.{name}", getattr(self, name), 2 if name == "group" else 1)
         if not self.temperature > 0:
             raise RecipeError(f"grpo.temperature={self.temperature} must be positive: equal rollouts teach nothing")
