@@ -81,7 +81,7 @@ def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, fo
     from .zoom_trainer import ZoomTrainer
 
     grpo, protocol = settings(recipe), rollout_protocol(recipe)
-    _check_pixels(recipe, checkpoint)
+    check_pixels(recipe, checkpoint)
     arguments = grpo_arguments(recipe, checkpoint, folder.path)  # before the weights: DeepSpeed spreads them as they are loaded
     with asyncio.Runner() as runner:
         judge = runner.run(start_judge(grpo.judge, grpo.judge_url or judge_url(), api_key()))
@@ -137,7 +137,7 @@ def _turn_limits(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, Any]:
     return {"max_tokens": tokens, "logit_bias": {checkpoint.image_token_id: -100.0}}
 
 
-def _check_pixels(recipe: Recipe, checkpoint: Checkpoint) -> None:
+def check_pixels(recipe: Recipe, checkpoint: Checkpoint) -> None:
     """VLLM reads the checkpoint's own processor: it must leave alone what the recipe shows."""
     if settings(recipe).generation is not Generation.VLLM:
         return
