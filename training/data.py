@@ -256,7 +256,8 @@ def _stamp(recipe: Recipe, checkpoint: Checkpoint) -> str:
     template = checkpoint.processor.chat_template
     tokenizer = checkpoint.processor.tokenizer.get_vocab()
     limits = (checkpoint.limits, recipe.max_tokens, prompts)
-    files = [_files(find_data(source.path)) for source in recipe.data]
+    paths = [Path(source.path) if source.format is Format.RUN else find_data(source.path) for source in recipe.data]
+    files = [_files(path) for path in paths]
     return digest(recipe.data, recipe.talk(), limits, template, sorted(tokenizer.items()), files)
 
 

@@ -83,7 +83,7 @@ def memory(recipe: Recipe, shape: Shape, tokens: int) -> Memory:
     gathered = min(shape.total, _LIVE_WEIGHTS) * wide if machine.sharding is Sharding.ZERO3 else 0
     return Memory(
         weights=frozen * wide / spread_weights + gathered,
-        training=trained * _TRAINED_BYTES / spread_states,
+        training=trained * (wide / spread_weights + (_TRAINED_BYTES - wide) / spread_states),
         activations=_activations(recipe, shape, tokens * recipe.train.per_device, wide),
         generation=recipe.grpo.generation_share * machine.memory_gib * GIB if _colocated(recipe) and recipe.grpo else 0.0,
         overhead=_OVERHEAD[machine.device],
