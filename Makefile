@@ -22,7 +22,7 @@ TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_D
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
-.PHONY: help setup demo test sweep eval report bench lint need-model need-run
+.PHONY: help setup demo test sweep eval report sft bench lint need-model need-run need-recipe
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -55,6 +55,10 @@ eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protoco
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)
 
+sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
+	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
+	$(BIN)/python -m training.sft $(RECIPE) $(SET)
+
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
 
@@ -68,3 +72,6 @@ need-model:
 
 need-run:
 	@test -n "$(RUN)" || { echo "make: RUN is missing; for instance: make report RUN=$(DEMO)/cof"; exit 2; }
+
+need-recipe:
+	@test -n "$(RECIPE)" || { echo "make: RECIPE is missing; for instance: make $(or $(filter sft grpo,$(MAKECMDGOALS)),sft) RECIPE=sft_tiny"; exit 2; }

@@ -70,12 +70,17 @@ def _panels(runs: Mapping[str, Sequence[Metrics]]) -> list[tuple[str, list[str]]
     return [(title, names) for title, names in found if names]
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m training.curves", description="Draw the curves of training runs.")
+    made.add_argument("folders", type=Path, nargs="+", help="folders of training runs")
+    made.add_argument("--out", type=Path, help="PNG to write (default: curves.png in the first folder)")
+    return made
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.curves", description="Draw the curves of training runs.")
-    parser.add_argument("folders", type=Path, nargs="+", help="folders of training runs")
-    parser.add_argument("--out", type=Path, help="PNG to write (default: curves.png in the first folder)")
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         runs = {folder.name: load_metrics(folder) for folder in given.folders}
         print(write_curves(runs, given.out or given.folders[0] / "curves.png"))

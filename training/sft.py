@@ -30,10 +30,19 @@ from .rows import Picture, Row
 from .shapes import find_shape
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m training.sft", description="Supervised fine-tuning by a recipe.")
+    made.add_argument("recipe", type=Path, help="a YAML file, or the name of one in training/recipes/")
+    made.add_argument("changes", nargs="*", metavar="key=value", help="values to set instead, e.g. train.max_steps=10")
+    made.add_argument("--check", action="store_true", help="only say whether the recipe fits")
+    return made
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    given = _parser().parse_args(words)
+    given = parser().parse_args(words)
     try:
         recipe = load_recipe(given.recipe, parse_changes(given.changes))
         if recipe.stage is not Stage.SFT:
@@ -174,14 +183,6 @@ def _write_model(trainer: Any, recipe: Recipe, checkpoint: Checkpoint, folder: T
         unset_hf_deepspeed_config()  # the merge loads the base whole, in this process alone
         write_merged(checkpoint.folder, folder.adapter, folder.model)
     write_processor(recipe, checkpoint.folder, folder.model)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.sft", description="Supervised fine-tuning by a recipe.")
-    parser.add_argument("recipe", type=Path, help="a YAML file, or the name of one in training/recipes/")
-    parser.add_argument("changes", nargs="*", metavar="key=value", help="values to set instead, e.g. train.max_steps=10")
-    parser.add_argument("--check", action="store_true", help="only say whether the recipe fits")
-    return parser
 
 
 if __name__ == "__main__":

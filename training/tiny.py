@@ -84,13 +84,18 @@ def _row(item: Item, index: int, folder: Path) -> dict[str, Any]:
     return {"messages": messages, "images": images}
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="python -m training.tiny", description="Write the data of the tiny recipes.")
+    made.add_argument("folder", type=Path, nargs="?", default=Path("results/training/tiny"), help="default: %(default)s")
+    made.add_argument("--count", type=int, default=24, help="questions and conversations (default: %(default)s)")
+    made.add_argument("--seed", type=int, default=0, help="of scenes and weights (default: %(default)s)")
+    return made
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.tiny", description="Write the data of the tiny recipes.")
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("results/training/tiny"), help="default: %(default)s")
-    parser.add_argument("--count", type=int, default=24, help="questions and conversations (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of scenes and weights (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         print("\n".join(write_tiny(given.folder, count=given.count, seed=given.seed)))
     except (CofError, OSError) as error:

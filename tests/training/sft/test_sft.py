@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import ROOT, environment, row, sft, tiny_recipe, write_rows
+from tiny_run import LIMIT_S, ROOT, environment, row, sft, tiny_recipe, write_rows
 
 from cof_eval.engines.checkpoint import load_checkpoint
 from training.conversation import load_template
@@ -23,24 +23,6 @@ from training.recipe import Method
 from training.recipe_file import load_recipe, to_yaml
 from training.rows import Row
 from training.sft import dataset, main
-
-LIMIT_S = 500
-
-
-@pytest.fixture(scope="module")
-def recipe_file(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
-    file.write_text(to_yaml(tiny_recipe(tiny_data, file.parent / "run", **{"train.max_steps": 8, "keep.every_steps": 2})))
-    return file
-
-
-@pytest.fixture(scope="module")
-def trained(recipe_file: Path) -> Path:
-    """The folder of a run that nothing interrupted."""
-    process = sft(recipe_file)
-    said, _ = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, said
-    return recipe_file.parent / "run"
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from training.recipe import Recipe
 from training.recipe_file import load_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
+LIMIT_S = 500
+"""Longest that a training process may take."""
 
 
 def tiny_recipe(home: Path, out: Path, /, **changes: Any) -> Recipe:
