@@ -22,7 +22,7 @@ TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_D
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
-.PHONY: help setup demo test sweep eval report sft bench lint need-model need-run need-recipe
+.PHONY: help setup demo test sweep eval report sft grpo bench lint need-model need-run need-recipe
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +58,10 @@ report: need-run setup  ## RUN="FOLDER …": tables and plots again
 sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
 	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
 	$(BIN)/python -m training.sft $(RECIPE) $(SET)
+
+grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement learning by a recipe (docs/training.md)
+	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
+	$(BIN)/python -m training.grpo $(RECIPE) $(SET)
 
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import real, scripted
+from bench import real, scripted, training
 from bench.figures import Figure, write_figures
 
 BENCHES: dict[str, Callable[[], list[Figure]]] = {
@@ -15,6 +15,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "ideal": scripted.ideal,
     "memory": scripted.memory,
     "real": real.real,
+    "training": training.training,
 }
 
 

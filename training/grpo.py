@@ -6,6 +6,7 @@ rollout is kept in the run folder `rollouts/`, which `cof-eval report` opens.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from cof_eval.resolution import parse_resolution
 from cof_eval.run import RunFolder
 from cof_eval.settings import api_key, judge_url
 
+from . import session
 from .data import Prepared
 from .folder import TrainingFolder
 from .model import adapter_config, load_weights
@@ -35,17 +37,21 @@ from .rewards import REWARDS
 from .rollout_log import RolloutLog
 from .rows import Row
 from .scorer import Scorer
-from .session import callbacks, common_arguments, run_command
 from .zoom_environment import ZoomRoom
 
 CONCURRENT_JUDGEMENTS = 64
 """Questions to a served judge at once, of each process."""
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    return session.parser(Stage.GRPO)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    return run_command(Stage.GRPO, words, refuse=check_rewards, build=build_trainer)
+    return session.run_command(Stage.GRPO, words, refuse=check_rewards, build=build_trainer)
 
 
 def check_rewards(recipe: Recipe) -> None:
@@ -98,7 +104,7 @@ def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, fo
                     environment_factory=ZoomRoom(
                         protocol=protocol, limits=checkpoint.limits, runner=runner, keep_image=log.keep_image
                     ),
-                    callbacks=callbacks(recipe, folder),
+                    callbacks=session.callbacks(recipe, folder),
                     scorer=scorer,
                     log=log,
                 )
@@ -112,7 +118,7 @@ def grpo_arguments(recipe: Recipe, checkpoint: Checkpoint, out: Path) -> Any:
 
     grpo, protocol = settings(recipe), rollout_protocol(recipe)
     return GRPOConfig(
-        **common_arguments(recipe, out),
+        **session.common_arguments(recipe, out),
         num_generations=grpo.group,
         temperature=grpo.temperature,
         top_p=protocol.top_p,

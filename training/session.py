@@ -28,8 +28,23 @@ BuildTrainer = Callable[[Recipe, Checkpoint, Prepared, TrainingFolder], Abstract
 """Makes a stage's trainer; what it needs is open until the context ends."""
 
 
+def parser(stage: Stage) -> argparse.ArgumentParser:
+    """A stage's command line."""
+    what = {Stage.SFT: "Supervised fine-tuning by a recipe.", Stage.GRPO: "Reinforcement learning by a recipe."}[stage]
+    made = argparse.ArgumentParser(prog=f"python -m training.{stage}", description=what)
+    made.add_argument("recipe", type=Path, help="a YAML file, or the name of one in training/recipes/")
+    made.add_argument("changes", nargs="*", metavar="key=value", help="values to set instead, e.g. train.max_steps=10")
+    made.add_argument("--check", action="store_true", help="only say whether the recipe fits")
+    return made
+
+
 def run_command(
-    stage: Stage, words: Sequence[str], *, build: BuildTrainer, refuse: Callable[[Recipe], None] = lambda recipe: None
+    stage: Stage,
+    words: Sequence[str],
+    *,
+    build: BuildTrainer,
+    refuse: Callable[[Recipe], None] = lambda recipe: None,
+    resume: Callable[[Any, Path], None] = lambda trainer, checkpoint: None,
 ) -> int:
     """Run `python -m training.<stage>`; returns the exit status.
 
@@ -38,8 +53,9 @@ def run_command(
         words: of the command line.
         build: makes the trainer.
         refuse: raises a `CofError` for what only this stage knows to be wrong with a recipe.
+        resume: prepares a trainer to go on from a checkpoint.
     """
-    given = _parser(stage).parse_intermixed_args(words)
+    given = parser(stage).parse_intermixed_args(words)
     try:
         recipe = load_recipe(given.recipe, parse_changes(given.changes))
         if recipe.stage is not stage:
@@ -49,7 +65,7 @@ def run_command(
         if given.check:
             return 0
         launch(recipe, f"training.{stage}", words)
-        return train(recipe, build)
+        return train(recipe, build, resume)
     except CofError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -69,7 +85,7 @@ def check_fits(recipe: Recipe, *, here: bool) -> None:
     demand([*findings, *machine] if here else findings)
 
 
-def train(recipe: Recipe, build: BuildTrainer) -> int:
+def train(recipe: Recipe, build: BuildTrainer, resume: Callable[[Any, Path], None]) -> int:
     """Prepare the data, train (or go on), and write the checkpoint; returns the exit status."""
     quiet_engines()
     from accelerate import PartialState
@@ -85,6 +101,8 @@ def train(recipe: Recipe, build: BuildTrainer) -> int:
         demand(check(recipe, find_shape(recipe.model), checkpoint.text_tokens, longest=prepared.longest))
         with build(recipe, checkpoint, prepared, folder) as trainer:
             last = folder.last_checkpoint()
+            if last is not None:
+                resume(trainer, last)
             outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
             write_model(trainer, recipe, checkpoint, folder)
         if state.is_main_process:
@@ -143,12 +161,3 @@ def write_model(trainer: Any, recipe: Recipe, checkpoint: Checkpoint, folder: Tr
         unset_hf_deepspeed_config()  # the merge loads the base whole, in this process alone
         write_merged(checkpoint.folder, folder.adapter, folder.model)
     write_processor(recipe, checkpoint.folder, folder.model)
-
-
-def _parser(stage: Stage) -> argparse.ArgumentParser:
-    what = {Stage.SFT: "Supervised fine-tuning by a recipe.", Stage.GRPO: "Reinforcement learning by a recipe."}[stage]
-    parser = argparse.ArgumentParser(prog=f"python -m training.{stage}", description=what)
-    parser.add_argument("recipe", type=Path, help="a YAML file, or the name of one in training/recipes/")
-    parser.add_argument("changes", nargs="*", metavar="key=value", help="values to set instead, e.g. train.max_steps=10")
-    parser.add_argument("--check", action="store_true", help="only say whether the recipe fits")
-    return parser

@@ -24,7 +24,7 @@ from PIL import Image
 
 from cof_eval.benchmarks import Item
 from cof_eval.conversation import carry_out, opening
-from cof_eval.engine import ImagePart
+from cof_eval.engine import ImagePart, Message, TextPart
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.images import encode_png, load_native, resize
 from cof_eval.protocols import Protocol, parse_protocol
@@ -130,8 +130,8 @@ def verl_row(item: Item, index: int, protocol: Protocol, limits: PixelLimits, re
         "data_source": item.question.benchmark,
         "agent_name": "tool_agent",
         "prompt": [
-            {"role": "system", "content": system.parts[0].text},
-            {"role": "user", "content": "<image>" + user.parts[0].text},
+            {"role": "system", "content": _words(system)},
+            {"role": "user", "content": "<image>" + _words(user)},
         ],
         "images": [shown],
         "reward_model": {"style": "rule", "ground_truth": item.question.answer},
@@ -142,6 +142,10 @@ def verl_row(item: Item, index: int, protocol: Protocol, limits: PixelLimits, re
             "tools_kwargs": {TOOL_NAME: {"create_kwargs": {"image": shown}}},
         },
     }
+
+
+def _words(message: Message) -> str:
+    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
 
 
 def compute_score(
