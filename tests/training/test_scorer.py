@@ -6,9 +6,19 @@ import asyncio
 
 from fakes import CARD, ScriptedAsker
 
-from cof_eval.judging import Judge
+from cof_eval.judging import Card, Judge
 from cof_eval.records import ImageRef, Question, Shown, Stop, Trajectory
 from training.scorer import Scorer
+
+
+class Together(ScriptedAsker):
+    """Answers nobody until eight have asked: whoever asks one after the other waits for ever."""
+
+    async def ask(self, prompt: str, card: Card) -> str:
+        label = await super().ask(prompt, card)
+        while len(self.prompts) < 8:
+            await asyncio.sleep(0)
+        return label
 
 
 def answered(answer: str, stop: Stop = Stop.ANSWERED) -> Trajectory:
@@ -24,7 +34,7 @@ def scored(asker: ScriptedAsker, batch: list[Trajectory]) -> list[float | None]:
 
 
 def test_a_batch_is_judged_concurrently_and_equal_answers_once() -> None:
-    asker = ScriptedAsker(latency=lambda: 0.01)
+    asker = Together()
     batch = [answered(f"It looks like some vessel, number {i % 8}, or so I think") for i in range(16)]
     assert scored(asker, batch) == [1.0] * 16
     assert len(asker.prompts) == 8
