@@ -23,7 +23,7 @@ TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_D
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
-.PHONY: help setup demo test sweep eval report reference bench lint need-model need-run
+.PHONY: help setup demo test sweep eval report reference sft grpo bench lint need-model need-run need-recipe
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -64,6 +64,14 @@ reference: demo  ## results/reference/demo again: the demo's runs and their repo
 	@$(BIN)/cof-eval report $(REFERENCE)/cof $(REFERENCE)/direct --out $(REFERENCE)/report
 	@rm -f $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet
 
+sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
+	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
+	$(BIN)/python -m training.sft $(RECIPE) $(SET)
+
+grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement learning by a recipe (docs/training.md)
+	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
+	$(BIN)/python -m training.grpo $(RECIPE) $(SET)
+
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
 
@@ -77,3 +85,6 @@ need-model:
 
 need-run:
 	@test -n "$(RUN)" || { echo "make: RUN is missing; for instance: make report RUN=$(DEMO)/cof"; exit 2; }
+
+need-recipe:
+	@test -n "$(RECIPE)" || { echo "make: RECIPE is missing; for instance: make $(or $(filter sft grpo,$(MAKECMDGOALS)),sft) RECIPE=sft_tiny"; exit 2; }

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import large, real, report, scripted, served, viewer
+from bench import large, real, report, scripted, served, training, viewer
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "large": large.large,
     "viewer": viewer.viewer,
     "real": real.real,
+    "training": training.training,
 }
 
 
