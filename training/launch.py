@@ -1,4 +1,4 @@
-"""One process for each device: a recipe for several starts itself again under accelerate, with DeepSpeed where it says so."""
+"""One process for each device: a recipe for several starts itself again under a launcher, with DeepSpeed where it says so."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import Sequence
 
 from cof_eval.settings import world_size
 
-from .recipe import Device, Precision, Recipe, RecipeError, Sharding
+from .recipe import Precision, Recipe, RecipeError, Sharding
 
 _STAGES = {Sharding.ZERO2: "2", Sharding.ZERO3: "3"}
 
 
 def launch_command(recipe: Recipe, module: str, arguments: Sequence[str]) -> list[str]:
-    """The command that runs a module in as many processes as the recipe has devices."""
+    """The command that runs a module in as many processes as the recipe has devices: torch's launcher, or accelerate's for DeepSpeed."""
     machine = recipe.machine
+    if machine.sharding is Sharding.NONE:
+        alone = ["--standalone", "--nproc_per_node", str(machine.devices)]
+        return [sys.executable, "-m", "torch.distributed.run", *alone, "-m", module, *arguments]
     command = [
         sys.executable,
         "-m",
@@ -26,18 +29,8 @@ def launch_command(recipe: Recipe, module: str, arguments: Sequence[str]) -> lis
         "1",
     ]
     command += ["--mixed_precision", "bf16" if machine.precision is Precision.BF16 else "no", "--dynamo_backend", "no"]
-    if machine.device is Device.CPU:
-        command += ["--cpu", "--num_cpu_threads_per_process", "1"]
-    if machine.sharding is Sharding.NONE:
-        command += ["--multi_gpu"] if machine.device is Device.CUDA else []
-    else:
-        command += ["--use_deepspeed", "--zero_stage", _STAGES[machine.sharding]]
-        command += [
-            "--gradient_accumulation_steps",
-            str(recipe.accumulate),
-            "--gradient_clipping",
-            str(recipe.train.max_grad_norm),
-        ]
+    command += ["--use_deepspeed", "--zero_stage", _STAGES[machine.sharding]]
+    command += ["--gradient_accumulation_steps", str(recipe.accumulate), "--gradient_clipping", str(recipe.train.max_grad_norm)]
     if machine.sharding is Sharding.ZERO3:
         command += ["--zero3_init_flag", "true", "--zero3_save_16bit_model", "true"]
     return [*command, "-m", module, *arguments]

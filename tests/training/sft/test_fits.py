@@ -104,3 +104,13 @@ def test_accelerate_understands_the_command_that_starts_a_recipe(name: str) -> N
         [name],
     )
     assert (given.use_deepspeed, given.zero_stage, given.mixed_precision) == (True, 3, "bf16")
+
+
+def test_torch_understands_the_command_of_a_recipe_without_deepspeed() -> None:
+    from torch.distributed.run import parse_args
+
+    recipe = load_recipe(Path("sft_tiny"), {"machine.devices": 2, "train.per_device": 1})
+    command = launch_command(recipe, "training.sft", ["sft_tiny", "train.per_device=1"])
+    given = parse_args(command[3:])
+    assert (given.nproc_per_node, given.standalone, given.module, given.training_script) == ("2", True, True, "training.sft")
+    assert given.training_script_args == ["sft_tiny", "train.per_device=1"]
