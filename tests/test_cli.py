@@ -128,7 +128,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "images to keep": (["run", *MODEL, "--keep-images", "some"], "keep_images='some' is unknown"),
     "engine args no JSON": (["run", "--model", "x", "--engine-args", "{dtype}"], "engine_args is not JSON"),
     "engine args no object": (["run", "--model", "x", "--engine-args", "[1]"], "is no JSON object"),
-    "engine args of a server": (["run", *MODEL, "--engine-args", '{"a": 1}'], "engine=openai has no engine argument a; known: "),
+    "engine args of a server": (
+        ["run", *MODEL, "--engine-args", '{"a": 1}'],
+        "engine=openai has no engine argument a; known: ",
+    ),
     "lora of a server": (["run", *MODEL, "--lora", "x"], "no use for lora"),
     "pixels of vLLM": (["run", "--model", "x", "--max-pixels", "100000"], "no use for max_pixels"),
     "pixels": (["run", *MODEL, "--max-pixels", "-1"], "max_pixels=-1 must be at least 1"),

@@ -12,13 +12,11 @@ from typing import Any
 
 from PIL import Image
 
-from cof_eval.conversation import carry_out, handed_back
-from cof_eval.engine import ImagePart, Message, TextPart
-from cof_eval.protocols import CallsPerTurn, Protocol
+from cof_eval.conversation import Conversation
+from cof_eval.engine import Message, TextPart
 from cof_eval.records import Call
 from cof_eval.reply import parse_reply
-from cof_eval.resolution import PixelLimits
-from cof_eval.zoom import TOOL_NAME, View
+from cof_eval.zoom import TOOL_NAME
 
 TEMPLATE_FILE = Path(__file__).resolve().parent / "chat_template.jinja"
 
@@ -64,28 +62,15 @@ def adopt_template(processor: Any) -> Any:
     return processor
 
 
-def take(text: str, view: View, protocol: Protocol, limits: PixelLimits, *, images: int) -> tuple[tuple[Call, ...], Message]:
-    """Carry out the calls of one turn, as a rollout of the evaluation does.
-
-    Args:
-        text: what the model wrote.
-        view: the images at hand.
-        protocol: how calls are read and executed.
-        limits: the protocol's pixel limits within the processor's.
-        images: images in the conversation so far, the shown one included.
+def take(talk: Conversation, text: str) -> tuple[tuple[Call, ...], Message]:
+    """Add a turn to a conversation and carry out its calls, as a rollout of the evaluation does.
 
     Returns:
         The calls, and the user message that answers them.
     """
-    raw_calls = parse_reply(text, protocol.call_syntax, protocol.answer_syntax).calls
-    most = 1 if protocol.calls_per_turn is CallsPerTurn.FIRST else len(raw_calls)
-    calls, parts = [], []
-    for raw in raw_calls[:most]:
-        call, part = carry_out(raw, view if images < protocol.max_images else None, protocol, limits)
-        images += isinstance(part, ImagePart)
-        calls.append(call)
-        parts.append(part)
-    return (*calls, *(Call(raw.raw) for raw in raw_calls[most:])), handed_back(protocol, parts)
+    calls = parse_reply(text, talk.protocol.call_syntax, talk.protocol.answer_syntax).calls
+    talk.said(text)
+    return talk.carry_out(calls)
 
 
 def parts_for_trl(message: Message, *, filled: bool) -> list[dict[str, Any]]:

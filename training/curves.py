@@ -41,7 +41,7 @@ def write_curves(runs: Mapping[str, Sequence[Metrics]], path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from cof_eval.report.plots import LOOKS, STYLE
+    from cof_eval.report.plots.style import LOOKS, STYLE
 
     with style.context(STYLE):
         figure = Figure(figsize=(_WIDTH_IN, _PANEL_IN * len(panels) + 0.5), layout="constrained")

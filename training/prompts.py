@@ -8,7 +8,7 @@ from typing import Any
 
 from cof_eval.agent import Subject
 from cof_eval.benchmarks import Item
-from cof_eval.conversation import image_part, opening
+from cof_eval.conversation import Conversation
 from cof_eval.images import load_native, pixel_hash, resize, source_hash
 from cof_eval.protocols import Protocol
 from cof_eval.records import ImageRef, Row, digest
@@ -42,8 +42,8 @@ def prompt_rows(
         item = items[index]
         subject = _subject(item, protocol, within, resolution)
         assert subject.view is not None
-        messages = opening(protocol, item.question.text, image_part(subject.view.shown, within, subject.shown_hash))
         question = item.question
+        messages = Conversation(protocol, within, question, subject.view, subject.shown_hash).messages
         place = Row(f"grpo_{question.benchmark}", index, question.id, question.benchmark, resolution.name, 0, "", cap)
         return {
             "prompt": messages_for_trl(messages),

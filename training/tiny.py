@@ -14,7 +14,7 @@ from typing import Any
 
 from cof_eval.benchmarks import vstar
 from cof_eval.benchmarks.item import Item
-from cof_eval.conversation import image_part, opening, said
+from cof_eval.conversation import Conversation
 from cof_eval.demo.__main__ import write_part
 from cof_eval.demo.checkpoint import write_checkpoint
 from cof_eval.demo.scenes import write_scenes
@@ -60,14 +60,14 @@ def converse(item: Item, *, zoom: bool) -> tuple[Message, ...]:
     """A right conversation about a question, with or without a look at its first target."""
     native = load_native(item.image.read())
     view = View(resize(native, shown_size(native.size, SHOWN, LIMITS)), native.size)
-    messages = [*opening(COF, item.question.text, image_part(view.shown, LIMITS))]
+    talk = Conversation(COF, LIMITS, item.question, view)
     if zoom:
         target = Box(*item.question.boxes[0], Frame.native(*native.size)).to(view.shown_frame)
         call = {"name": TOOL_NAME, "arguments": {"bbox_2d": [round(v, 1) for v in target.corners], "label": "the object"}}
         text = f"<think>The object is small, so I will look closer.</think> <tool_call>{json.dumps(call)}</tool_call>"
-        messages += [said(text), take(text, view, COF, LIMITS, images=1)[1]]
-    messages.append(said(f"<think>I can see it clearly.</think> <answer>{item.question.answer}</answer>"))
-    return tuple(messages)
+        take(talk, text)
+    talk.said(f"<think>I can see it clearly.</think> <answer>{item.question.answer}</answer>")
+    return tuple(talk.messages)
 
 
 def _row(item: Item, index: int, folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from PIL import Image
 
-from cof_eval.conversation import image_part, opening, said
+from cof_eval.conversation import Conversation
 from cof_eval.engine import ImagePart, Message
 from cof_eval.errors import CofError, DataError
 from cof_eval.geometry import Box, Frame
@@ -105,20 +105,15 @@ class Replay:
         Raises:
             RowError: if the shown image is not to be had, or a crop differs from the recorded one.
         """
-        view = self._view(trajectory)
-        shown = image_part(view.shown, self.limits, trajectory.shown.hash)
-        messages: list[Message] = [*opening(self.protocol, trajectory.question.text, shown)]
-        images = 1
-        for number, turn in enumerate(trajectory.turns, start=1):
-            messages.append(said(turn.text.strip()))
-            if number == len(trajectory.turns):
-                break
-            calls, answer = take(turn.text, view, self.protocol, self.limits, images=images)
+        view, shown = self._view(trajectory), trajectory.shown.hash
+        talk = Conversation(self.protocol, self.limits, trajectory.question, view, shown)
+        for turn in trajectory.turns[:-1]:
+            calls, _ = take(talk, turn.text.strip())
             if [c.crop and c.crop.hash for c in calls] != [c.crop and c.crop.hash for c in turn.calls]:
-                raise RowError(Reason.REPLAY, f"the calls of turn {number} give other crops than were recorded")
-            images += sum(isinstance(part, ImagePart) for part in answer.parts)
-            messages.append(answer)
-        return tuple(messages)
+                raise RowError(Reason.REPLAY, f"the calls of turn {talk.turns} give other crops than were recorded")
+        for turn in trajectory.turns[-1:]:
+            talk.said(turn.text.strip())
+        return tuple(talk.messages)
 
     def _view(self, trajectory: Trajectory) -> View:
         native = self._native(trajectory)

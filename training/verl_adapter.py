@@ -23,8 +23,8 @@ from uuid import uuid4
 from PIL import Image
 
 from cof_eval.benchmarks import Item
-from cof_eval.conversation import carry_out, opening
-from cof_eval.engine import ImagePart, Message, TextPart
+from cof_eval.conversation import Conversation
+from cof_eval.engine import Message, TextPart
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.images import encode_png, load_native, resize
 from cof_eval.protocols import Protocol, parse_protocol
@@ -36,6 +36,8 @@ from cof_eval.zoom import TOOL_NAME, View
 
 from .rewards import REWARDS, Facts, Reward, well_formed
 
+_ANY = Question("", "verl", "", "", "The question stands in verl's own prompt.", (), "")
+
 
 class ZoomDesk:
     """The zoom tool for many conversations at once, without verl: what `CofZoomTool` does its work with."""
@@ -44,25 +46,25 @@ class ZoomDesk:
         """A tool under a protocol; `limits` are those of the checkpoint's image processor."""
         self.protocol = protocol
         self.limits = protocol.limits(limits)
-        self._views: dict[str, View] = {}
+        self._talks: dict[str, Conversation] = {}
 
     def open(self, shown: Image.Image, name: str | None = None) -> str:
         """Begin with the image that the model was shown, at the size that it was shown at; returns the instance's name."""
         name = name or uuid4().hex
-        self._views[name] = View(shown, shown.size)
+        self._talks[name] = Conversation(self.protocol, self.limits, _ANY, View(shown, shown.size))
         return name
 
     def zoom(self, name: str, arguments: Mapping[str, Any]) -> tuple[Image.Image | None, str]:
         """A call's crop and the text after it; without a crop, the text says what was wrong."""
         raw = RawCall(json.dumps(dict(arguments), default=str), TOOL_NAME, dict(arguments))
-        call, part = carry_out(raw, self._views[name], self.protocol, self.limits)
-        if isinstance(part, ImagePart):
-            return part.image, self.protocol.format
-        return None, call.error or part.text
+        talk = self._talks[name]
+        talk.said(raw.raw)
+        _, told = talk.carry_out([raw])
+        return (told.images[0].image if told.images else None), _words(told)
 
     def close(self, name: str) -> None:
         """Forget an instance."""
-        self._views.pop(name, None)
+        self._talks.pop(name, None)
 
 
 def open_desk(config: Mapping[str, Any]) -> ZoomDesk:
@@ -124,7 +126,7 @@ def verl_row(item: Item, index: int, protocol: Protocol, limits: PixelLimits, re
     """
     native = load_native(item.image.read())
     shown = {"bytes": encode_png(resize(native, shown_size(native.size, resolution, protocol.limits(limits))))}
-    system, user = opening(protocol, item.question.text, None)
+    system, user = Conversation(protocol, protocol.limits(limits), item.question, None).messages
     question = to_json(item.question).decode()
     return {
         "data_source": item.question.benchmark,

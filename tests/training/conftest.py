@@ -19,7 +19,7 @@ from cof_eval.protocols import Protocol
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     """Four generated questions with images."""
-    return BENCHMARKS["vstar"](write_scenes(tmp_path_factory.mktemp("scenes") / "vstar", count=4, seed=0))
+    return BENCHMARKS["vstar"].load(write_scenes(tmp_path_factory.mktemp("scenes") / "vstar", count=4, seed=0))
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,13 @@ from typing import Any
 
 from cof_eval.agent import Subject
 from cof_eval.benchmarks import Item
-from cof_eval.conversation import carry_out, handed_back, image_part, opening, said
+from cof_eval.conversation import Conversation
 from cof_eval.demo.checkpoint import write_checkpoint
 from cof_eval.engine import Message
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.protocols import Protocol, parse_protocol
-from cof_eval.reply import parse_reply
 from cof_eval.resolution import Resolution, parse_resolution
-from training.conversation import adopt_template, images_of, messages_for_trl
+from training.conversation import adopt_template, images_of, messages_for_trl, take
 from training.prompts import prompt_rows
 
 RESOLUTION = parse_resolution("224")
@@ -29,13 +28,11 @@ ANSWERS = ("<think>seen</think> <answer>A</answer>", "<think>seen</think> <answe
 def zoomed_conversation(subject: Subject, protocol: Protocol, limits: Any, turns: Sequence[str]) -> list[Message]:
     """The messages of a rollout whose turns are given; all but the last are calls."""
     assert subject.view is not None
-    shown = image_part(subject.view.shown, limits, subject.shown_hash)
-    messages = list(opening(protocol, subject.question.text, shown))
+    talk = Conversation(protocol, limits, subject.question, subject.view, subject.shown_hash)
     for text in turns[:-1]:
-        messages.append(said(text))
-        calls = parse_reply(text, protocol.call_syntax, protocol.answer_syntax).calls
-        messages.append(handed_back(protocol, [carry_out(raw, subject.view, protocol, limits)[1] for raw in calls]))
-    return [*messages, said(turns[-1])]
+        take(talk, text)
+    talk.said(turns[-1])
+    return talk.messages
 
 
 def write_memorised(

@@ -13,7 +13,7 @@ from memorised import ANSWERS, CALL, ZOOMING, labels, zoomed_conversation
 from cof_eval.agent import rollout
 from cof_eval.errors import EngineUnusableError
 from cof_eval.records import Stop
-from cof_eval.report import write_report
+from cof_eval.report import reported, write_report
 from cof_eval.run import load_run
 from training.conversation import messages_for_trl
 from training.zoom_trainer import ZoomTrainer
@@ -199,5 +199,5 @@ def test_the_rollouts_are_a_run_folder_that_reports_open(trainer: Make, _quiet: 
     assert len(run.trajectories) == len(run.rows) == len(run.verdicts) == 4
     kept = {path.stem for path in (run.path / "images").rglob("*.jpg")}
     assert kept == {t.shown.hash for t in trajectories} | {c.crop.hash for t in trajectories for c in t.calls}
-    text = write_report([run], tmp_path / "report")[0].read_text()
+    text = write_report(reported([run]), tmp_path / "report")[1].read_text()
     assert "vstar" in text

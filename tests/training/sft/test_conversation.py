@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import answer, call
+from fakes import answer, call, question
 from test_trajectories import SHOWN, TURNS, read, recorded, write_run
 
+from cof_eval.conversation import Conversation
 from cof_eval.engine import Request
 from cof_eval.engines.checkpoint import Checkpoint
 from cof_eval.protocols import COF
@@ -74,7 +75,8 @@ class Zooming:
 
     def reset(self, images: Any = None, **row: Any) -> None:
         """Begin."""
-        self.view, self.images = View(images[0], SHOWN.size), 1
+        view = View(images[0], SHOWN.size)
+        self.talk = Conversation(COF, PixelLimits(28, 12_544, 12_845_056), question(), view)
 
     def image_zoom_in_tool(self, written: str) -> list:  # type: ignore[type-arg]
         """Zoom in.
@@ -82,9 +84,7 @@ class Zooming:
         Args:
             written: The whole turn.
         """
-        calls, message = take(written, self.view, COF, PixelLimits(28, 12_544, 12_845_056), images=self.images)
-        self.images += sum(c.crop is not None for c in calls)
-        return parts_for_trl(message, filled=True)
+        return parts_for_trl(take(self.talk, written)[1], filled=True)
 
 
 def by_grpo(opening: Any, script: Sequence[str], processor: Any, model: Any, tmp_path: Path) -> Rendered:
