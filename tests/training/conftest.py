@@ -62,7 +62,7 @@ def _make(
 
     loaded, runner = load_checkpoint(str(checkpoint)), asyncio.Runner()
     judge = Judge(load_card("equivalence"))
-    run = RunFolder(folder / "rollouts", {"model": "memorised", "judge": judge_settings(judge)})
+    run = RunFolder(folder / "rollouts", {"model": {"pretrained": "memorised"}, "judge": judge_settings(judge)})
     log, scorer = RolloutLog(run), Scorer(judge, runner)
     arguments = {
         "output_dir": str(folder), "max_steps": 2, "num_generations": 2, "per_device_train_batch_size": 4, "beta": 0.0,
