@@ -117,7 +117,7 @@ class Evaluation:
             trajectory = self.run.finished(key)
             if trajectory is None or trajectory.stop is not Stop.ANSWERED or not trajectory.question.answer:
                 continue
-            verdict = self.run.verdicts.get(self.judge.key(trajectory.question, trajectory.answer))
+            verdict = self.run.verdicts.get(self.judge.key_of(trajectory))
             if verdict is None or (verdict.verdict is Outcome.UNSCORED and self.judge.asker is not None):
                 yield key
 
@@ -158,7 +158,7 @@ class Evaluation:
         stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
         if stopped is not None:
             return progress.judged(stopped)
-        key = self.judge.key(trajectory.question, trajectory.answer)
+        key = self.judge.key_of(trajectory)
         if key not in self.judging:
             self.judging[key] = asyncio.ensure_future(self._verdict(key, trajectory))
         progress.judged(await self.judging[key])
@@ -169,7 +169,7 @@ class Evaluation:
         if known is not None and (known.verdict is not Outcome.UNSCORED or self.judge.asker is None):
             return known
         async with self.asking:
-            verdict = await self.judge.judge_answer(trajectory.question, trajectory.answer)
+            verdict = await self.judge.judge(trajectory)
         await asyncio.shield(self._write(self.run.add_verdict, verdict))
         return verdict
 

@@ -54,7 +54,7 @@ class RunData:
     trajectories: Mapping[str, Trajectory]
     """By key; while a run is unfinished, a row's trajectory may be missing."""
     verdicts: Mapping[str, Verdict]
-    """By trajectory key, stops included."""
+    """By trajectory key, stops included; of one verdict set."""
     expected_rows: int
 
 
@@ -107,10 +107,10 @@ class RunFolder:
         self._trajectories.append(trajectory)
         self.trajectories[trajectory.key] = trajectory
 
-    def add_verdict(self, verdict: Verdict) -> None:
-        """Write a verdict."""
-        self._verdicts.append(verdict)
-        self.verdicts[verdict.key] = verdict
+    def add_verdict(self, *verdicts: Verdict) -> None:
+        """Write verdicts, all at once."""
+        self._verdicts.append(*verdicts)
+        self.verdicts.update((verdict.key, verdict) for verdict in verdicts)
 
     def finished(self, key: str) -> Trajectory | None:
         """The trajectory with this key, unless it still has to be generated (none yet, or it failed)."""
@@ -142,16 +142,29 @@ def image_path(run: Path, name: str, *, exact: bool) -> Path:
     return run / "images" / name[:2] / f"{name}.{'png' if exact else 'jpg'}"
 
 
-def load_run(path: Path) -> RunData:
+def kept_image(run: Path, name: str) -> bytes | None:
+    """An image of a run by its hash, encoded: every pixel if it was kept so, else the preview; None if neither was."""
+    for exact in (True, False):
+        with contextlib.suppress(OSError):
+            return image_path(run, name, exact=exact).read_bytes()
+    return None
+
+
+def load_run(path: Path, judge: str | None = None) -> RunData:
     """Read a run folder, finished or not.
 
+    Args:
+        path: the folder.
+        judge: which of its verdict sets: a card's name or id, the latest of that name; None for the one in use, which is
+            the last session's. `settings["judge"]` of what is returned says which it is.
+
     Raises:
-        RunError: if it is no run folder, or a file in it is damaged.
+        RunError: if it is no run folder, a file in it is damaged, or it was not judged so.
     """
     settings = load_settings(path)
     rows, trajectories, by_content = _read_journals(path)
-    judge = settings.get("judge") or {}
-    verdicts = dict(_resolve(trajectories, by_content, str(judge.get("card", "")), str(judge.get("model", ""))))
+    settings["judge"] = used = _verdict_set(path, settings, judge)
+    verdicts = dict(_resolve(trajectories, by_content, used))
     expected = sum((settings.get("tasks") or {}).values())
     return RunData(path, settings, tuple(rows.values()), trajectories, verdicts, max(expected, len(rows)))
 
@@ -191,13 +204,32 @@ def _read_journals(path: Path) -> tuple[dict[_Slot, Row], dict[str, Trajectory],
     return rows, trajectories, {v.key: v for v in read_journal(path / "verdicts.jsonl", Verdict)}
 
 
+def verdict_sets(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The card and judge model of every verdict set of a run, in the order in which they were last used."""
+    used = settings.get("judge") or {}
+    return [*(one for one in settings.get("judges") or [] if one != used), used]
+
+
+def _verdict_set(path: Path, settings: Mapping[str, Any], judge: str | None) -> dict[str, Any]:
+    sets = verdict_sets(settings)
+    if judge is None:
+        return sets[-1]
+    found = [one for one in sets if judge in (one.get("card"), str(one.get("card")).partition("@")[0])]
+    if not found:
+        known = ", ".join(str(one.get("card")) for one in sets if one)
+        raise RunError(f"{path} has no verdicts of judge {judge!r}; it has {known or 'none'}. Make them with `cof-eval judge`")
+    return found[-1]
+
+
 def _resolve(
-    trajectories: Mapping[str, Trajectory], verdicts: Mapping[str, Verdict], card: str, model: str
+    trajectories: Mapping[str, Trajectory], verdicts: Mapping[str, Verdict], judge: Mapping[str, Any]
 ) -> Iterator[tuple[str, Verdict]]:
-    """Each trajectory's verdict under the card and judge model in use."""
+    """Each trajectory's verdict under a card and judge model."""
+    card, model = str(judge.get("card", "")), str(judge.get("model", ""))
     for key, trajectory in trajectories.items():
         stopped = stop_verdict(trajectory, card)
-        keys = (verdict_key(card, by, trajectory.question, trajectory.answer) for by in dict.fromkeys((model, "")))
+        shown = trajectory.shown.hash if judge.get("sees_image") else ""
+        keys = (verdict_key(card, by, trajectory.question, trajectory.answer, shown) for by in dict.fromkeys((model, "")))
         found = stopped or next((verdicts[k] for k in keys if k in verdicts), None)  # without the judge, the rules' verdict
         if found is not None:
             yield key, found
@@ -234,6 +266,7 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: old[name] for name in ("versions", "machine", "commit") if name in old},
         "judge": judge,
+        "judges": [one for one in verdict_sets({**old, "judge": before}) if one and one != judge] + [judge],
         "notes": list(dict.fromkeys(notes)),
         "data": {**(old.get("data") or {}), **(new.get("data") or {})},
         "sessions": [*(old.get("sessions") or []), *(new.get("sessions") or [])],

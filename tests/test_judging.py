@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cof_eval.errors import UsageError
-from cof_eval.judging import Card, Judge, ServedAsker, load_card, start_judge
+from cof_eval.judging import Card, Judge, load_card, start_judge
 from cof_eval.paths import data_dir
 from cof_eval.records import ImageRef, Outcome, Question, Shown, Stop, Trajectory, Verdict
+from cof_eval.servers import Patience
 
 T = TypeVar("T")
 UNDECIDED = "the mug seems to be one of the cooler colours, say that of the sea"
@@ -44,7 +45,8 @@ def judged_once(server: FakeServer) -> Verdict:
     """The verdict of a judge that does not try again."""
 
     async def run() -> Verdict:
-        judge = Judge(CARD, ServedAsker(server.url, "judge", "EMPTY", retries=0))
+        impatient = Patience(retries=0, timeout_s=0.3, backoff_s=0.01, patience_s=0)
+        judge = await start_judge("equivalence", server.url, "EMPTY", patience=impatient)
         try:
             return await judge.judge_answer(question(), UNDECIDED)
         finally:

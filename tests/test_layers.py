@@ -24,6 +24,7 @@ ORDER = [
         "plan",
         "prepare",
         "evaluate",
+        "rejudge",
     ),
     *(
         "preflight",
@@ -36,9 +37,11 @@ ORDER = [
         "model",
         "lmms_plugin",
         "stats",
+        "audit",
         "report",
         "demo",
         "launch",
+        "judge_server",
         "cli",
     ),
 ]
