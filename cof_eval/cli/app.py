@@ -9,6 +9,7 @@ import typer
 
 from ..errors import CofError, DataError, InterruptedRunError, UsageError
 from .doctor import doctor
+from .judge import judge
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, doctor, tasks):
+for command in (run, report, judge, doctor, tasks):
     app.command()(command)
 
 
