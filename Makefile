@@ -39,8 +39,8 @@ demo: setup  ## the main job end to end on generated scenes and a tiny random mo
 		--engine-args '$(TINY_ARGS)' --note '$(TINY_NOTE)' --out $(DEMO)/direct
 	@$(BIN)/cof-eval report $(DEMO)/cof $(DEMO)/direct --out $(DEMO)/report
 
-test: setup  ## all tests
-	@$(BIN)/pytest
+test: setup  ## all tests, two at a time
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
 sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions

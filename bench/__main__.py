@@ -7,14 +7,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import real, scripted, served
-from bench.figures import Figure, write_figures
+from bench import large, real, scripted, served
+from bench.figures import Figure, update_page, write_figures
+
+RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
 
 BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "overhead": scripted.overhead,
     "ideal": scripted.ideal,
     "memory": scripted.memory,
     "served": served.served,
+    "large": large.large,
     "real": real.real,
 }
 
@@ -23,7 +26,7 @@ def main() -> None:
     """Print each figure as it is measured; exit 1 if a gate was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", default=list(BENCHES), metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--out", type=Path, default=Path("results/reference/bench.json"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHES]
     if unknown:
@@ -34,6 +37,8 @@ def main() -> None:
             print(figure, flush=True)
             figures.append(figure)
     write_figures(figures, arguments.out)
+    if arguments.out == RESULTS:
+        update_page(PAGE, RESULTS)
     sys.exit(any(figure.ok is False for figure in figures))
 
 

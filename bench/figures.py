@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+HEADING = "<!-- written by make bench from here on -->\n\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -40,3 +42,19 @@ def write_figures(figures: list[Figure], path: Path) -> None:
     kept |= {f.name: asdict(f) for f in figures}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(list(kept.values()), indent=1, ensure_ascii=False) + "\n")
+
+
+def results_table(path: Path) -> str:
+    """The figures of a file as a Markdown table."""
+    lines = ["| figure | value | gate | of |", "|---|---|---|---|"]
+    for f in json.loads(path.read_text()):
+        missed = " **missed**" if f["ok"] is False else ""
+        value = " ".join(f"{f['value']:.3g} {f['unit']}".split())
+        lines.append(f"| {f['name']} | {value} | {f['gate'].removeprefix('gate ')}{missed} | {f['detail']} |")
+    return "\n".join(lines) + "\n"
+
+
+def update_page(page: Path, figures: Path) -> None:
+    """Put the last figures into the page that explains them, below its last heading."""
+    head, heading, _ = page.read_text().rpartition(HEADING)
+    page.write_text(head + heading + results_table(figures))

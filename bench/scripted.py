@@ -123,10 +123,10 @@ def overhead() -> list[Figure]:
 def ideal() -> list[Figure]:
     """Our throughput against the same generations with all prompts known in advance, on an engine of bounded capacity.
 
-    As a run does, with more rollouts under way than the engine takes at once; and, without a gate, with just as many: each crop
-    in the making then leaves a place empty, and how long depends on the cores.
+    The engine gives 32 turns a second. As a run does, with more rollouts under way than it takes
+    at once; and, without a gate, with just as many: each crop in the making then leaves a place empty.
     """
-    slots, count = 16, 640
+    slots, count = 16, 320
     share, detail = _share(slots, 2 * slots, count)
     just, just_detail = _share(slots, slots, count)
     return [
@@ -139,7 +139,7 @@ def _share(slots: int, concurrency: int, count: int) -> tuple[float, str]:
     """(share of the ideal throughput, how it came about)."""
 
     async def ours() -> tuple[float, list[float]]:
-        engine = Scripted(GOOD_CALL, turns=6, slots=slots, latency_s=0.15)
+        engine = Scripted(GOOD_CALL, turns=6, slots=slots, latency_s=0.5)
         return await evaluate(engine, jobs(count, (448, 336), "448"), concurrency), engine.waits
 
     async def known(waits: list[float]) -> float:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from .counterfactual import NO_BOXES, WITHHELD, Instead
 from .engine import Engine, ImagePart, Message, Part, Request, Response, Role, TextPart
 from .errors import ContextFullError, EngineError, EngineUnusableError
-from .geometry import Frame
 from .images import pixel_hash
-from .protocols import CallsPerTurn, Precedence, Protocol
+from .protocols import CallsPerTurn, Crops, Precedence, Protocol, fill
+from .protocols.protocol import IMAGE
 from .records import Call, Crop, Finish, ImageRef, Question, Shown, Stop, Trajectory, Turn, digest
 from .reply import RawCall, Reply, parse_reply
 from .resolution import PixelLimits, visual_tokens
@@ -31,6 +32,9 @@ IMAGES_USED_UP = "Image limit reached: no further zoom is possible. Give the fin
 
 KeepImage = Callable[[str, Image.Image], None]
 """Receives every crop with its hash, to store it if wanted."""
+
+OnTurn = Callable[[Turn], None]
+"""Receives every turn, its calls executed, as soon as it is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,13 @@ class Subject:
 
 
 async def rollout(
-    subject: Subject, engine: Engine, protocol: Protocol, *, seed: int = 0, keep_image: KeepImage | None = None
+    subject: Subject,
+    engine: Engine,
+    protocol: Protocol,
+    *,
+    seed: int = 0,
+    keep_image: KeepImage | None = None,
+    on_turn: OnTurn | None = None,
 ) -> Trajectory:
     """Run the loop on one question until it stops.
 
@@ -57,12 +67,13 @@ async def rollout(
         protocol: prompts, limits and frames.
         seed: used where the protocol samples; each question, repeat and turn gets its own from it.
         keep_image: called with every crop.
+        on_turn: called with every turn as it ends.
 
     Raises:
         EngineUnusableError: if the engine cannot serve this run, for instance because it shows other pixels.
     """
     started = time.monotonic()
-    talk = _Conversation(subject, engine, protocol, seed, keep_image)
+    talk = _Conversation(subject, engine, protocol, seed, keep_image, on_turn)
     stop, answer, error = await talk.run()
     size = subject.view.shown.size if subject.view else (0, 0)
     shown = Shown(size, talk.shown_tokens, subject.shown_hash)
@@ -93,6 +104,7 @@ class _Conversation:
     protocol: Protocol
     seed: int
     keep_image: KeepImage | None
+    on_turn: OnTurn | None = None
     messages: list[Message] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     images: int = 0
@@ -100,19 +112,28 @@ class _Conversation:
     """Tokens of the conversation so far, template overhead estimated from above."""
     predicted_visual: int = 0
     shown_tokens: int = 0
+    zooms: int = 0
+    """Calls executed so far."""
 
     def __post_init__(self) -> None:
         self.limits: PixelLimits = self.protocol.limits(self.engine.limits)
-        text = TextPart(self.protocol.prompt(self.subject.question.text))
-        self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
-        if self.subject.view is None:
+        question = self.subject.question
+        self.view = self.subject.view
+        seed = digest("random crop", self.seed, self.subject.key, self.subject.repeat)
+        self.instead = Instead(self.protocol.crops, question.boxes, seed)
+        text = TextPart(self.protocol.prompt(question.text, question.options))
+        if self.protocol.system:
+            self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
+        if self.view is None:
             return self._say(Role.USER, (text,))
-        shown = self._image(self.subject.view.shown, self.subject.shown_hash)
+        shown = self._image(self.view.shown, self.subject.shown_hash)
         self.shown_tokens = shown.visual_tokens
         self._say(Role.USER, (shown, text))
 
     async def run(self) -> _Ending:
         """Take turns until one ends the rollout."""
+        if self.protocol.crops is Crops.ORACLE and self.view is not None and not self.subject.question.boxes:
+            return Stop.ERROR, "", NO_BOXES
         while True:
             if not self._fits():
                 return Stop.CONTEXT_FULL, "", None
@@ -140,41 +161,66 @@ class _Conversation:
         else:
             calls = await self._execute(reply.calls)
         self.turns.append(_turn(response, calls))
+        if self.on_turn:
+            self.on_turn(self.turns[-1])
         return ending
 
     async def _execute(self, raw_calls: tuple[RawCall, ...]) -> tuple[Call, ...]:
         """Execute a turn's calls in order and hand their results back as one user message."""
-        limit = 1 if self.protocol.calls_per_turn is CallsPerTurn.FIRST else len(raw_calls)
         calls: list[Call] = []
         parts: list[Part] = []
-        for raw in raw_calls[:limit]:
-            call, part = await self._one(raw)
+        for raw, chosen in zip(raw_calls, _chosen(len(raw_calls), self.protocol.calls_per_turn), strict=True):
+            if not chosen:
+                calls.append(Call(raw.raw))
+                continue
+            call, result = await self._one(raw)
             calls.append(call)
-            parts.append(part)
-        if any(isinstance(part, ImagePart) for part in parts):
-            parts.append(TextPart(self.protocol.format))
+            parts += [*(self._text(self.protocol.between) if parts else ()), *result]
+        if any(call.executed for call in calls):
+            parts += self._text(self.protocol.closing)
         self._say(Role.USER, tuple(parts))
-        return (*calls, *(Call(raw.raw) for raw in raw_calls[limit:]))
+        return tuple(calls)
 
-    async def _one(self, raw: RawCall) -> tuple[Call, Part]:
+    async def _one(self, raw: RawCall) -> tuple[Call, tuple[Part, ...]]:
         """One call and what the model gets for it."""
-        view, protocol = self.subject.view, self.protocol
+        view, protocol = self.view, self.protocol
         if view is None or self.images >= min(protocol.max_images, self.engine.max_images):
-            return Call(raw.raw, error=IMAGES_USED_UP), TextPart(IMAGES_USED_UP)
-        frame = protocol.box_frame(view)
-        result, pixels = await asyncio.to_thread(self._zoom, raw, view, frame)
-        box = result.box.corners if result.box else None
+            return Call(raw.raw, error=IMAGES_USED_UP), self._text(protocol.error_turn, error=IMAGES_USED_UP)
+        result, pixels = await asyncio.to_thread(self._zoom, raw, view)
+        box, frame = (result.box.corners, result.box.frame.name) if result.box else (None, protocol.box_frame(view).name)
         if result.image is None or result.native_box is None:
-            text = result.error or ""
-            return Call(raw.raw, box, frame.name, error=text), TextPart(text)
+            error = result.error or ""
+            return Call(raw.raw, box, frame, error=error), self._text(protocol.error_turn, error=error)
+        self.zooms += 1
+        self.view = view.with_crop(result.image.size, result.native_box)
+        instead = None if protocol.crops is Crops.REAL else protocol.crops.value
+        if result.withheld:
+            told = self._text(protocol.crop_turn.replace(IMAGE, WITHHELD))
+            return Call(raw.raw, box, frame, instead=instead), told
         part = self._image(result.image, pixels)
         crop = Crop(pixels, result.image.size, result.native_box.corners, part.visual_tokens)
-        return Call(raw.raw, box, frame.name, result.error, crop), part
+        before, after = protocol.crop_turn.split(IMAGE)
+        return Call(raw.raw, box, frame, result.error, crop, instead), (*self._text(before), part, *self._text(after))
 
-    def _zoom(self, raw: RawCall, view: View, frame: Frame) -> tuple[Zoomed, str]:
+    def _text(self, template: str, *, error: str = "") -> tuple[Part, ...]:
+        """A text of the protocol with its placeholders filled in; nothing where it is empty."""
+        width, height = self.view.crops[-1].size if self.view and self.view.crops else (0, 0)
+        text = fill(
+            template,
+            error=error,
+            format=self.protocol.format,
+            action=len(self.turns),
+            observation=len(self.view.crops) if self.view else 0,
+            width=width,
+            height=height,
+        )
+        return (TextPart(text),) if text else ()
+
+    def _zoom(self, raw: RawCall, view: View) -> tuple[Zoomed, str]:
         """The result of a call and the hash of its crop; runs beside the event loop."""
-        result = zoom(raw, view, frame, self.protocol.zoom_rules(self.limits))
-        if result.image is None:
+        rules = self.protocol.zoom_rules(self.limits)
+        result = self.instead.crop(zoom(raw, view, self.protocol.box_frame(view), rules), self.zooms, view, rules)
+        if result.image is None or result.withheld:
             return result, ""
         pixels = pixel_hash(result.image)
         if self.keep_image:
@@ -235,6 +281,12 @@ def _ending(reply: Reply, finish: Finish, protocol: Protocol) -> _Ending | None:
     if reply.calls:
         return None
     return (Stop.LENGTH if finish is Finish.LENGTH else Stop.NO_ANSWER), "", None
+
+
+def _chosen(count: int, rule: CallsPerTurn) -> list[bool]:
+    """Which of a turn's calls are executed."""
+    only = {CallsPerTurn.FIRST: 0, CallsPerTurn.LAST: count - 1}.get(rule)
+    return [only is None or number == only for number in range(count)]
 
 
 def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:

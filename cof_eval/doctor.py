@@ -6,6 +6,7 @@ token, with as many images as the protocol may show and with the largest: what a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from .images import pixel_hash
 from .judging import start_judge
 from .judging.known import ask_known
 from .plan import Job, Planned, Planner
-from .preflight import Finding, Level, check_served, preflight
+from .preflight import Finding, Level, check_boxes, check_served, preflight
 from .protocols import Protocol
 from .resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from .selftest import selftest
 from .servers import parse_urls
 from .settings import ModelSettings, api_key
 
@@ -47,7 +49,7 @@ async def examine(
     items: dict[str, list[Item]] = {}
     for name, folder in benchmarks:
         try:
-            items[name] = BENCHMARKS[name](folder)[:limit]
+            items[name] = BENCHMARKS[name].load(folder)[:limit]
         except CofError as error:
             yield Finding(Level.FAILED, f"data of {name}", str(error))
     try:
@@ -77,6 +79,10 @@ async def _with_engine(
         yield check_data(name, rows, protocol.limits(engine.limits), protocol, resolutions)
     served = None if settings.served_name else getattr(engine, "served_name", None)
     for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions)):
+        yield finding
+    for finding in check_boxes(protocol, [item.question for rows in items.values() for item in rows]):
+        yield finding
+    for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):
         yield finding
 
 

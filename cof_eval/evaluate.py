@@ -18,7 +18,7 @@ from .judging import Judge
 from .plan import Planned, in_order
 from .prepare import Preparer
 from .protocols import DIRECT, Protocol
-from .records import Outcome, Stop, Trajectory, Verdict, stop_verdict
+from .records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
 from .run import RunFolder
 
 _JUDGE_CONCURRENCY = 64
@@ -70,6 +70,8 @@ class Evaluation:
     judge: Judge
     concurrency: int
     seed: int = 0
+    asked: dict[str, list[Question]] = field(default_factory=dict)
+    """By trajectory key: the questions that it answers, with different standard answers."""
     judging: dict[str, asyncio.Future[Verdict]] = field(default_factory=dict)
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
@@ -89,6 +91,8 @@ class Evaluation:
         """
         pending = self.pending(plans)
         counts = progress or Progress(len(pending))
+        self.asked = _asked(plans)
+        await asyncio.shield(self._write(self.run.add_questions, [plan.job.question for plan in plans]))
         await asyncio.shield(self._write(self.run.add_rows, [plan.row for plan in plans]))
         self.judging.clear()  # what failed in an earlier call is asked again
         workers = min(self.concurrency, len(pending))
@@ -115,10 +119,11 @@ class Evaluation:
         """Finished trajectories whose verdict is missing or was unscored."""
         for key in sorted(keys):
             trajectory = self.run.finished(key)
-            if trajectory is None or trajectory.stop is not Stop.ANSWERED or not trajectory.question.answer:
+            if trajectory is None or trajectory.stop is not Stop.ANSWERED:
                 continue
-            verdict = self.run.verdicts.get(self.judge.key_of(trajectory))
-            if verdict is None or (verdict.verdict is Outcome.UNSCORED and self.judge.asker is not None):
+            contents = [self.judge.key(asked, trajectory.answer, trajectory.shown.hash) for asked in self.asked[key]]
+            verdicts = [self.run.verdicts.get(content) for content in contents]
+            if any(v is None or (v.verdict is Outcome.UNSCORED and self.judge.asker is not None) for v in verdicts):
                 yield key
 
     async def _prepare(self, pending: Sequence[Planned], ready: _Ready, workers: int) -> None:
@@ -153,23 +158,25 @@ class Evaluation:
         await self._judge(trajectory, progress)
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
-        if not trajectory.question.answer:
-            return None  # a stock lmms-eval task scores itself
-        stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
-        if stopped is not None:
-            return progress.judged(stopped)
-        key = self.judge.key_of(trajectory)
-        if key not in self.judging:
-            self.judging[key] = asyncio.ensure_future(self._verdict(key, trajectory))
-        progress.judged(await self.judging[key])
+        """Judge a trajectory as an answer to each of its questions; one without a standard answer is left alone."""
+        for question in self.asked[trajectory.key]:
+            stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
+            if stopped is not None:
+                progress.judged(stopped)
+                continue
+            answer, shown = trajectory.answer, trajectory.shown.hash
+            key = self.judge.key(question, answer, shown)
+            if key not in self.judging:
+                self.judging[key] = asyncio.ensure_future(self._verdict(key, question, answer, shown))
+            progress.judged(await self.judging[key])
 
-    async def _verdict(self, key: str, trajectory: Trajectory) -> Verdict:
+    async def _verdict(self, key: str, question: Question, answer: str, shown: str) -> Verdict:
         """The verdict on an answer; the same content is judged once."""
         known = self.run.verdicts.get(key)
         if known is not None and (known.verdict is not Outcome.UNSCORED or self.judge.asker is None):
             return known
         async with self.asking:
-            verdict = await self.judge.judge(trajectory)
+            verdict = await self.judge.judge_answer(question, answer, shown)
         await asyncio.shield(self._write(self.run.add_verdict, verdict))
         return verdict
 
@@ -187,12 +194,24 @@ class Evaluation:
             writing.exception()
 
 
+def _asked(plans: Sequence[Planned]) -> dict[str, list[Question]]:
+    """By trajectory key, the questions to judge it by: those with a standard answer, equal ones once."""
+    asked: dict[str, dict[object, Question]] = {}
+    for plan in plans:
+        question = plan.job.question
+        by_content = asked.setdefault(plan.key, {})
+        if question.answer:
+            by_content.setdefault((question.options, question.answers), question)
+    return {key: list(by_content.values()) for key, by_content in asked.items()}
+
+
 def _without_tool(protocol: Protocol) -> Protocol:
     """How a question without an image is asked: directly, decoded as the run decodes."""
     return replace(
         protocol,
         system=DIRECT.system,
         question=DIRECT.question,
+        open_question=DIRECT.open_question,
         format=DIRECT.format,
         call_syntax=DIRECT.call_syntax,
         answer_syntax=DIRECT.answer_syntax,

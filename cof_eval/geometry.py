@@ -21,7 +21,7 @@ class Frame:
     """A coordinate system over (a part of) the native image."""
 
     name: str
-    """`shown`, `native`, `unit` (0-1), `milli` (0-1000) or `crop[k]`."""
+    """`shown`, `native`, `unit` (0-1), `milli` (0-1000) or `crop[k]`: the k-th crop of a conversation, counted from 1."""
     width: float
     """Largest x, in this frame's own units."""
     height: float
@@ -55,6 +55,19 @@ class Frame:
     def milli(cls) -> Frame:
         """Thousandths of the image, 0-1000."""
         return cls("milli", 1000, 1000)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in whole units; pixels, where the frame is one of pixels."""
+        return int(self.width), int(self.height)
+
+    def within(self, part: Frame) -> Frame:
+        """This frame laid over the part of the native image that another frame covers, and named after it.
+
+        Shares and thousandths become those of the part; pixels become the part's own pixels.
+        """
+        size = (self.width, self.height) if self.name in ("unit", "milli") else (part.width, part.height)
+        return Frame(part.name, *size, part.covers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,11 @@ class Box:
         cx, cy = (self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2
         half_w, half_h = self.width * factor / 2, self.height * factor / 2
         return Box(cx - half_w, cy - half_h, cx + half_w, cy + half_h, self.frame)
+
+    def padded(self, share: float) -> Box:
+        """Grown on every side by a share of the frame's width and height; may reach out of the frame."""
+        dx, dy = share * self.frame.width, share * self.frame.height
+        return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy, self.frame)
 
     def clipped(self) -> Box | None:
         """The part inside the frame; None if there is none."""

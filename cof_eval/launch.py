@@ -21,7 +21,15 @@ from .paths import data_dir
 from .protocols import parse_protocol
 from .resolution import SWEEP, Resolution, parse_resolution
 from .run import RunData, load_run
-from .settings import data_folder, parse_model_args, quiet_engines, use_data_folder
+from .settings import (
+    check_repeats,
+    data_folder,
+    parse_model_args,
+    quiet_engines,
+    use_data_folder,
+    use_option_order,
+    use_question_limit,
+)
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:
@@ -76,7 +84,14 @@ def use_data(pairs: Sequence[str]) -> None:
 
 
 def launch(
-    arguments: Mapping[str, Any], *, benchmarks: str, resolutions: str, data: Sequence[str], limit: int | None
+    arguments: Mapping[str, Any],
+    *,
+    benchmarks: str,
+    resolutions: str,
+    data: Sequence[str],
+    limit: int | None,
+    repeats: int = 1,
+    order: str = "dataset",
 ) -> RunData:
     """Evaluate, and return what the run folder then holds.
 
@@ -85,14 +100,18 @@ def launch(
         benchmarks: comma-separated.
         resolutions: comma-separated, or `all`.
         data: `NAME=PATH` options.
-        limit: only the first rows of every task.
+        limit: only the first questions of every task.
+        repeats: how often every question is asked, by a protocol that samples.
+        order: in which order options are shown; see `options.parse_order`.
 
     Raises:
         CofError: for anything that a user can fix.
     """
     names = task_names(benchmarks, resolutions)
     use_data(data)
-    _check(arguments, benchmarks)
+    use_option_order(order)
+    use_question_limit(limit)
+    _check(arguments, benchmarks, repeats)
     quiet_engines()
     _quiet_lmms_eval()
     from lmms_eval.evaluator import simple_evaluate
@@ -105,7 +124,7 @@ def launch(
         results = simple_evaluate(
             model=model,
             tasks=names,
-            limit=limit,
+            repeats=repeats,
             task_manager=TaskManager(include_path=str(data_dir("tasks")), include_defaults=False),
             cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
             bootstrap_iters=0,
@@ -116,16 +135,16 @@ def launch(
     return load_run(model.run_path)
 
 
-def _check(arguments: Mapping[str, Any], benchmarks: str) -> None:
+def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
     """Refuse at once what would fail after imports that take many seconds."""
     settings = parse_model_args(arguments)
-    parse_protocol(settings.protocol, settings.protocol_args)
+    check_repeats(parse_protocol(settings.protocol, settings.protocol_args), repeats)
     check_engine(settings)
     load_card(settings.judge)
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         if folder is not None:
-            BENCHMARKS[name](folder)
+            BENCHMARKS[name].load(folder)
 
 
 def _write_results(folder: Path, results: Mapping[str, Any]) -> None:

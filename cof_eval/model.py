@@ -31,14 +31,15 @@ from .images import ImageSource, encode_png
 from .judging import Judge, judge_settings, load_card, start_judge
 from .paths import default_run
 from .plan import Job, Planned, Planner
-from .preflight import check_served, preflight
-from .protocols import Protocol, parse_protocol
+from .preflight import check_boxes, check_served, preflight
+from .protocols import Crops, Protocol, parse_protocol
 from .provenance import git_commit, machine, versions
 from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
 from .resolution import NATIVE, parse_resolution
 from .run import RunFolder, kept_image
-from .settings import ModelSettings, api_key, parse_model_args, quiet_engines, world_size
+from .selftest import selftest
+from .settings import ModelSettings, api_key, check_repeats, option_order, parse_model_args, quiet_engines, world_size
 from .task import CofTask, data_digest, row_question, row_source
 
 
@@ -89,10 +90,11 @@ class Cof(lmms):  # type: ignore[misc]
                 f"out: {self.run_path} holds everything that is finished"
             )
         if len({id(request) for request in requests}) < len(requests):
-            raise UsageError("repeats are not offered yet: run again with another --seed and a protocol that samples")
+            raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
         jobs = [_job(self, request) for request in requests]
+        check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
         trajectories = self._runner.run(self._answer(jobs))
-        return [_result(job, t, self.run_path) for job, t in zip(jobs, trajectories, strict=True)]
+        return [_result(_ours(request), t, self.run_path) for request, t in zip(requests, trajectories, strict=True)]
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Not offered: an agent's answer has no likelihood of its own."""
@@ -148,7 +150,11 @@ class Cof(lmms):  # type: ignore[misc]
         say_plan(plans, pending, run.path)
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         resolutions = {plan.job.resolution for plan in plans if plan.job.source}
-        say_findings([*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)])
+        findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)]
+        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
+        if resolutions and not self._started:
+            findings += await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
+        say_findings(findings)
         if any(plan.error is None for plan in pending) and not self._started:
             await engine.start()
             self._started = True
@@ -176,10 +182,13 @@ class Cof(lmms):  # type: ignore[misc]
                 "served": getattr(engine, "served_name", None),
             },
             "seed": settings.seed,
+            "option_order": str(option_order()),
+            "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
             "tasks": tasks,
             "data": {
-                name: data_digest(name) for name in sorted({job.question.benchmark for job in jobs if job.question.answer})
+                name: data_digest(name)
+                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
             },
             "notes": _notes(settings, self.protocol),
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -210,9 +219,11 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
 
 
 def _notes(settings: ModelSettings, protocol: Protocol) -> list[str]:
-    notes = (
-        ["calls and answers forced by structured output: shows the loop, measures no model"] if protocol.turn_patterns else []
-    )
+    notes = []
+    if protocol.turn_patterns:
+        notes.append("calls and answers forced by structured output: shows the loop, measures no model")
+    if protocol.crops is not Crops.REAL:
+        notes.append(f"counterfactual crops: {protocol.crops.value} (what the model zoomed in on is not what it was shown)")
     return [*notes, *([settings.note] if settings.note else [])]
 
 
@@ -233,18 +244,24 @@ class _StockImage:
         return ImageSource(path=image).read() if isinstance(image, str) else encode_png(image.convert("RGB"))
 
 
+def _ours(request: Instance) -> bool:
+    """Whether a request comes from a task of this package."""
+    return isinstance(getattr(request.args[1], "__self__", None), CofTask)
+
+
 def _job(model: Cof, request: Instance) -> Job:
     """A request of lmms-eval as a job; ours carry their question, stock ones are read from their messages."""
     _, to_messages, _, doc_id, task, split = request.args
     rows = model.task_dict[task][split]
     doc = rows[doc_id]
-    if isinstance(getattr(to_messages, "__self__", None), CofTask):
+    if _ours(request):
         return Job(
             task=task,
             doc_id=doc_id,
             question=row_question(doc),
             resolution=parse_resolution(doc["resolution"]),
             source=row_source(doc),
+            repeat=doc["repeat"],
         )
     images, texts = _media(to_messages(doc))
     if len(images) > 1:
@@ -276,9 +293,8 @@ def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _result(job: Job, trajectory: Trajectory, run: Path) -> GenerationResult:
+def _result(ours: bool, trajectory: Trajectory, run: Path) -> GenerationResult:
     """What lmms-eval gets: for our tasks a reply that names the trajectory, for stock tasks the plain answer."""
     tokens = TokenCounts(input_tokens=sum(t.prompt_tokens for t in trajectory.turns), output_tokens=trajectory.output_tokens)
-    ours = bool(job.question.answer)
     plain = trajectory.answer if trajectory.stop is Stop.ANSWERED else ""
     return GenerationResult(write_reply(trajectory, run) if ours else plain, tokens)

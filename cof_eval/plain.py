@@ -127,6 +127,7 @@ def _keep(ended: Sequence[Ended], judge: Judge, model: str, run: Path) -> None:
         "versions": versions(),
     }
     with RunFolder(run, settings, keep_images=KeepImages.NONE) as folder:
+        folder.add_questions(each.plan.job.question for each in ended)
         folder.add_rows(each.plan.row for each in ended)
         for each in ended:
             if folder.trajectories.get(each.trajectory.key) != each.trajectory:

@@ -13,8 +13,8 @@ from typing import Protocol as Seam
 
 from .errors import ImageError
 from .images import header_size, source_hash
-from .protocols import Protocol
-from .records import ImageRef, Question, Row, Size, digest, to_json, trajectory_key
+from .protocols import Crops, Protocol
+from .records import ImageRef, Question, Row, Size, digest, question_key, to_json, trajectory_key
 from .resolution import RESOLUTIONS, PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 
 
@@ -66,7 +66,15 @@ class Planned:
         """The row of the run folder."""
         job = self.job
         return Row(
-            job.task, job.doc_id, job.question.id, job.question.benchmark, job.resolution.name, job.repeat, self.key, self.cap
+            task=job.task,
+            doc_id=job.doc_id,
+            question_id=job.question.id,
+            benchmark=job.question.benchmark,
+            resolution=job.resolution.name,
+            repeat=job.repeat,
+            trajectory=self.key,
+            cap=self.cap,
+            question=question_key(job.question),
         )
 
 
@@ -96,7 +104,7 @@ class Planner:
         key = trajectory_key(
             checkpoint=self.checkpoint,
             protocol=protocol_digest(self.protocol),
-            prompt=job.question.text,
+            prompt=_prompt(job.question, self.protocol),
             image=image.hash,
             shown=shown,
             repeat=job.repeat,
@@ -110,6 +118,11 @@ class Planner:
             data = source.read()
             self.seen[source] = ImageRef(source_hash(data), header_size(data))
         return self.seen[source]
+
+
+def _prompt(question: Question, protocol: Protocol) -> str:
+    """What of a question decides its trajectory: its text, and its boxes where crops are cut at them."""
+    return f"{question.text}\n{question.boxes}" if protocol.crops is Crops.ORACLE else question.text
 
 
 @lru_cache(maxsize=16)

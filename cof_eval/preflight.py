@@ -13,8 +13,10 @@ from pathlib import PurePath
 
 from .agent import MESSAGE_TOKENS
 from .engine import Engine
-from .protocols import Protocol
+from .protocols import Crops, Protocol
+from .records import Question
 from .resolution import RESOLUTIONS, Resolution, effective_cap
+from .zoom import CropSource
 
 
 class Level(StrEnum):
@@ -60,13 +62,17 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution) -> Budget
     limits = protocol.limits(engine.limits)
     per_token = limits.factor**2
     shown = effective_cap(resolution, limits)
-    crop = min(limits.max_pixels, int(shown * protocol.enlarge**2))  # a crop of everything, enlarged
+    whole = shown if protocol.crop_source is CropSource.SHOWN else limits.max_pixels
+    crop = max(protocol.crop_min_pixels, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
     text = engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
     return Budget(
         min(protocol.context, engine.context),
         text + 2 * MESSAGE_TOKENS + shown // per_token + reply,
-        engine.text_tokens(protocol.format) + MESSAGE_TOKENS + crop // per_token + reply,
+        engine.text_tokens(protocol.crop_turn + protocol.closing + protocol.format)
+        + MESSAGE_TOKENS
+        + crop // per_token
+        + reply,
     )
 
 
@@ -79,7 +85,33 @@ def preflight(protocol: Protocol, engine: Engine, resolutions: Collection[Resolu
     ordered = [r for r in RESOLUTIONS.values() if r in resolutions]
     if not ordered:
         return []
-    return [check_images(protocol, engine), check_pixels(protocol, engine, ordered), *check_context(protocol, engine, ordered)]
+    return [
+        *check_factor(protocol, engine),
+        check_images(protocol, engine),
+        check_pixels(protocol, engine, ordered),
+        *check_context(protocol, engine, ordered),
+    ]
+
+
+def check_factor(protocol: Protocol, engine: Engine) -> list[Finding]:
+    """Whether the protocol is made for checkpoints of this kind, as far as pixels a visual token tell."""
+    factor = engine.limits.factor
+    if protocol.factor in (None, factor):
+        return []
+    says = (
+        f"a visual token of this checkpoint spans {factor} pixels, of those that {protocol.name} is made for {protocol.factor}: it was "
+        "trained with other prompts and boxes. Choose its own protocol"
+    )
+    return [Finding(Level.WARNING, "protocol", says)]
+
+
+def check_boxes(protocol: Protocol, questions: Sequence[Question]) -> list[Finding]:
+    """Whether the questions have the annotated boxes that oracle crops are cut at."""
+    missing = sum(not question.boxes for question in questions)
+    if protocol.crops is not Crops.ORACLE or not missing:
+        return []
+    says = f"{missing:,} of {len(questions):,} questions have no annotated boxes: they stay unscored. Use a benchmark that has them"
+    return [Finding(Level.WARNING if missing < len(questions) else Level.FAILED, "oracle crops", says)]
 
 
 def check_served(pretrained: str, served: str | None) -> list[Finding]:

@@ -77,17 +77,23 @@ class Question:
     options: tuple[str, ...]
     """Option texts in the order shown: A, B, …; empty for open questions."""
     answer: str
-    """The standard answer: an option's letter, or text where there are no options."""
+    """The standard answer: an option's letter, or text where there are no options; empty if the benchmark gives none."""
     boxes: tuple[Corners, ...] = ()
     """Annotated targets, px of the native image."""
+    also: tuple[str, ...] = ()
+    """Further answers to an open question that count as right."""
 
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise ValueError(f"question {self.id!r} of {self.benchmark} has no text")
-        if self.options and self.answer not in self.letters:
+        if self.options and self.answer and self.answer not in self.letters:
             raise ValueError(
                 f"question {self.id!r} of {self.benchmark} has the label {self.answer!r}; "
                 f"expected one of {', '.join(self.letters)} ({len(self.options)} options)"
+            )
+        if self.also and (self.options or not self.answer):
+            raise ValueError(
+                f"question {self.id!r} of {self.benchmark} has further answers {self.also} without a first, or options"
             )
         if not all(math.isfinite(v) for box in self.boxes for v in box):
             raise ValueError(f"question {self.id!r} of {self.benchmark} has a box that is not finite: {self.boxes}")
@@ -100,7 +106,12 @@ class Question:
     @property
     def answer_text(self) -> str:
         """The standard answer as text: the right option's, or the answer itself."""
-        return self.options[self.letters.index(self.answer)] if self.options else self.answer
+        return self.options[self.letters.index(self.answer)] if self.options and self.answer else self.answer
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Every answer that counts as right; none if the benchmark gives none."""
+        return (self.answer, *self.also) if self.answer else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,7 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One tool call. With neither `crop` nor `error` it was not executed: the turn answered, or a limit came first."""
+    """One tool call. With none of `crop`, `error` and `instead` it was not executed: the turn answered, or a limit came first."""
 
     raw: str
     """The call as the model wrote it."""
@@ -128,6 +139,13 @@ class Call:
     error: str | None = None
     """What was wrong with it: the text that the model was given, unless a quirk gave it the whole image instead."""
     crop: Crop | None = None
+    instead: str | None = None
+    """What the model was given in place of what it asked for: `withheld`, `blank`, `random` or `oracle`."""
+
+    @property
+    def executed(self) -> bool:
+        """Whether it was carried out, be it with its image withheld."""
+        return self.crop is not None or self.instead is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +204,7 @@ class Trajectory:
     @property
     def zooms(self) -> int:
         """Executed calls."""
-        return sum(call.crop is not None for call in self.calls)
+        return sum(call.executed for call in self.calls)
 
     @property
     def tool_errors(self) -> int:
@@ -227,6 +245,8 @@ class Row:
     """The trajectory's key."""
     cap: int
     """Effective cap on the shown image's area, px²."""
+    question: str = ""
+    """Key of the row's own question: rows of equal work may differ in category or standard answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +284,11 @@ def trajectory_key(*, checkpoint: str, protocol: str, prompt: str, image: str, s
     return digest("trajectory", checkpoint, protocol, prompt, image, shown, repeat)
 
 
+def question_key(question: Question) -> str:
+    """Identifies a question with all that its benchmark says of it."""
+    return digest("question", question)
+
+
 def verdict_key(card: str, model: str, question: Question, answer: str, shown: str = "") -> str:
     """Identifies equal judgements: the same card and judge never decide the same content twice.
 
@@ -274,8 +299,8 @@ def verdict_key(card: str, model: str, question: Question, answer: str, shown: s
         answer: what was answered.
         shown: hash of the shown image, for a judge that sees it.
     """
-    content = (question.text, question.options, question.answer, answer)
-    return digest("verdict", card, model, *content, *([shown] if shown else []))
+    content = (question.text, question.options, question.answer, answer, *question.also)
+    return digest("verdict", card, model, *content, *([{"shown": shown}] if shown else []))
 
 
 def stop_verdict(trajectory: Trajectory, card: str) -> Verdict | None:

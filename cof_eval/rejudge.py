@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from .judging import Judge, judge_settings
 from .records import Outcome, Stop, Trajectory, Verdict
-from .run import RunFolder, kept_image, load_settings
+from .run import RunData, RunFolder, kept_image, load_run, load_settings
 
 _MOST_AT_ONCE = 256
 """Verdicts that wait to be written."""
@@ -53,16 +53,20 @@ async def rejudge(path: Path, judge: Judge, concurrency: int, counts: Rejudged |
     settings = load_settings(path)
     session = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "judged": judge_settings(judge)}
     with RunFolder(path, {**settings, "judge": judge_settings(judge), "sessions": [session]}) as run:
-        todo = _undecided(run, judge)
+        todo = _undecided(load_run(path), run, judge)
         counts.total = len(todo)
         await judge_all(todo, judge, run.add_verdict, concurrency, counts)
     return counts
 
 
-def _undecided(run: RunFolder, judge: Judge) -> dict[str, Trajectory]:
-    """By verdict key, one trajectory for each distinct content that still needs a verdict."""
-    asked = (t for t in run.trajectories.values() if t.stop is Stop.ANSWERED and t.question.answer)
-    by_key = {judge.key_of(trajectory): trajectory for trajectory in asked}
+def _undecided(data: RunData, run: RunFolder, judge: Judge) -> dict[str, Trajectory]:
+    """By verdict key, one trajectory, with the question that it answers, for each content that still needs a verdict."""
+    asked = [*data.trajectories.values()]
+    for row in data.rows:
+        question, trajectory = data.question(row), data.trajectories.get(row.trajectory)
+        if question and trajectory and question != trajectory.question:
+            asked.append(replace(trajectory, question=question))
+    by_key = {judge.key_of(t): t for t in asked if t.stop is Stop.ANSWERED and t.question.answer}
 
     def decided(key: str) -> bool:
         return key in run.verdicts and run.verdicts[key].verdict is not Outcome.UNSCORED

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from .records import Stop, Trajectory, Verdict, from_json, to_json
+from .records import Question, Stop, Trajectory, Verdict, from_json, to_json
 from .run import RunData, load_run
 
 
@@ -53,11 +53,11 @@ def read_reply(text: str) -> CofReply | None:
     return reply if reply.run in _EXPECTED else None
 
 
-def recorded(reply: CofReply) -> tuple[Trajectory | None, Verdict | None]:
-    """The trajectory and the verdict that the run folder holds for a reply."""
+def recorded(reply: CofReply, question: Question) -> tuple[Trajectory | None, Verdict | None]:
+    """The trajectory that the run folder holds for a reply, and the verdict on it as an answer to this question."""
     run = Path(reply.run)
     data = _snapshot(run, os.stat(run / "verdicts.jsonl").st_size, os.stat(run / "trajectories.jsonl").st_size)
-    return data.trajectories.get(reply.trajectory), data.verdicts.get(reply.trajectory)
+    return data.trajectories.get(reply.trajectory), data.verdict_on(reply.trajectory, question)
 
 
 @lru_cache(maxsize=2)

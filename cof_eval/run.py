@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,13 +22,13 @@ from PIL import Image
 from .errors import RunError
 from .images import encode_png, preview
 from .journal import Disk, Journal, read_journal, sync_folder
-from .records import Row, Stop, Trajectory, Verdict, stop_verdict, verdict_key
+from .records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
 from .settings import KeepImages
 
 FORMAT = 1
 """Version of the folder's layout."""
 
-IDENTITY = ("format", "model", "protocol", "engine", "seed")
+IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "repeats")
 """Settings that decide what a trajectory is: a run goes on only where these are equal."""
 
 RESOURCE_ARGS = frozenset(
@@ -54,8 +54,39 @@ class RunData:
     trajectories: Mapping[str, Trajectory]
     """By key; while a run is unfinished, a row's trajectory may be missing."""
     verdicts: Mapping[str, Verdict]
-    """By trajectory key, stops included; of one verdict set."""
+    """By trajectory key, stops included, of one verdict set: on the question that it was generated for. A row's own is `verdict`'s."""
     expected_rows: int
+    questions: Mapping[str, Question] = field(default_factory=dict)
+    """By question key."""
+    judgements: Mapping[str, Verdict] = field(default_factory=dict)
+    """By content, see `records.verdict_key`."""
+
+    def question(self, row: Row) -> Question | None:
+        """A row's own question; in runs of earlier versions, that of its trajectory. None while neither is known."""
+        ended = self.trajectories.get(row.trajectory)
+        return self.questions.get(row.question) or (ended.question if ended else None)
+
+    def verdict(self, row: Row) -> Verdict | None:
+        """The verdict on a row's trajectory as an answer to the row's own question; None if there is none yet."""
+        question = self.question(row)
+        return self.verdict_on(row.trajectory, question) if question else None
+
+    def settled(self, row: Row) -> bool:
+        """Whether a row is done: scored, or answered where its benchmark gives no standard answer."""
+        question, ended = self.question(row), self.trajectories.get(row.trajectory)
+        if question is None or ended is None or ended.stop is Stop.ERROR:
+            return False
+        verdict = self.verdict(row)
+        return not question.answer or (verdict is not None and verdict.verdict is not Outcome.UNSCORED)
+
+    def verdict_on(self, trajectory: str, question: Question) -> Verdict | None:
+        """The verdict on a trajectory as an answer to a question of equal text and image."""
+        ended = self.trajectories.get(trajectory)
+        if ended is None or not question.answer:
+            return None
+        if (question.answers, question.options) == (ended.question.answers, ended.question.options):
+            return self.verdicts.get(trajectory)
+        return _verdict(ended, question, self.judgements, self.settings.get("judge") or {})
 
 
 class RunFolder:
@@ -89,11 +120,20 @@ class RunFolder:
             opened.callback(lock.release)
             self.settings = _merge_settings(path, settings)
             _write_settings(path, self.settings)
+            self._questions = opened.enter_context(Journal(path / "questions.jsonl", Question, disk=disk))
             self._rows = opened.enter_context(Journal(path / "rows.jsonl", Row, disk=disk))
             self._trajectories = opened.enter_context(Journal(path / "trajectories.jsonl", Trajectory, disk=disk))
             self._verdicts = opened.enter_context(Journal(path / "verdicts.jsonl", Verdict, disk=disk))
+            self.questions = _read_questions(path)
             self.rows, self.trajectories, self.verdicts = _read_journals(path)
             self._opened = opened.pop_all()
+
+    def add_questions(self, questions: Iterable[Question]) -> None:
+        """Write what is asked, each question once."""
+        new = {key: question for question in questions if (key := question_key(question)) not in self.questions}
+        if new:
+            self._questions.append(*new.values())
+            self.questions.update(new)
 
     def add_rows(self, rows: Iterable[Row]) -> None:
         """Write which trajectories answer which questions, each row once; one that changed replaces the earlier."""
@@ -164,9 +204,18 @@ def load_run(path: Path, judge: str | None = None) -> RunData:
     settings = load_settings(path)
     rows, trajectories, by_content = _read_journals(path)
     settings["judge"] = used = _verdict_set(path, settings, judge)
-    verdicts = dict(_resolve(trajectories, by_content, used))
+    found = {key: _verdict(each, each.question, by_content, used) for key, each in trajectories.items()}
     expected = sum((settings.get("tasks") or {}).values())
-    return RunData(path, settings, tuple(rows.values()), trajectories, verdicts, max(expected, len(rows)))
+    return RunData(
+        path=path,
+        settings=settings,
+        rows=tuple(rows.values()),
+        trajectories=trajectories,
+        verdicts={key: verdict for key, verdict in found.items() if verdict is not None},
+        expected_rows=max(expected, len(rows)),
+        questions=_read_questions(path),
+        judgements=by_content,
+    )
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -204,6 +253,10 @@ def _read_journals(path: Path) -> tuple[dict[_Slot, Row], dict[str, Trajectory],
     return rows, trajectories, {v.key: v for v in read_journal(path / "verdicts.jsonl", Verdict)}
 
 
+def _read_questions(path: Path) -> dict[str, Question]:
+    return {question_key(question): question for question in read_journal(path / "questions.jsonl", Question)}
+
+
 def verdict_sets(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The card and judge model of every verdict set of a run, in the order in which they were last used."""
     used = settings.get("judge") or {}
@@ -221,18 +274,15 @@ def _verdict_set(path: Path, settings: Mapping[str, Any], judge: str | None) -> 
     return found[-1]
 
 
-def _resolve(
-    trajectories: Mapping[str, Trajectory], verdicts: Mapping[str, Verdict], judge: Mapping[str, Any]
-) -> Iterator[tuple[str, Verdict]]:
-    """Each trajectory's verdict under a card and judge model."""
+def _verdict(
+    trajectory: Trajectory, question: Question, judgements: Mapping[str, Verdict], judge: Mapping[str, Any]
+) -> Verdict | None:
+    """The verdict on a trajectory as an answer to a question, under this card and judge model."""
     card, model = str(judge.get("card", "")), str(judge.get("model", ""))
-    for key, trajectory in trajectories.items():
-        stopped = stop_verdict(trajectory, card)
-        shown = trajectory.shown.hash if judge.get("sees_image") else ""
-        keys = (verdict_key(card, by, trajectory.question, trajectory.answer, shown) for by in dict.fromkeys((model, "")))
-        found = stopped or next((verdicts[k] for k in keys if k in verdicts), None)  # without the judge, the rules' verdict
-        if found is not None:
-            yield key, found
+    shown = trajectory.shown.hash if judge.get("sees_image") else ""
+    keys = (verdict_key(card, by, question, trajectory.answer, shown) for by in dict.fromkeys((model, "")))
+    judged = (judgements[key] for key in keys if key in judgements)  # without the judge, the rules' verdict
+    return stop_verdict(trajectory, card) or next(judged, None)
 
 
 def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,10 @@
 |---|---|
 | `COF_RUN` | run folder, where the model argument `run` is not given; for other models, where their plain answers are kept |
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
-| `COF_DATA_<BENCHMARK>` | local folder of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
+| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to servers; `EMPTY` if unset |
 """
 
@@ -20,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
+from .options import OptionOrder, OrderKind, parse_order
+from .protocols import Protocol
 
 
 class KeepImages(StrEnum):
@@ -101,6 +106,19 @@ def parse_model_args(arguments: Mapping[str, Any]) -> ModelSettings:
     return ModelSettings(**values)
 
 
+def check_repeats(protocol: Protocol, repeats: int) -> None:
+    """Refuse repeats that would all be the same.
+
+    Raises:
+        UsageError: if the protocol does not sample.
+    """
+    if repeats > 1 and protocol.temperature == 0:
+        raise UsageError(
+            f"{repeats} repeats under protocol {protocol.name!r} would all be the same: it decodes at temperature 0. Ask once, or "
+            "sample with --protocol-args '{\"temperature\": 0.7}'"
+        )
+
+
 def data_folder(benchmark: str) -> Path | None:
     """The local folder of a benchmark, if one was named (`--data`, or `COF_DATA_<BENCHMARK>`)."""
     value = os.environ.get(_data_variable(benchmark))
@@ -110,6 +128,49 @@ def data_folder(benchmark: str) -> Path | None:
 def use_data_folder(benchmark: str, folder: Path) -> None:
     """Name the local folder of a benchmark for this process and its children."""
     os.environ[_data_variable(benchmark)] = str(folder.resolve())
+
+
+def cache_folder() -> Path:
+    """Where images that benchmarks hold inside tables are unpacked."""
+    value = os.environ.get("COF_CACHE")
+    if value:
+        return Path(value).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cof-eval"
+
+
+def option_order() -> OptionOrder:
+    """The order in which options are shown (`--option-order`, or `COF_OPTION_ORDER`).
+
+    Raises:
+        UsageError: if there is no such order.
+    """
+    return parse_order(os.environ.get("COF_OPTION_ORDER") or OrderKind.DATASET)
+
+
+def use_option_order(order: str) -> None:
+    """Name the order in which options are shown for this process and its children.
+
+    Raises:
+        UsageError: if there is no such order.
+    """
+    os.environ["COF_OPTION_ORDER"] = str(parse_order(order))
+
+
+def question_limit() -> int | None:
+    """How many questions of every task are asked (`--limit`, or `COF_LIMIT`); None for all.
+
+    Raises:
+        UsageError: if that is no positive number.
+    """
+    value = os.environ.get("COF_LIMIT") or None
+    if value is not None and (not value.isdecimal() or int(value) < 1):
+        raise UsageError(f"COF_LIMIT={value!r} is no number of questions; expected at least 1")
+    return int(value) if value else None
+
+
+def use_question_limit(limit: int | None) -> None:
+    """Name how many questions of every task are asked for this process and its children."""
+    os.environ["COF_LIMIT"] = str(limit or "")
 
 
 def run_folder() -> Path | None:

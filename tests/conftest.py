@@ -33,6 +33,11 @@ def contracts() -> Path:
     return file
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: those that need a real vLLM run last."""
-    items.sort(key=lambda item: item.get_closest_marker("engine") is not None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Alone, fast tests first. Beside each other (`-n 2`), a real vLLM's tests keep one process busy while another runs the rest."""
+    parallel = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (item.get_closest_marker("engine") is None) is parallel)
+    if parallel:
+        for item in items:
+            group = "engine" if item.get_closest_marker("engine") else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))

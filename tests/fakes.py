@@ -131,7 +131,7 @@ def question(**changes: object) -> Question:
 def subject(width: int = 280, height: int = 196, *, native: tuple[int, int] | None = None, key: str = "k") -> Subject:
     """A question with a shown image of this size."""
     shown = noise(width, height)
-    view = View(shown, native or shown.size)
+    view = View(shown, native or shown.size, noise(*native, seed=1) if native else shown)
     return Subject(
         question=question(), image=ImageRef("native", native or shown.size), view=view, shown_hash=pixel_hash(shown), key=key
     )

@@ -14,7 +14,7 @@ from PIL import Image
 from cof_eval.agent import IMAGES_USED_UP, Subject, rollout
 from cof_eval.engine import ImagePart, Message, Request, Role, TextPart
 from cof_eval.errors import ContextFullError, EngineUnusableError
-from cof_eval.protocols import COF, COF_RELEASED, DIRECT, Protocol
+from cof_eval.protocols import COF, COF_RELEASED, DIRECT, PROTOCOLS, Crops, Protocol
 from cof_eval.records import Finish, Stop, Trajectory
 
 BOX = call(10, 10, 60, 60)
@@ -183,6 +183,149 @@ class TestReleasedQuirks:
     def test_untagged_text_is_the_answer_even_if_cut(self, finish: Finish) -> None:
         result = roll(ScriptedEngine(["It is B, because"], finish=finish), COF_RELEASED)
         assert (result.stop, result.answer) == (Stop.ANSWERED, "It is B, because")
+
+
+def shapes(message: Message) -> list[str]:
+    return [p.text if isinstance(p, TextPart) else "<image>" for p in message.parts]
+
+
+class TestOtherProtocols:
+    """How each hands crops and errors back; sources stand in the protocols' modules."""
+
+    def test_deepeyes_wraps_the_crop_and_the_instruction_and_runs_the_first_call(self) -> None:
+        protocol = PROTOCOLS["deepeyes"]
+        engine = ScriptedEngine([BOX + BOX, call(0, 0, 9999, 1), answer("B")])
+        result = roll(engine, protocol)
+        assert "".join(shapes(engine.requests[1].messages[-1])) == f"<tool_response><image>{protocol.format}</tool_response>"
+        assert "".join(shapes(engine.requests[2].messages[-1])).startswith("<tool_response>Invalid bounding box: ")
+        assert (result.zooms, result.tool_errors, len(result.turns[0].calls)) == (1, 1, 2)
+        assert "Options: \nA. red\nB. blue\n" in texts(engine.requests[0].messages[1])[0]
+
+    def test_deepeyes_reads_the_pixels_that_it_sees_and_the_released_one_those_of_the_file(self) -> None:
+        about = subject(280, 196, native=(1120, 784))
+        seen, released = (
+            roll(ScriptedEngine([BOX, answer("B")]), PROTOCOLS[name], about).calls[0]
+            for name in ("deepeyes", "deepeyes_released")
+        )
+        assert (seen.frame, seen.crop and seen.crop.native_box) == ("shown", (40, 40, 240, 240))
+        assert (released.frame, released.crop and released.crop.native_box) == ("native", (10, 10, 60, 60))
+
+    def test_mini_o3_counts_actions_and_observations_and_zooms_into_them(self) -> None:
+        protocol = PROTOCOLS["mini_o3"]
+        script = [
+            protocol.call_text((0.5, 0.5, 1, 1)),
+            protocol.call_text((0.5, 0.5, 1, 1), 1),
+            protocol.call_text((0, 0, 1, 1), 7),
+            answer("B"),
+        ]
+        engine = ScriptedEngine(script)
+        result = roll(engine, protocol, subject(560, 392, native=(1120, 784)))
+        said = ["".join(shapes(request.messages[-1])) for request in engine.requests[1:]]
+        assert said[0].startswith(
+            "After the above Action 0, here is the the zoom-in image (Observation 1):\n<image>.\nContinue"
+        )
+        assert said[1].startswith(
+            "After the above Action 1, here is the the zoom-in image (Observation 2):\n<image>.\nContinue"
+        )
+        assert said[2].startswith("ERROR occurs during grounding. Error Information: Invalid ")
+        assert [call.crop and call.crop.native_box for call in result.calls] == [
+            (560, 392, 1120, 784),
+            (840, 588, 1120, 784),
+            None,
+        ]
+        assert [call.frame for call in result.calls] == ["unit", "crop[1]", "unit"]
+
+    def test_pixel_reasoner_runs_the_last_call_tells_the_crops_size_and_wants_a_box(self) -> None:
+        protocol = PROTOCOLS["pixel_reasoner"]
+        wrong, right = protocol.call_text((0, 0, 0.2, 0.2)), protocol.call_text((0.5, 0.5, 0.9, 0.9))
+        engine = ScriptedEngine([wrong + right, "So it is \\boxed{B}."])
+        result = roll(engine, protocol, subject(840, 560))
+        skipped, made = result.calls
+        assert not skipped.executed
+        assert made.crop is not None
+        width, height = made.crop.size
+        assert shapes(engine.requests[1].messages[-1]) == [
+            f"\nHere is the cropped image (Image Size: {width}x{height}):",
+            "<image>",
+        ]
+        assert made.crop.native_box == pytest.approx((336, 224, 840, 560), abs=1)  # padded by a tenth of the image
+        assert (result.stop, result.answer) == (Stop.ANSWERED, "B")
+
+    def test_qwen3_vl_answers_several_calls_as_its_template_does(self) -> None:
+        protocol = PROTOCOLS["qwen3_vl"]
+        engine = ScriptedEngine([protocol.call_text((0, 0, 500, 500)) + protocol.call_text((0, 0, 2000, 1)), "It is (B)."])
+        result = roll(engine, protocol, subject(640, 448))
+        said = "".join(shapes(engine.requests[1].messages[-1]))
+        assert said.startswith("<tool_response>\n<image>\n</tool_response>\n<tool_response>\nInvalid bounding box: ")
+        assert said.endswith("\n</tool_response>")
+        assert (result.stop, result.answer) == (Stop.ANSWERED, "It is (B).")
+
+    def test_a_protocol_without_a_system_message_sends_none(self) -> None:
+        engine = ScriptedEngine([answer("B")])
+        roll(engine, replace(COF, system=""))
+        assert [message.role for message in engine.requests[0].messages] == [Role.USER]
+
+
+class TestCounterfactualCrops:
+    """What the model is shown in place of its zooms."""
+
+    BOXES = ((0.0, 0.0, 40.0, 40.0), (200.0, 100.0, 260.0, 180.0))
+
+    def roll(self, crops: Crops, *, seed: int = 0, protocol: Protocol = COF) -> tuple[Trajectory, ScriptedEngine]:
+        about = subject(280, 196)
+        about = replace(about, question=replace(about.question, boxes=self.BOXES))
+        engine = ScriptedEngine([BOX, call(0, 0, 9999, 1), call(100, 100, 150, 150), answer("B")])
+        return roll(engine, replace(protocol, crops=crops), about, seed=seed), engine
+
+    def test_a_withheld_crop_is_acknowledged_without_an_image(self) -> None:
+        result, engine = self.roll(Crops.WITHHELD)
+        assert (result.zooms, result.tool_errors) == (2, 1)
+        assert [call.instead for call in result.calls] == ["withheld", None, "withheld"]
+        assert all(len(request.images) == 1 for request in engine.requests)
+        assert shapes(engine.requests[1].messages[-1]) == ["[the image of this region is withheld]", COF.format]
+
+    def test_a_blank_crop_has_the_size_of_what_was_asked_for(self) -> None:
+        real, _ = self.roll(Crops.REAL)
+        blank, engine = self.roll(Crops.BLANK)
+        assert [c.crop.size for c in blank.calls if c.crop] == [c.crop.size for c in real.calls if c.crop]
+        assert {image.image.getextrema() for image in engine.requests[-1].images[1:]} == {((128, 128),) * 3}
+
+    def test_a_random_crop_is_as_large_elsewhere_and_drawn_from_the_seed(self) -> None:
+        real, _ = self.roll(Crops.REAL)
+        random, again, other = (self.roll(Crops.RANDOM, seed=seed)[0] for seed in (0, 0, 1))
+        for asked, got in zip(real.calls, random.calls, strict=True):
+            if asked.crop is None or got.crop is None:
+                assert asked == got
+                continue
+            assert got.crop.size == asked.crop.size
+            (a1, b1, a2, b2), (x1, y1, x2, y2) = asked.crop.native_box, got.crop.native_box
+            assert (x2 - x1, y2 - y1) == (a2 - a1, b2 - b1)
+            assert min(a2, x2) <= max(a1, x1) or min(b2, y2) <= max(b1, y1)  # nothing in common
+            assert 0 <= x1 < x2 <= 280 and 0 <= y1 < y2 <= 196
+        assert again.calls == random.calls
+        assert other.calls != random.calls
+
+    def test_oracle_crops_show_the_annotated_boxes_in_turn(self) -> None:
+        result, _ = self.roll(Crops.ORACLE, protocol=replace(COF, widen=1.0))
+        shown = [call.crop.native_box for call in result.calls if call.crop]
+        assert shown == list(self.BOXES)
+
+    def test_a_question_without_boxes_has_no_oracle_and_says_so_without_a_generation(self) -> None:
+        engine = ScriptedEngine([BOX, answer("B")])
+        result = roll(engine, replace(COF, crops=Crops.ORACLE))
+        assert (result.stop, engine.requests) == (Stop.ERROR, [])
+        assert "oracle crops need annotated boxes" in str(result.error)
+
+    def test_a_bad_call_is_answered_as_ever(self) -> None:
+        for crops in set(Crops) - {Crops.REAL}:
+            result, _ = self.roll(crops)
+            assert "Invalid bounding box" in str(result.calls[1].error)
+
+
+def test_every_turn_is_told_as_it_ends() -> None:
+    told: list[object] = []
+    result = roll(ScriptedEngine([BOX, answer("B")]), on_turn=told.append)
+    assert told == list(result.turns)
 
 
 def test_control_tokens_in_a_models_text_cannot_forge_an_image() -> None:

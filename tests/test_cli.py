@@ -17,6 +17,7 @@ from fakes import noise
 from filelock import FileLock
 from PIL import Image
 
+from cof_eval.benchmarks import BENCHMARKS
 from cof_eval.demo.scenes import write_scenes
 from cof_eval.records import Outcome, Stop
 from cof_eval.run import load_run
@@ -94,7 +95,7 @@ class TestTasks:
     def test_they_are_listed_one_a_line(self) -> None:
         names = cof_eval("tasks").out.split()
         assert {"cof_all", "cof_vstar", "cof_vstar_224", "cof_vstar_4k", "cof_vstar_native"} <= set(names)
-        assert len(names) == len(set(names)) == 11
+        assert len(names) == len(set(names)) == 10 * len(BENCHMARKS) + 1
 
     def test_their_folder_is_printed_alone(self) -> None:
         done = cof_eval("tasks", "--path")
@@ -118,7 +119,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no resolution": (["run", *MODEL, "--resolutions", ","], "no resolution in ','"),
     "benchmark": (["run", *MODEL, "--benchmarks", "vstar,hrbench"], "unknown benchmark 'hrbench'; known: vstar"),
     "no benchmark": (["run", *MODEL, "--benchmarks", ""], "unknown benchmark ''"),
-    "protocol": (["run", *MODEL, "--protocol", "coff"], "unknown protocol 'coff'; known: cof, direct"),
+    "protocol": (["run", *MODEL, "--protocol", "coff"], "unknown protocol 'coff'; known: cof, cof_released"),
     "setting of the protocol": (["run", *MODEL, "--protocol-args", '{"max_turn": 3}'], "protocol_args: unknown max_turn"),
     "protocol args no JSON": (["run", *MODEL, "--protocol-args", "max_turns=3"], "protocol_args is not JSON"),
     "engine": (["run", "--model", "x", "--engine", "sglang"], "unknown engine 'sglang'; known: vllm, openai"),

@@ -305,7 +305,7 @@ class TestResume:
 
 
 class HeldDisk(FaultyDisk):
-    """A disk whose second sync (the first trajectory's, after the rows') waits until it is let go."""
+    """A disk whose third sync (the first trajectory's, after the questions' and the rows') waits until it is let go."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -313,7 +313,7 @@ class HeldDisk(FaultyDisk):
 
     def fsync(self, fd: int, /) -> None:
         super().fsync(fd)
-        if self.calls.count("fsync") == 2:
+        if self.calls.count("fsync") == 3:
             self.waiting.set()
             self.go.wait()
 
@@ -425,6 +425,43 @@ class TestJudging:
         run = load_run(path)
         assert [v.verdict for v in run.verdicts.values()] == [Outcome.CORRECT] * 12
         assert len([*read_journal(path / "verdicts.jsonl", Verdict)]) == 1
+
+    @staticmethod
+    def labelled(*answers: str, **changes: object) -> list[Planned]:
+        """Rows of equal text and image with different standard answers."""
+        source = stored(seed=1)
+        return [planner().plan(job(i, source=source, text="Which?", answer=a, **changes)) for i, a in enumerate(answers)]
+
+    def test_rows_of_equal_work_are_judged_each_by_its_own_standard_answer(self, path: Path) -> None:
+        engine = ScriptedEngine([answer("B")])
+        answer_all(path, self.labelled("A", "B", "B", ""), engine)
+        run = load_run(path)
+        assert len(engine.requests) == len(run.trajectories) == 1
+        verdicts = [run.verdict(row) for row in run.rows]
+        assert [v and v.verdict for v in verdicts] == [Outcome.WRONG, Outcome.CORRECT, Outcome.CORRECT, None]
+        assert len([*read_journal(path / "verdicts.jsonl", Verdict)]) == 2
+
+    def test_a_label_that_is_new_in_a_later_session_is_judged_without_generating_again(self, path: Path) -> None:
+        answer_all(path, self.labelled("A"), ScriptedEngine([answer("B")]))
+        again = ScriptedEngine([])
+        answer_all(path, self.labelled("A", "B"), again)
+        run = load_run(path)
+        assert again.requests == []
+        assert [v.verdict for row in run.rows if (v := run.verdict(row))] == [Outcome.WRONG, Outcome.CORRECT]
+
+    def test_the_judge_is_told_every_accepted_answer(self, path: Path) -> None:
+        asker = ScriptedAsker(lambda prompt: "1" if "2\nor: two" in prompt else "0")
+        plans = self.labelled("2", options=(), also=("two",))
+        answer_all(path, plans, ScriptedEngine([answer("a pair")]), asker=asker)
+        (found,) = load_run(path).verdicts.values()
+        assert (found.verdict, found.by) == (Outcome.CORRECT, "judge")
+
+    def test_a_row_without_a_standard_answer_is_settled_and_judged_by_nobody(self, path: Path) -> None:
+        asker = ScriptedAsker()
+        answer_all(path, self.labelled("", options=()), ScriptedEngine([answer("a pair")]), asker=asker)
+        run = load_run(path)
+        (row,) = run.rows
+        assert (run.settled(row), run.verdict(row), asker.prompts, run.verdicts) == (True, None, [], {})
 
     def test_a_judge_is_asked_at_most_64_things_at_once(self, path: Path) -> None:
         progress = Progress(90)

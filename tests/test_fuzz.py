@@ -13,7 +13,7 @@ from fakes import ScriptedEngine, answer, call, subject
 
 from cof_eval.agent import rollout
 from cof_eval.engine import Request
-from cof_eval.protocols import PROTOCOLS, Protocol
+from cof_eval.protocols import PROTOCOLS, BoxFrame, Protocol
 from cof_eval.records import Stop, Trajectory, from_json, to_json
 
 REPLIES = 10_000
@@ -89,23 +89,26 @@ WRAPPED = (
 )
 
 
-def replies(seed: int, count: int) -> Iterator[str]:
+def replies(seed: int, count: int, protocol: Protocol) -> Iterator[str]:
     """Replies as models might write them, hurt in up to eight places."""
     chance = random.Random(seed)
     for _ in range(count):
-        text = "".join(chance.choice(_seeds(chance)) for _ in range(chance.choice((1, 1, 1, 2, 3))))
+        text = "".join(chance.choice(_seeds(chance, protocol)) for _ in range(chance.choice((1, 1, 1, 2, 3))))
         for _ in range(chance.choice((0, 1, 1, 2, 4, 8))):
             text = _hurt(text, chance)
         yield text
 
 
-def _seeds(chance: random.Random) -> tuple[str, ...]:
+def _seeds(chance: random.Random, protocol: Protocol) -> tuple[str, ...]:
     box = [chance.choice((chance.randint(-50, 1200), chance.uniform(-1, 2), chance.randint(0, 300))) for _ in range(4)]
     inside = sorted(chance.sample(range(60), 4))
+    scale = {BoxFrame.UNIT: 0.01, BoxFrame.UNIT_OR_PIXELS: 0.01, BoxFrame.MILLI: 10.0}.get(protocol.frame, 0.5)
+    own = tuple(scale * n for n in (inside[0], inside[1], inside[2] + 1, inside[3] + 1))
+    written = protocol.call_text(own, chance.choice((0, 0, 0, 1, 2)))  # type: ignore[arg-type]
     return (
         call(*box),
         call(*inside),
-        call(*inside),
+        *[written] * 8,
         answer("B"),
         f"I look. {call(*box)}{call(*box[::-1])}",
         *WRAPPED,
@@ -141,7 +144,7 @@ def _renumbered(text: str, chance: random.Random) -> str:
 def test_no_reply_raises_and_no_crop_leaves_the_image(name: str) -> None:
     protocol = PROTOCOLS[name]
     count = REPLIES if name == "cof" else REPLIES // 10
-    said, stops, zooms = replies(sum(name.encode()), count), Counter[Stop](), 0
+    said, stops, zooms = replies(sum(name.encode()), count, protocol), Counter[Stop](), 0
     left = count
     while left > 0:
         used, trajectory = _one(protocol, said, 40 + 28 * (left % 23), 30 + 28 * (left % 17))

@@ -41,6 +41,31 @@ def test_a_box_survives_the_way_through_another_frame(box: Box, frame: Frame) ->
     assert all(math.isclose(a, b, abs_tol=1e-6 * scale) for a, b in zip(box.corners, back.corners, strict=True))
 
 
+SIDES = st.tuples(st.integers(28, 3840), st.integers(28, 3840))
+
+
+@given(SIDES, SIDES, st.data())
+def test_whole_pixels_survive_the_numbers_that_models_write_within_half_a_pixel(
+    shown: tuple[int, int], native: tuple[int, int], data: st.DataObject
+) -> None:
+    x = sorted(data.draw(st.lists(st.integers(0, shown[0]), min_size=2, max_size=2, unique=True)))
+    y = sorted(data.draw(st.lists(st.integers(0, shown[1]), min_size=2, max_size=2, unique=True)))
+    box = Box(x[0], y[0], x[1], y[1], Frame.shown(*shown))
+    for frame, digits in ((Frame.native(*native), 6), (Frame.unit(), 5), (Frame.milli(), 2)):
+        said = [round(value, digits) for value in box.to(frame).corners]
+        back = Box(*said, frame).to(box.frame)  # type: ignore[arg-type]
+        assert all(abs(a - b) <= 0.5 for a, b in zip(box.corners, back.corners, strict=True))
+        assert back.area > 0
+        assert Box(*said, frame).clipped() is not None  # type: ignore[arg-type]
+
+
+def test_a_frame_over_a_crop_counts_in_its_own_units() -> None:
+    crop = Frame("crop[1]", 300, 200, (0.5, 0.5, 0.75, 1.0))
+    assert Frame.unit().within(crop) == Frame("crop[1]", 1, 1, crop.covers)
+    assert Frame.milli().within(crop) == Frame("crop[1]", 1000, 1000, crop.covers)
+    assert SHOWN.within(crop) == crop
+
+
 @given(boxes(), frames(), frames())
 def test_the_way_over_a_third_frame_ends_at_the_same_place(box: Box, middle: Frame, end: Frame) -> None:
     direct, detour = box.to(end), box.to(middle).to(end)

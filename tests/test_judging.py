@@ -297,3 +297,14 @@ class TestCards:
     def test_cards_that_come_along_may_be_copied(self, tmp_path: Path) -> None:
         copy = shutil.copytree(data_dir("judges") / "equivalence", tmp_path / "mine")
         assert load_card(str(copy)) == CARD
+
+
+def test_where_there_is_no_standard_answer_nobody_is_asked() -> None:
+    with serve() as server:
+        verdict = judged(server, about=question(answer=""))
+        assert (verdict.verdict, server.judged) == (Outcome.UNSCORED, [])
+
+
+def test_every_accepted_answer_stands_in_the_prompt() -> None:
+    prompt = CARD.render(question(options=(), answer="2", also=("two", "II")), "a pair")
+    assert "Standard answer: 2\nor: two\nor: II\n" in prompt

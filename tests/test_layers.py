@@ -9,46 +9,23 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 
-ORDER = [
-    *("errors", "geometry", "resolution", "records", "images", "reply", "zoom", "protocols", "engine", "agent"),
-    *(
-        "paths",
-        "settings",
-        "journal",
-        "run",
-        "servers",
-        "engines",
-        "scoring",
-        "judging",
-        "benchmarks",
-        "plan",
-        "prepare",
-        "evaluate",
-        "rejudge",
-    ),
-    *(
-        "preflight",
-        "doctor",
-        "console",
-        "replies",
-        "provenance",
-        "plain",
-        "task",
-        "model",
-        "lmms_plugin",
-        "stats",
-        "audit",
-        "report",
-        "demo",
-        "launch",
-        "judge_server",
-        "cli",
-    ),
-]
+ORDER = """
+errors geometry resolution records images options reply zoom protocols counterfactual engine agent
+paths settings journal run servers
+engines scoring judging metrics benchmarks plan prepare evaluate rejudge
+preflight selftest doctor console replies provenance plain task model lmms_plugin
+stats audit report demo launch judge_server ask page cli
+""".split()  # noqa: SIM905 - a line for each floor
 """From the ground up; docs/architecture.md tells what each is."""
 
-PURE = ("errors", "geometry", "resolution", "records", "reply", "scoring", "protocols", "engine", "agent", "zoom")
+PURE = (
+    *("errors", "geometry", "resolution", "records", "options", "reply", "scoring", "metrics", "protocols", "counterfactual"),
+    *("engine", "agent", "zoom"),
+)
 """No files, no network, no environment."""
+
+READS_FILES = {"changed.py"}
+"""Of the protocols: reads a user's YAML where it is told to."""
 
 HEAVY = {"torch", "vllm", "transformers", "lmms_eval", "datasets", "openai", "pandas", "matplotlib", "statsmodels", "scipy"}
 """Imported inside the function that needs them, except by the modules that are nothing without them."""
@@ -109,7 +86,7 @@ def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_modules_touch_neither_files_nor_the_environment(name: str) -> None:
-    files = [path for path in modules() if layer(path) == name]
+    files = [path for path in modules() if layer(path) == name and path.name not in READS_FILES]
     assert files
     for path in files:
         assert not top_level_imports(path) & {"os", "pathlib", "subprocess", "socket", "shutil", "io", "tempfile"}, path

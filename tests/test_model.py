@@ -63,7 +63,7 @@ def locks_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def environment(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("COF_RUN", "COF_JUDGE_URL", "WORLD_SIZE"):
+    for name in ("COF_RUN", "COF_JUDGE_URL", "COF_LIMIT", "COF_OPTION_ORDER", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COF_DATA_VSTAR", str(scenes))
     monkeypatch.chdir(tmp_path)
@@ -90,7 +90,7 @@ class TestArguments:
         ("arguments", "message"),
         [
             ({"max_pixel": 1}, "unknown model argument max_pixel; known: base_url"),
-            ({"protocol": "coff"}, "unknown protocol 'coff'; known: cof, direct"),
+            ({"protocol": "coff"}, "unknown protocol 'coff'; known: cof, cof_released"),
             ({"engine": "sglang"}, "unknown engine 'sglang'"),
             ({"judge": "nonesuch"}, "unknown judge card 'nonesuch'"),
             ({"pretrained": ""}, "pretrained is missing"),
@@ -300,10 +300,66 @@ class TestEvaluation:
         (ended,) = load_run(tmp_path / "run").trajectories.values()
         assert (ended.stop, len(ended.turns), len(server.log)) == (Stop.MAX_TURNS, 2, 2)
 
-    def test_repeats_are_refused(self, manager: TaskManager, tmp_path: Path) -> None:
-        with serve() as server, pytest.raises(UsageError, match="repeats are not offered"):
+    def test_repeats_are_rows_of_their_own_and_their_mean_is_reported(
+        self, manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COF_LIMIT", "2")
+        monkeypatch.setenv("COF_OPTION_ORDER", "correct_first")
+        asked_before: dict[str, int] = {}
+
+        def every_second_time(asked: Asked) -> str:
+            asked_before[asked.text] = asked_before.get(asked.text, 0) + 1
+            return "<answer>A</answer>" if asked_before[asked.text] % 4 else "<answer>none of them</answer>"
+
+        with serve(reply=every_second_time) as server:
+            model = cof(server, tmp_path / "run", protocol_args={"temperature": 1.0}, concurrency=1)
+            results = evaluate(model, manager, ["cof_vstar_224"], repeats=4)
+        run = load_run(tmp_path / "run")
+        assert [(row.doc_id, row.question_id, row.repeat) for row in run.rows] == [
+            (4 * q + k, run.rows[4 * q].question_id, k) for q in range(2) for k in range(4)
+        ]
+        assert (len(run.trajectories), run.settings["repeats"]) == (8, 4)
+        assert len({asked.body["seed"] for asked in server.log}) == 8
+        assert results["results"]["cof_vstar_224"]["acc,none"] == 6 / 8
+
+    def test_repeats_that_would_all_be_the_same_are_refused(self, manager: TaskManager, tmp_path: Path) -> None:
+        with serve() as server, pytest.raises(UsageError, match=r"2 repeats under protocol 'cof' would all be the same"):
             evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"], repeats=2)
         assert server.log == []
+
+    def test_options_are_shown_and_scored_in_the_order_asked_for(
+        self, manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COF_OPTION_ORDER", "correct_first")
+        with serve(reply=lambda asked: "<answer>A</answer>") as server:
+            results = evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
+            monkeypatch.setenv("COF_OPTION_ORDER", "shuffled:1")
+            with pytest.raises(UsageError, match="option_order was 'correct_first', now 'shuffled:1'"):
+                evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
+        assert results["results"]["cof_vstar_224"]["acc,none"] == 1.0
+        assert {t.question.answer for t in load_run(tmp_path / "run").trajectories.values()} == {"A"}
+
+    def test_every_rotation_is_a_row_and_a_limit_counts_questions(
+        self, manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COF_OPTION_ORDER", "rotated")
+        monkeypatch.setenv("COF_LIMIT", "2")
+        with serve(reply=lambda asked: "<answer>A</answer>") as server:
+            results = evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
+        run = load_run(tmp_path / "run")
+        questions = {t.question.id.split("~")[0]: len(t.question.options) for t in run.trajectories.values()}
+        assert len(questions) == 2
+        assert len(run.rows) == sum(questions.values())
+        assert results["results"]["cof_vstar_224"]["acc,none"] == 2 / len(run.rows)
+
+    def test_counterfactual_crops_are_said_in_the_runs_name_and_notes(self, manager: TaskManager, tmp_path: Path) -> None:
+        with serve(reply=lambda asked: scripted(asked, zooms=1)) as server:
+            evaluate(cof(server, tmp_path / "run", protocol_args={"crops": "withheld"}), manager, ["cof_vstar_224"], limit=2)
+        run = load_run(tmp_path / "run")
+        assert run.settings["label"].endswith("cof+crops=withheld")
+        assert run.settings["notes"][0].startswith("counterfactual crops: withheld")
+        assert {t.zooms for t in run.trajectories.values()} == {1}
+        assert max(len(asked.images) for asked in server.log) == 1
 
 
 class TestFailures:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cof_eval.benchmarks import BENCHMARKS
 from cof_eval.protocols import PROTOCOLS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +69,19 @@ def test_the_protocol_table_names_every_protocol() -> None:
     assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| `.*?\|", README, re.MULTILINE)))) == set(PROTOCOLS)
 
 
+def test_the_benchmark_table_names_every_benchmark_in_order() -> None:
+    cells = re.findall(r"^\| [^`|]+ \| (`.*?`) \|", README, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == list(BENCHMARKS)
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_every_benchmark_says_where_it_comes_from_and_what_is_measured(benchmark: str) -> None:
+    text = (ROOT / "tasks" / benchmark / "README.md").read_text()
+    facts = dict(re.findall(r"^\| ([a-z ]+) \| (.+) \|$", text, re.MULTILINE))
+    assert {"metric", *(("fields",) if benchmark == "custom" else ("source", "licence", "size"))} <= set(facts)
+    assert all(f"`{metric.name}`" in text or len(BENCHMARKS[benchmark].metrics) > 4 for metric in BENCHMARKS[benchmark].metrics)
+
+
 def test_pictures_and_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
@@ -80,3 +94,10 @@ def test_the_documented_import_order_is_the_tested_one() -> None:
     assert block is not None
     names = [word.strip("¹") for line in block.group(1).splitlines() for word in re.split(r"\s{4,}", line)[0].split()]
     assert names == ORDER
+
+
+def test_the_performance_page_shows_the_measured_figures() -> None:
+    from bench.figures import HEADING, results_table
+
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert page.split(HEADING)[1] == results_table(ROOT / "results" / "reference" / "bench.json")

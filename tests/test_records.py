@@ -117,10 +117,42 @@ def test_what_is_no_such_record_is_a_value_error(line: bytes, kind: type) -> Non
         from_json(line, kind)
 
 
-@pytest.mark.parametrize("answer", ["E", "b", "", "AB", "red", "(B)"])
+@pytest.mark.parametrize("answer", ["E", "b", "AB", "red", "(B)"])
 def test_a_label_outside_the_options_is_refused_with_the_labels_that_there_are(answer: str) -> None:
     with pytest.raises(ValueError, match=r"question '7' of vstar has the label .*; expected one of A, B, C, D \(4 options\)"):
         question(answer=answer)
+
+
+def test_a_question_may_have_no_standard_answer() -> None:
+    assert (question(answer="").answers, question(answer="").answer_text) == ((), "")
+
+
+def test_an_open_question_has_every_accepted_answer_and_keeps_them_in_json() -> None:
+    several = question(options=(), answer="2", also=("two", "II"))
+    assert several.answers == ("2", "two", "II")
+    assert from_json(to_json(several), Question) == several
+
+
+@pytest.mark.parametrize("changes", [{"answer": "B"}, {"options": (), "answer": ""}])
+def test_further_answers_need_an_open_question_and_a_first_one(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="further answers"):
+        question(also=("two",), **changes)
+
+
+def test_records_of_earlier_versions_load() -> None:
+    old_question = to_json(question()).decode().replace(',"also":[]', "")
+    assert from_json(old_question, Question) == question()
+    old_row = (
+        '{"task":"t","doc_id":0,"question_id":"7","benchmark":"vstar","resolution":"224","repeat":0,"trajectory":"k","cap":1}'
+    )
+    assert from_json(old_row, Row).question == ""
+
+
+def test_a_verdicts_key_is_what_it_was_unless_there_are_further_answers() -> None:
+    plain = question(options=(), answer="2")
+    key = verdict_key("card", "judge", plain, "II")
+    assert key == digest("verdict", "card", "judge", plain.text, plain.options, "2", "II")
+    assert key != verdict_key("card", "judge", question(options=(), answer="2", also=("two",)), "II")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t"])

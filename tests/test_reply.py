@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cof_eval.reply import MAX_CALL_CHARS, AnswerSyntax, CallSyntax, RawCall, parse_reply, quoted
+from cof_eval.reply import MAX_CALL_CHARS, SYNTAXES, AnswerSyntax, CallSyntax, RawCall, parse_reply, quoted
 
 GOOD = '{"name": "image_zoom_in_tool", "arguments": {"bbox_2d": [1, 2, 3, 4]}}'
 
@@ -131,8 +131,75 @@ def test_untagged_text_is_an_answer_only_where_the_protocol_says_so() -> None:
     assert parse_reply(f"<tool_call>{GOOD}</tool_call>", CallSyntax.TOOL_CALL, AnswerSyntax.ANY_TEXT).answer is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<grounding>{"bbox_2d": [0.1, 0.2, 0.3, 0.4], "source": "original_image"}</grounding>',
+        '<think>x</think><grounding>{"bbox_2d": [0.1, 0.2, 0.3, 0.4], "source": "original_image"}',
+        "<GROUNDING> {'bbox_2d': [0.1, 0.2, 0.3, 0.4], 'source': 'original_image'} </GROUNDING>",
+    ],
+)
+def test_a_grounding_is_its_arguments(text: str) -> None:
+    (found,) = parse_reply(text, CallSyntax.GROUNDING, AnswerSyntax.TAG).calls
+    assert found.arguments == {"bbox_2d": [0.1, 0.2, 0.3, 0.4], "source": "original_image"}
+
+
+@pytest.mark.parametrize("inside", ["", "the sign", "[0.1, 0.2]", '{"bbox_2d": [0.1', '{"bbox_2d" [1]}'])
+def test_a_grounding_that_cannot_be_read_says_why(inside: str) -> None:
+    (found,) = parse_reply(f"<grounding>{inside}</grounding>", CallSyntax.GROUNDING, AnswerSyntax.TAG).calls
+    assert found.arguments is None
+    assert found.error
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "complete"),
+    [
+        (r"So \boxed{B}.", "B", True),
+        (r"\boxed{A} no, \boxed{B}", "B", True),
+        (r"\boxed{\text{red {mug}}}", r"\text{red {mug}}", True),
+        (r"<think>\boxed{A}</think> \boxed{B}", "B", True),
+        (r"<think>\boxed{A}</think>", "A", True),
+        (r"\boxed{B", "B", False),
+        (r"\boxed {B}", "B", True),
+        (r"\boxed{}", None, True),
+        ("The answer is B", None, True),
+        ("<answer>B</answer>", None, True),
+    ],
+)
+def test_boxed_answers(text: str, expected: str | None, complete: bool) -> None:
+    reply = parse_reply(text, CallSyntax.TOOL_CALL, AnswerSyntax.BOXED)
+    assert (reply.answer, reply.answer_complete) == (expected, complete)
+
+
+def test_thoughts_whose_opening_tag_stood_in_the_prompt_are_no_answer() -> None:
+    assert parse_reply("I look. It is blue.</think>\n\nB", CallSyntax.TOOL_CALL, AnswerSyntax.TAG_OR_TEXT).answer == "B"
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("syntax", sorted(set(CallSyntax) - {CallSyntax.NONE}))
+@given(
+    arguments=st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=4),
+    before=st.sampled_from(["", '<think>{ "a</think>', "a }"]),
+)
+def test_a_call_that_is_written_is_read_back(syntax: CallSyntax, arguments: dict[str, object], before: str) -> None:
+    name = "grounding" if syntax is CallSyntax.GROUNDING else "a tool"
+    text = SYNTAXES[syntax].write(name, arguments)
+    found = list(SYNTAXES[syntax].read(f"{before}{text} and {text}"))
+    assert [(c.name, c.arguments, c.error) for c in found] == [(name, arguments, None)] * 2
+
+
 PIECES = st.sampled_from(
-    ["<tool_call>", "</tool_call>", "<answer>", "</answer>", "<think>", "</think>", GOOD, "{", "}", "[", "]", '"', "'", "\\", ",", ":", "NaN",
+    ["<tool_call>", "</tool_call>", "<grounding>", "</grounding>", "\\boxed{", "<answer>", "</answer>", "<think>", "</think>", GOOD, "{", "}", "[", "]", '"', "'", "\\", ",", ":", "NaN",
      "bbox_2d", "name", "arguments", "1e999", "None", "é", "\ud800", "\x00", "B"]
 )  # fmt: skip
 

@@ -279,7 +279,11 @@ class TestRunYaml:
         with (path / "run.yaml").open("rb") as opened:
             make(path, {**SETTINGS, "label": "x" * 10_000})
             assert yaml.safe_load(opened)["label"] == SETTINGS["label"]
-        assert {p.name for p in path.iterdir()} == {".lock", "run.yaml", "rows.jsonl", "trajectories.jsonl", "verdicts.jsonl"}
+        assert {p.name for p in path.iterdir()} == {
+            ".lock",
+            "run.yaml",
+            *(f"{name}.jsonl" for name in ("questions", "rows", "trajectories", "verdicts")),
+        }
 
     def test_that_cannot_be_replaced_is_an_error_and_leaves_nothing_behind(self, path: Path) -> None:
         path.mkdir()

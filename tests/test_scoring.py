@@ -523,3 +523,23 @@ def test_reordering_options_and_letters_together_keeps_the_ruling(order: list[in
         return score(dress.format(letter[said]), ask(tuple(MATERIALS[i] for i in places), letter[right])).outcome
 
     assert ruled(order) == ruled([0, 1, 2, 3]) == (Outcome.CORRECT if said == right else Outcome.WRONG)
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("2", "correct"), ("Two", "correct"), ("7", "wrong"), ("a pair", None), ("two\n2", "correct"), ("two\n7", None)],
+)
+def test_any_accepted_answer_is_right_and_wrong_is_what_none_allows(said: str, outcome: str | None) -> None:
+    asked = Question("1", "infovqa", "", "", "How many companies?", (), "2", also=("two",))
+    assert score(said, asked).outcome == outcome
+
+
+def test_several_accepted_answers_of_which_one_decides_nothing_leave_the_judge_to_decide() -> None:
+    asked = Question("1", "infovqa", "", "", "How many companies?", (), "2", also=("a couple",))
+    assert score("7", asked).outcome is None
+
+
+@pytest.mark.parametrize("options", [(), ("red", "blue")])
+def test_without_a_standard_answer_nothing_is_right_or_wrong(options: tuple[str, ...]) -> None:
+    asked = Question("1", "custom", "", "", "What?", options, "")
+    assert score("A", asked) == Ruling(None, "no_standard_answer")

@@ -18,19 +18,20 @@ from fakes import noise
 from lmms_eval.api.instance import TokenCounts
 from lmms_eval.evaluator_utils import get_task_list
 from lmms_eval.tasks import TaskManager, get_task_dict
+from tables import write_all
 
-from cof_eval.benchmarks import BENCHMARKS
+from cof_eval.benchmarks import BENCHMARKS, Benchmark
 from cof_eval.demo.scenes import write_scenes
 from cof_eval.errors import DataError, UsageError
 from cof_eval.images import encode_png, load_native
 from cof_eval.paths import data_dir
 from cof_eval.records import Outcome, Stop
-from cof_eval.resolution import SWEEP
+from cof_eval.resolution import NATIVE, SWEEP
 from cof_eval.run import load_run
 from cof_eval.task import METRICS, CofTask, load_rows, row_question, row_source, standard_answer
 
 TASKS = data_dir("tasks")
-FILES = sorted(TASKS.rglob("*.yaml"))
+
 UNSCORED = dict.fromkeys(METRICS, 0.0) | {"acc_upper": 1.0}
 
 
@@ -39,9 +40,17 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("data") / "vstar", count=4, seed=0)
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, scenes: Path) -> dict[str, Path]:
+    """Every benchmark's data."""
+    return write_all(tmp_path_factory.mktemp("all")) | {"vstar": scenes}
+
+
 @pytest.fixture(autouse=True)
-def environment(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("COF_DATA_VSTAR", str(scenes))
+def environment(data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, folder in data.items():
+        monkeypatch.setenv(f"COF_DATA_{name.upper()}", str(folder))
+    monkeypatch.setenv("COF_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("COF_RUN", raising=False)
     monkeypatch.delenv("COF_JUDGE_URL", raising=False)
     load_rows.cache_clear()
@@ -63,23 +72,30 @@ def task(resolution: str = "448") -> CofTask:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("name", [file.stem for file in FILES])
-    def test_every_file_is_a_task_or_a_group_of_its_own_name(self, manager: TaskManager, name: str) -> None:
-        assert name in manager.all_tasks
-        tasks = loaded(manager, name)
-        assert tasks
-        assert all(isinstance(one, CofTask) for one in tasks)
+    @pytest.mark.parametrize("benchmark", BENCHMARKS)
+    def test_every_file_is_a_task_or_a_group_of_its_own_name(self, manager: TaskManager, benchmark: str) -> None:
+        eight = {f"cof_{benchmark}_{r.name}" for r in SWEEP}
+        assert {file.stem for file in (TASKS / benchmark).glob("*.yaml")} == {
+            f"cof_{benchmark}",
+            f"cof_{benchmark}_native",
+            *eight,
+        }
+        tasks = [*loaded(manager, f"cof_{benchmark}"), *loaded(manager, f"cof_{benchmark}_native")]
+        assert [one.config.task for one in tasks] == [f"cof_{benchmark}_{r.name}" for r in [*SWEEP, NATIVE]]
+        assert all(isinstance(one, CofTask) and one.benchmark == benchmark for one in tasks)
+        assert [one.resolution for one in tasks] == [*SWEEP, NATIVE]
 
-    @pytest.mark.parametrize("group", ["cof_vstar", "cof_all"])
-    def test_groups_expand_to_the_eight_resolutions(self, manager: TaskManager, group: str) -> None:
-        assert {one.config.task for one in loaded(manager, group)} == {f"cof_vstar_{r.name}" for r in SWEEP}
-
-    def test_every_benchmark_has_all_resolutions_and_a_group_in_cof_all(self) -> None:
+    def test_cof_all_is_every_benchmark_with_data_of_its_own(self) -> None:
         everything = yaml.safe_load((TASKS / "cof_all.yaml").read_text())["task"]
-        assert everything == [f"cof_{name}" for name in BENCHMARKS]
-        for name in BENCHMARKS:
-            expected = {f"cof_{name}", f"cof_{name}_native", *(f"cof_{name}_{r.name}" for r in SWEEP)}
-            assert {file.stem for file in (TASKS / name).glob("*.yaml")} == expected
+        assert everything == [f"cof_{name}" for name in BENCHMARKS if name != "custom"]
+
+    @pytest.mark.parametrize("benchmark", BENCHMARKS)
+    def test_files_of_a_benchmark_repeat_nothing_but_their_resolution(self, benchmark: str) -> None:
+        for resolution in [*SWEEP, NATIVE]:
+            name = f"cof_{benchmark}_{resolution.name}"
+            lines = (TASKS / benchmark / f"{name}.yaml").read_text().splitlines()
+            assert lines == ["include: _template", f"task: {name}", f"resolution: {resolution.name}"]
+        assert (TASKS / benchmark / "_template").read_text() == f"include: ../_common\nbenchmark: {benchmark}\n"
 
     def test_a_tasks_name_says_its_resolution(self, manager: TaskManager) -> None:
         for name in ("224", "4k", "native"):
@@ -106,7 +122,7 @@ class TestFiles:
 class TestRows:
     def test_a_row_is_its_question_its_answer_and_its_image_undecoded(self, scenes: Path) -> None:
         docs = list(task().test_docs())
-        items = BENCHMARKS["vstar"](scenes)
+        items = BENCHMARKS["vstar"].load(scenes)
         assert [row_question(doc) for doc in docs] == [item.question for item in items]
         assert [row_source(doc) for doc in docs] == [item.image for item in items]
         assert [standard_answer(doc) for doc in docs] == [item.question.answer for item in items]
@@ -120,13 +136,14 @@ class TestRows:
         from cof_eval.images import ImageSource
 
         data = encode_png(noise(60, 40))
-        (first, *_) = BENCHMARKS["vstar"](scenes)
-        monkeypatch.setitem(BENCHMARKS, "vstar", lambda folder: [Item(first.question, ImageSource(data=data))])
+        (first, *_) = BENCHMARKS["vstar"].load(scenes)
+        made = Benchmark(lambda folder: [Item(first.question, ImageSource(data=data))])
+        monkeypatch.setitem(BENCHMARKS, "vstar", made)
         (doc,) = task().test_docs()
         assert row_source(doc).read() == data
 
     def test_a_benchmark_without_rows_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(BENCHMARKS, "vstar", lambda folder: [])
+        monkeypatch.setitem(BENCHMARKS, "vstar", Benchmark(lambda folder: []))
         with pytest.raises(DataError, match="benchmark vstar has no rows"):
             task()
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import pytest
 from fakes import LIMITS, noise
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cof_eval.geometry import Frame
+from cof_eval.geometry import Box, Frame
 from cof_eval.reply import RawCall
-from cof_eval.zoom import TOOL_NAME, BadCall, CropSource, View, Zoomed, ZoomRules, zoom
+from cof_eval.zoom import (
+    TOOL_NAME,
+    BadCall,
+    CropSource,
+    ImageNaming,
+    Refusal,
+    SmallBox,
+    View,
+    Zoomed,
+    ZoomRules,
+    crop_region,
+    zoom,
+)
 
 RULES = ZoomRules(CropSource.SHOWN, 1.5, 2.0, LIMITS.within(min_pixels=112 * 112))
 VIEW = View(noise(560, 392), (1120, 784), noise(1120, 784, seed=1))
@@ -136,6 +148,138 @@ def test_the_released_quirk_shows_the_whole_image_but_records_the_error(call: Ra
     assert result.image is not None
     assert result.image.size == size
     assert result.error is not None
+
+
+class TestEarlierCrops:
+    """A call may name the crop that its box lies on."""
+
+    FIRST = Frame("crop[1]", 280, 196, (0.25, 0.25, 0.75, 0.75))
+    VIEW = View(VIEW.shown, VIEW.native_size, VIEW.native, (FIRST,))
+
+    def ask(self, box: object, image: object, naming: ImageNaming, frame: Frame = Frame.unit(), **rules: object) -> Zoomed:  # noqa: B008
+        how = ZoomRules(CropSource.NATIVE, 1.0, 1.0, LIMITS, naming=naming, image_argument="image", **rules)  # type: ignore[arg-type]
+        return zoom(RawCall("raw", TOOL_NAME, {"bbox_2d": box, "image": image}), self.VIEW, frame, how)
+
+    @pytest.mark.parametrize(
+        ("naming", "shown", "crop"),
+        [
+            (ImageNaming.OBSERVATION, "original_image", "observation_1"),
+            (ImageNaming.FROM_ZERO, 0, 1.0),
+            (ImageNaming.FROM_ONE, "1", 2),
+        ],
+    )
+    def test_a_box_lies_on_the_image_that_the_call_names(self, naming: ImageNaming, shown: object, crop: object) -> None:
+        whole, part = self.ask([0.5, 0.5, 1, 1], shown, naming), self.ask([0.5, 0.5, 1, 1], crop, naming)
+        assert whole.native_box is not None
+        assert part.native_box is not None
+        assert whole.native_box.corners == (560, 392, 1120, 784)
+        assert part.native_box.corners == (560, 392, 840, 588)
+        assert part.box is not None
+        assert part.box.frame == Frame("crop[1]", 1, 1, (0.25, 0.25, 0.75, 0.75))
+
+    def test_pixels_of_a_crop_are_its_own(self) -> None:
+        result = self.ask([140, 98, 280, 196], 1, ImageNaming.FROM_ZERO, VIEW.shown_frame)
+        assert result.native_box is not None
+        assert result.native_box.corners == (560, 392, 840, 588)
+
+    def test_thousandths_of_a_crop_are_its_own(self) -> None:
+        result = self.ask([500, 500, 1000, 1000], 1, ImageNaming.FROM_ZERO, Frame.milli())
+        assert result.native_box is not None
+        assert result.native_box.corners == (560, 392, 840, 588)
+
+    def test_a_box_on_a_crop_stays_within_it_however_it_is_padded(self) -> None:
+        result = self.ask([0.5, 0.5, 1, 1], 1, ImageNaming.FROM_ZERO, pad=0.1)
+        assert result.native_box is not None
+        assert result.native_box.corners == pytest.approx((504, 352, 840, 588), abs=1)
+
+    @pytest.mark.parametrize(
+        ("naming", "name"),
+        [
+            (ImageNaming.OBSERVATION, "observation_2"),
+            (ImageNaming.OBSERVATION, "observation_-1"),
+            (ImageNaming.OBSERVATION, "observation_99999"),
+            (ImageNaming.OBSERVATION, "the crop"),
+            (ImageNaming.OBSERVATION, 0),
+            (ImageNaming.FROM_ZERO, 2),
+            (ImageNaming.FROM_ZERO, -1),
+            (ImageNaming.FROM_ZERO, 0.5),
+            (ImageNaming.FROM_ZERO, True),
+            (ImageNaming.FROM_ZERO, None),
+            (ImageNaming.FROM_ZERO, float("nan")),
+            (ImageNaming.FROM_ZERO, float("inf")),
+            (ImageNaming.FROM_ONE, 0),
+            (ImageNaming.FROM_ONE, 3),
+            (ImageNaming.FROM_ONE, [1]),
+        ],
+    )
+    def test_an_image_that_is_not_there_is_answered_with_those_that_are(self, naming: ImageNaming, name: object) -> None:
+        result = self.ask([0, 0, 1, 1], name, naming)
+        known = {"observation": "original_image, observation_1", "from_zero": "0, 1", "from_one": "1, 2"}[naming]
+        assert result.image is None
+        assert str(result.error).endswith(f"there are only {known}.")
+
+    def test_a_call_that_names_no_image_is_answered(self) -> None:
+        rules = ZoomRules(CropSource.NATIVE, 1.0, 1.0, LIMITS, naming=ImageNaming.FROM_ONE, image_argument="target_image")
+        result = zoom(RawCall("raw", TOOL_NAME, {"bbox_2d": [0, 0, 1, 1]}), self.VIEW, Frame.unit(), rules)
+        assert 'the argument "target_image" is missing' in str(result.error)
+
+    def test_a_crop_of_a_crop_of_a_crop_is_found_again_on_the_native_image(self) -> None:
+        view = VIEW
+        for _ in range(3):
+            rules = ZoomRules(CropSource.NATIVE, 1.0, 1.0, LIMITS, naming=ImageNaming.FROM_ZERO, image_argument="image")
+            call = RawCall("raw", TOOL_NAME, {"bbox_2d": [0.5, 0, 1, 0.5], "image": len(view.crops)})
+            result = zoom(call, view, Frame.unit(), rules)
+            assert result.image is not None
+            assert result.native_box is not None
+            view = view.with_crop(result.image.size, result.native_box)
+        assert result.native_box.corners == (980, 0, 1120, 98)
+
+
+def test_numbers_above_one_are_pixels_where_the_protocol_says_so() -> None:
+    rules = ZoomRules(CropSource.SHOWN, 1.0, 1.0, LIMITS, pixels_beyond_unit=True)
+    boxes = ([0.25, 0.25, 0.5, 1.0], [140, 98, 280, 392])
+    shares, pixels = (zoom(RawCall("raw", TOOL_NAME, {"bbox_2d": box}), VIEW, Frame.unit(), rules) for box in boxes)
+    assert shares.native_box == pixels.native_box
+    assert (shares.box and shares.box.frame.name, pixels.box and pixels.box.frame.name) == ("unit", "shown")
+
+
+def test_small_boxes_are_refused_or_grown_as_the_rules_say() -> None:
+    refusing = ZoomRules(CropSource.SHOWN, 1.0, 1.0, LIMITS, min_side=29)
+    assert "it covers 20 x 28 pixels, at least 29 x 29 are needed" in str(ask([100, 80, 120, 108], rules=refusing).error)
+    growing = ZoomRules(CropSource.SHOWN, 1.0, 1.0, LIMITS, min_side=32, small_box=SmallBox.GROW)
+    grown = ask([100, 80, 116, 100], rules=growing).native_box
+    assert grown is not None
+    assert grown.to(VIEW.shown_frame).corners == (92, 70, 124, 110)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4),
+    st.tuples(st.integers(28, 900), st.integers(28, 900)),
+    st.tuples(st.integers(28, 4000), st.integers(28, 4000)),
+    st.sampled_from(["shown", "native", "unit", "milli"]),
+    st.sampled_from(list(CropSource)),
+    st.sampled_from([1.0, 1.5]),
+)
+def test_a_region_is_never_outside_the_image_nor_empty_and_within_a_pixel_of_the_box(
+    place: list[float], shown: tuple[int, int], native: tuple[int, int], frame: str, source: CropSource, widen: float
+) -> None:
+    (x1, x2), (y1, y2) = sorted(place[:2]), sorted(place[2:])
+    assume(x1 < x2 and y1 < y2)
+    view = View(Image.new("RGB", shown), native)
+    at = {"shown": view.shown_frame, "native": view.native_frame, "unit": Frame.unit(), "milli": Frame.milli()}[frame]
+    box = Box(x1 * at.width, y1 * at.height, x2 * at.width, y2 * at.height, at)
+    try:
+        region = crop_region(box, view, ZoomRules(source, widen, 1.0, LIMITS))
+    except Refusal:
+        inside = box.to(view.shown_frame if source is CropSource.SHOWN else view.native_frame).widened(widen)
+        assert min(inside.width, inside.height) < 2  # less than a whole pixel of the source is inside
+        return
+    assert region.inside_frame()
+    assert all(value == int(value) for value in region.corners)
+    assert region.area >= 1
+    if widen == 1.0:
+        meant = box.to(region.frame)
+        assert all(abs(a - b) <= 1 for a, b in zip(region.corners, meant.corners, strict=True))
 
 
 ANYTHING = st.recursive(

@@ -1,19 +1,34 @@
 """Benchmarks: one module per benchmark turns its rows into questions about images; `BENCHMARKS` names them all.
 
-A loader takes the folder that the user gave for its benchmark, or None to fetch the data from its usual place.
+docs/adding-a-benchmark.md shows how to add one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from .custom import CUSTOM
+from .docvqa import DOCVQA, INFOVQA
+from .hrbench import HRBENCH_4K, HRBENCH_8K
+from .item import Benchmark, Item
+from .mme_realworld_lite import MME_REALWORLD_LITE
+from .mmstar import MMSTAR
+from .pope import POPE
+from .treebench import TREEBENCH
+from .visual_probe import VISUAL_PROBE
+from .vstar import VSTAR
 
-from . import vstar
-from .item import Item
-
-BENCHMARKS: dict[str, Callable[[Path | None], list[Item]]] = {
-    "vstar": vstar.load,
+BENCHMARKS: dict[str, Benchmark] = {
+    "vstar": VSTAR,
+    "hrbench4k": HRBENCH_4K,
+    "hrbench8k": HRBENCH_8K,
+    "mme_realworld_lite": MME_REALWORLD_LITE,
+    "treebench": TREEBENCH,
+    "visual_probe": VISUAL_PROBE,
+    "pope": POPE,
+    "infovqa": INFOVQA,
+    "docvqa": DOCVQA,
+    "mmstar": MMSTAR,
+    "custom": CUSTOM,
 }
-"""Loader by benchmark name."""
+"""By name, as in tasks' names and in `--benchmarks`."""
 
-__all__ = ["BENCHMARKS", "Item"]
+__all__ = ["BENCHMARKS", "Benchmark", "Item"]

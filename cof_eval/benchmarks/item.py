@@ -1,10 +1,13 @@
-"""What every benchmark loader gives: a question and where its image is."""
+"""What a benchmark is here: how its rows are loaded, and what is measured of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..images import ImageSource
+from ..metrics import Metric
 from ..records import Question
 
 
@@ -14,3 +17,13 @@ class Item:
 
     question: Question
     image: ImageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark that can be run."""
+
+    load: Callable[[Path | None], list[Item]]
+    """Its rows from the folder or file that the user gave, or, for None, from its usual place; raises `DataError`."""
+    metrics: tuple[Metric, ...] = ()
+    """What is reported besides the metrics of every benchmark."""

@@ -16,7 +16,8 @@ import msgspec
 from ..errors import DataError
 from ..images import ImageSource
 from ..records import Corners, Question
-from .item import Item
+from .hub import fetch_folder
+from .item import Benchmark, Item
 
 REPOSITORY = "craigwu/vstar_bench"
 QUESTIONS = "test_questions.jsonl"
@@ -53,32 +54,13 @@ def load(data: Path | None) -> list[Item]:
     Raises:
         DataError: if the folder, the questions' file, a row or a box annotation is not as expected.
     """
-    folder = fetch_folder() if data is None else data
+    folder = fetch_folder("V*", "vstar", REPOSITORY) if data is None else data
     source = folder / QUESTIONS
     lines = load_questions(source).removeprefix(b"\xef\xbb\xbf").splitlines()
     items = [_item(folder, line, f"{source}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]
     if not items:
         raise DataError(f"{source} holds no question; expected one JSON object a line: copy the file from {REPOSITORY} again")
     return items
-
-
-def fetch_folder() -> Path:
-    """The dataset's folder in the local Hugging Face cache, downloaded if it is not there.
-
-    Raises:
-        DataError: if the hub cannot be reached and the cache does not hold the dataset.
-    """
-    import httpx
-    import huggingface_hub
-
-    try:
-        return Path(huggingface_hub.snapshot_download(REPOSITORY, repo_type="dataset"))
-    except (OSError, httpx.HTTPError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"V* ({REPOSITORY}) cannot be fetched from the Hugging Face hub ({reason}); "
-            "pass --data vstar=FOLDER, or set COF_DATA_VSTAR, to use a copy on this machine"
-        ) from error
 
 
 def load_questions(source: Path) -> bytes:
@@ -138,6 +120,8 @@ def _item(folder: Path, line: bytes, where: str) -> Item:
         row = msgspec.json.decode(line, type=_Row)
         relative = _inside(row.image)
         options = parse_options(row.text)
+        if not row.label:
+            raise ValueError("the question has the label ''; expected an option's letter")
         boxes = load_boxes(folder / relative.with_suffix(".json"))
         question = Question(
             id=str(row.question_id),
@@ -162,3 +146,6 @@ def _inside(image: str) -> PurePosixPath:
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise ValueError(f"the image {image!r} is not a file below the folder; expected a path like direct_attributes/1.jpg")
     return path
+
+
+VSTAR = Benchmark(load)

@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from ..errors import CofError, DataError, InterruptedRunError, UsageError
+from .ask import ask
 from .doctor import doctor
 from .judge import judge
 from .report import report
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, judge, doctor, tasks):
+for command in (run, report, judge, ask, doctor, tasks):
     app.command()(command)
 
 

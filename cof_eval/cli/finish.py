@@ -22,9 +22,5 @@ def finish(runs: list[RunData], out: Path) -> int:
 
 
 def _incomplete(run: RunData) -> bool:
-    from ..records import Outcome
-
-    scored = sum(
-        row.trajectory in run.verdicts and run.verdicts[row.trajectory].verdict is not Outcome.UNSCORED for row in run.rows
-    )
-    return scored < run.expected_rows
+    """Whether a row is missing, failed, or has a standard answer and no verdict."""
+    return sum(map(run.settled, run.rows)) < run.expected_rows

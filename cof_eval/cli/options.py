@@ -9,9 +9,23 @@ import typer
 
 Model = Annotated[str, typer.Option("--model", help="Checkpoint: a local folder or a hub id.", show_default=False)]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", help="How the model is asked: cof, direct, cof_released, cof_forced, direct_forced.")
+    str,
+    typer.Option(
+        "--protocol",
+        help="How the model is asked: cof, deepeyes, mini_o3, pixel_reasoner, qwen3_vl, direct, … (README), or a .yaml file.",
+    ),
 ]
-ProtocolArgs = Annotated[str, typer.Option("--protocol-args", help="JSON object: settings of the protocol to change.")]
+ProtocolArgs = Annotated[
+    str,
+    typer.Option(
+        "--protocol-args",
+        help='JSON object: settings of the protocol to change, e.g. {"crop_source": "native"} or {"crops": "blank"}.',
+    ),
+]
+Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Ask every question so often (protocols that sample).")]
+OptionOrder = Annotated[
+    str, typer.Option("--option-order", help="Of multiple choice: dataset, shuffled[:SEED], rotated or correct_first.")
+]
 EngineName = Annotated[
     str, typer.Option("--engine", help="What runs the model: vllm or transformers (in process), or openai (a server).")
 ]

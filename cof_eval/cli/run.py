@@ -24,9 +24,11 @@ from .options import (
     MaxPixels,
     Model,
     Note,
+    OptionOrder,
     Out,
     ProtocolArgs,
     ProtocolName,
+    Repeats,
     Resolutions,
     Seed,
     ServedName,
@@ -50,6 +52,8 @@ def run(
     judge_url: JudgeUrl = None,
     out: Out = None,
     limit: Limit = None,
+    repeats: Repeats = 1,
+    option_order: OptionOrder = "dataset",
     seed: Seed = 0,
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
@@ -80,7 +84,15 @@ def run(
         "note": note,
     }
     try:
-        data_ = launch(arguments, benchmarks=benchmarks, resolutions=resolutions, data=data or [], limit=limit)
+        data_ = launch(
+            arguments,
+            benchmarks=benchmarks,
+            resolutions=resolutions,
+            data=data or [],
+            limit=limit,
+            repeats=repeats,
+            order=option_order,
+        )
         status = finish([data_], data_.path / "report")
     except KeyboardInterrupt:
         command = shlex.join(sys.argv)

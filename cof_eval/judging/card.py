@@ -61,7 +61,7 @@ class Card:
 
     def render(self, question: Question, answer: str) -> str:
         """The judge's prompt. The answer is data: capped, and unable to end its own delimiter."""
-        reference = f"({question.answer}) {question.answer_text}" if question.options else question.answer
+        reference = f"({question.answer}) {question.answer_text}" if question.options else "\nor: ".join(question.answers)
         values = {"question": question.text, "reference": reference, "answer": fenced(answer, self.max_answer_chars)}
         return sound(re.sub(r"\{(question|reference|answer)\}", lambda m: values[m.group(1)], self.prompt))
 

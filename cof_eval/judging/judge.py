@@ -84,7 +84,7 @@ class Judge:
     async def judge_answer(self, question: Question, answer: str, shown: str = "") -> Verdict:
         """The verdict on an answer. Never raises: a judge's failure is an unscored verdict with its reason."""
         ruled = self.by_rule(question, answer, shown)
-        if ruled.verdict is not Outcome.UNSCORED or self.asker is None:
+        if ruled.verdict is not Outcome.UNSCORED or self.asker is None or not question.answers:
             return ruled
         started = time.monotonic()
         try:

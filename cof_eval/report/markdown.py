@@ -25,7 +25,7 @@ ENTITIES = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|\\`*[]#~"})
 EDGE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """Underscores that could start or end an emphasis; those within a name cannot."""
 
-SETTINGS = ("model", "protocol", "engine", "judge", "seed", "data", "versions", "commit", "machine")
+SETTINGS = ("model", "protocol", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit", "machine")
 """What the report repeats of a run's settings, as far as they are there."""
 
 SETTING_CHARS = 160

@@ -109,9 +109,9 @@ def rows_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
         {
             "run": name,
             **_row_facts(row),
-            **_question_facts(questions.get((row.benchmark, row.question_id))),
+            **_question_facts(run.question(row) or questions.get((row.benchmark, row.question_id))),
             **facts.get(row.trajectory, {}),
-            **(_verdict_facts(run.verdicts.get(row.trajectory)) if row.trajectory in facts else {}),
+            **(_verdict_facts(run.verdict(row)) if row.trajectory in facts else {}),
         }
         for row in run.rows
     ]

@@ -26,6 +26,8 @@ MAX_CHARS = 2000
 
 def score(answer: str, question: Question) -> Ruling:
     """Rule on the text of an answer; several different answers stand one a line. Never raises."""
+    if not question.answers:
+        return Ruling(None, "no_standard_answer")
     if len(answer.strip()) > MAX_CHARS:
         return Ruling(None, "too_long")
     text = cleaned(answer)
@@ -34,5 +36,5 @@ def score(answer: str, question: Question) -> Ruling:
     if len(text) > MAX_CHARS:
         return Ruling(None, "too_long")
     if not question.options:
-        return score_open(text, replace(question, answer=cleaned(question.answer)))
+        return score_open(text, question)
     return score_choice(text, replace(question, options=tuple(map(cleaned, question.options))))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ..records import Outcome, Question
 from .options import why_undecided
 from .polarity import polarity
 from .ruling import Ruling
 from .statements import forms
-from .text import loose
+from .text import cleaned, loose
 
 _WHOLE = re.compile("0|[1-9][0-9]*")
 
 
 def score_open(text: str, question: Question) -> Ruling:
-    """Rule on a cleaned answer to a question with a cleaned standard answer and no options."""
+    """Rule on a cleaned answer to a question without options: right if any accepted answer makes it so, wrong if each does."""
+    rulings = [_against(text, replace(question, answer=cleaned(answer), also=())) for answer in question.answers]
+    preferred = (Outcome.CORRECT, None, Outcome.WRONG)
+    return min(rulings, key=lambda ruling: preferred.index(ruling.outcome))
+
+
+def _against(text: str, question: Question) -> Ruling:
     rulings = [_open_line(line, question) for line in text.split("\n")]
     return rulings[0] if len({ruling.outcome for ruling in rulings}) == 1 else Ruling(None, "two_answers")
 

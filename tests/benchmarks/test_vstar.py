@@ -152,13 +152,13 @@ class TestUnsoundFolder:
 
 def test_unreachable_hub_says_how_to_use_a_local_copy(tmp_path: Path) -> None:
     """In a process of its own: the hub's client reads its settings when it is imported."""
-    code = "from cof_eval.benchmarks import BENCHMARKS\nBENCHMARKS['vstar'](None)"
+    code = "from cof_eval.benchmarks import BENCHMARKS\nBENCHMARKS['vstar'].load(None)"
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": paths}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     last = ran.stderr.strip().splitlines()[-1]
     assert last.startswith("cof_eval.errors.DataError: V* (craigwu/vstar_bench) cannot be fetched")
-    assert "pass --data vstar=FOLDER, or set COF_DATA_VSTAR" in last
+    assert "pass --data vstar=PATH, or set COF_DATA_VSTAR" in last
 
 
 OPTION_TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -180,7 +180,7 @@ def test_options_are_the_lettered_lines(text: str, options: tuple[str, ...]) -> 
 class TestPhotographs:
     @pytest.fixture
     def items(self) -> list[Item]:
-        return BENCHMARKS["vstar"](PHOTOS)
+        return BENCHMARKS["vstar"].load(PHOTOS)
 
     def test_all_nine_questions_of_both_categories_load(self, items: list[Item]) -> None:
         assert len(items) == 9

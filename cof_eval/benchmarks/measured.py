@@ -1,0 +1,49 @@
+"""The benchmarks' own metrics of a run folder, for reports: what lmms-eval's table shows, from the journals alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..metrics import Answered, answered
+from ..records import Row
+from ..run import RunData
+from . import BENCHMARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric of one task."""
+
+    task: str
+    benchmark: str
+    resolution: str
+    metric: str
+    value: float
+    """NaN where no row says anything about it."""
+    n: int
+    """Rows that have ended and have a standard answer."""
+
+
+def measured(run: RunData) -> list[Measured]:
+    """Every metric of its own that a benchmark in the run has, by task in order of its rows.
+
+    A row whose trajectory is still to come, or that has no standard answer, is not counted.
+    """
+    return [each for task, rows in groupby(run.rows, key=lambda row: row.task) for each in _of_task(run, task, list(rows))]
+
+
+def _of_task(run: RunData, task: str, rows: list[Row]) -> Iterator[Measured]:
+    first = rows[0]
+    benchmark = BENCHMARKS.get(first.benchmark)
+    ended = [each for row in rows if (each := _answered(run, row))]
+    for metric in benchmark.metrics if benchmark else ():
+        yield Measured(task, first.benchmark, first.resolution, metric.name, metric.of(ended), len(ended))
+
+
+def _answered(run: RunData, row: Row) -> Answered | None:
+    question, trajectory = run.question(row), run.trajectories.get(row.trajectory)
+    if question is None or trajectory is None or not question.answer:
+        return None
+    return answered(question, trajectory, run.verdict(row))

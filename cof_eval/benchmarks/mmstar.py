@@ -1,0 +1,65 @@
+"""MMStar: 1,500 questions that cannot be answered without the image (Chen et al. 2024, arXiv 2403.20330).
+
+Dataset card `Lin-Chen/MMStar`, split `val`; columns as in lmms-eval's task `mmstar`: `index`, `question` (the options
+inside), `answer` (a letter), `category` (six), `l2_category` (eighteen), `image`. The question is asked as it stands.
+Where its options cannot be told apart, only their letters are known here: an answer in words is then left to the judge.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..metrics import part
+from ..records import Question
+from .item import Benchmark, Item
+from .loading import Table, load_items
+from .options import ANSWER_LETTER, inline_options
+
+CATEGORIES = (
+    "coarse perception",
+    "fine-grained perception",
+    "instance reasoning",
+    "logical reasoning",
+    "science & technology",
+    "math",
+)
+_LETTERS = ("A", "B", "C", "D")
+
+TABLE = Table(
+    benchmark="mmstar",
+    title="MMStar",
+    repository="Lin-Chen/MMStar",
+    files=("mmstar.parquet",),
+)
+
+
+class _Row(msgspec.Struct):
+    index: int | str
+    question: str
+    answer: str
+    category: str
+
+
+def load(data: Path | None) -> list[Item]:
+    """Every row; see `loading.load_items`."""
+    return load_items(TABLE, data, _Row, _question)
+
+
+def _question(benchmark: str, image: str, row: _Row) -> Question:
+    answer = row.answer.strip().upper()
+    options = inline_options(row.question)
+    known = len(options) > _LETTERS.index(answer) if answer in _LETTERS else bool(options)
+    return Question(
+        id=str(row.index),
+        benchmark=benchmark,
+        category=row.category,
+        cluster=image,
+        text=f"{row.question.strip()}\n{ANSWER_LETTER}",
+        options=options if known else _LETTERS,
+        answer=answer,
+    )
+
+
+MMSTAR = Benchmark(load, tuple(part(name.replace(" & ", "_").replace(" ", "_"), name) for name in CATEGORIES))

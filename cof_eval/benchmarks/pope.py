@@ -1,0 +1,55 @@
+"""POPE: is there such an object in the image? Yes or no (Li et al. 2023, arXiv 2305.10355).
+
+Dataset card `lmms-lab-encoder/POPE`, split `test`, 9,000 rows; columns as in lmms-eval's task `pope`: `question_id` (counts
+anew in each category), `question`, `answer` (yes or no), `category` (adversarial, popular, random), `image`. The categories
+ask the same "yes" questions about the same 500 images, so these are generated once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..metrics import YES_NO
+from ..records import Question
+from .item import Benchmark, Item
+from .loading import Table, load_items
+from .options import ANSWER_SHORTLY
+
+TABLE = Table(
+    benchmark="pope",
+    title="POPE",
+    repository="lmms-lab-encoder/POPE",
+    files=("data/test-*.parquet",),
+)
+
+
+class _Row(msgspec.Struct):
+    question_id: int | str
+    question: str
+    answer: str
+    category: str
+
+
+def load(data: Path | None) -> list[Item]:
+    """Every row; see `loading.load_items`."""
+    return load_items(TABLE, data, _Row, _question)
+
+
+def _question(benchmark: str, image: str, row: _Row) -> Question:
+    answer = row.answer.strip().lower()
+    if answer not in ("yes", "no"):
+        raise ValueError(f"the answer is {row.answer!r}; expected yes or no")
+    return Question(
+        id=f"{row.category}/{row.question_id}",
+        benchmark=benchmark,
+        category=row.category,
+        cluster=image,
+        text=f"{row.question.strip()}\n{ANSWER_SHORTLY}",
+        options=(),
+        answer=answer,
+    )
+
+
+POPE = Benchmark(load, YES_NO)

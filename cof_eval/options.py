@@ -1,0 +1,123 @@
+"""The options inside a question's text: where they stand, and the same question with them in another order. Pure.
+
+Benchmarks write options in many ways ("(A) red", "A. red", "A: red, B: blue"). The options themselves are known, so they
+are looked for in order, each after its letter; where that does not find every one of them, nothing is touched.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .errors import UsageError
+from .records import Question, digest
+
+
+class OrderKind(StrEnum):
+    """In which order a question's options are shown."""
+
+    DATASET = "dataset"
+    """As the benchmark gives them."""
+    SHUFFLED = "shuffled"
+    """Drawn from a seed, for every question anew."""
+    ROTATED = "rotated"
+    """Every rotation, each a row of its own."""
+    CORRECT_FIRST = "correct_first"
+    """The right one always first: only to expose the effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionOrder:
+    """An order of options, and the seed of a shuffled one."""
+
+    kind: OrderKind = OrderKind.DATASET
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.seed}" if self.kind is OrderKind.SHUFFLED else self.kind.value
+
+
+def parse_order(text: str) -> OptionOrder:
+    """An order from `dataset`, `shuffled`, `shuffled:SEED`, `rotated` or `correct_first`.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    name, _, seed = text.partition(":")
+    if name not in set(OrderKind) or (seed and not (name == OrderKind.SHUFFLED and seed.isdecimal())):
+        raise UsageError(f"option order {text!r} is unknown; known: dataset, shuffled[:SEED], rotated, correct_first")
+    return OptionOrder(OrderKind(name), int(seed or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the options stand in a question's text."""
+
+    stem: str
+    """The text before the first option's letter."""
+    spans: tuple[tuple[int, int], ...]
+    """(start, end) of each option's text."""
+
+
+def find_layout(text: str, options: Sequence[str]) -> Layout | None:
+    """Where options stand in a question's text; None if there are none, or not all are found after their letters."""
+    position, start, spans = 0, None, []
+    for number, option in enumerate(options):
+        letter = re.escape(chr(ord("A") + number))
+        pattern = rf"(?<![A-Za-z0-9])[(\[]?{letter}(?:[).:\]]+\s*|\s+){re.escape(option)}(?![A-Za-z0-9])"
+        found = re.compile(pattern).search(text, position)
+        if found is None:
+            return None
+        start = found.start() if start is None else start
+        position = found.end()
+        spans.append((position - len(option), position))
+    return None if start is None else Layout(text[:start].rstrip(), tuple(spans))
+
+
+def ordered(question: Question, order: OptionOrder) -> Iterator[Question]:
+    """The question with its options in an order: one question, or as many as it has rotations.
+
+    A question without options is left as it is.
+
+    Raises:
+        UsageError: if its options are to be moved but do not stand in its text as they should.
+    """
+    count = len(question.options)
+    if order.kind is OrderKind.DATASET or count == 0:
+        yield question
+    elif order.kind is OrderKind.ROTATED:
+        for turn in range(count):
+            moved = _moved(question, [(i + turn) % count for i in range(count)])
+            yield replace(moved, id=f"{question.id}~{turn}") if turn else moved
+    else:
+        yield _moved(question, _places(question, order))
+
+
+def _places(question: Question, order: OptionOrder) -> list[int]:
+    """By new place: the option's old one."""
+    places = list(range(len(question.options)))
+    if order.kind is OrderKind.SHUFFLED:
+        random.Random(digest("option order", order.seed, question.benchmark, question.id, question.options)).shuffle(places)
+        return places
+    right = question.letters.index(question.answer)
+    return [right, *(place for place in places if place != right)]
+
+
+def _moved(question: Question, places: Sequence[int]) -> Question:
+    """The question with option `places[i]` at place i, in its text too; letters stay where they are."""
+    layout = find_layout(question.text, question.options)
+    if layout is None:
+        raise UsageError(
+            f"question {question.id!r} of {question.benchmark} does not show its options after their letters, so that their order "
+            "cannot be changed; use --option-order dataset"
+        )
+    options = tuple(question.options[place] for place in places)
+    pieces, end = [], 0
+    for (start, stop), option in zip(layout.spans, options, strict=True):
+        pieces += [question.text[end:start], option]
+        end = stop
+    answer = question.letters[list(places).index(question.letters.index(question.answer))]
+    return replace(question, text="".join([*pieces, question.text[end:]]), options=options, answer=answer)

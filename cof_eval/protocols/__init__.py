@@ -1,0 +1,40 @@
+"""The protocols: one module each, registered by standing in this folder, and a user's own from a YAML file.
+
+A protocol with a known call syntax is one new file here; a new syntax is a second one, `reply/calls.py`.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+
+from .changed import load_protocol, parse_protocol_in
+from .cof import COF, COF_FORCED, COF_RELEASED
+from .direct import DIRECT, DIRECT_FORCED
+from .protocol import BoxFrame, CallsPerTurn, Crops, Precedence, Protocol, fill
+
+__all__ = [
+    "COF", "COF_FORCED", "COF_RELEASED", "DIRECT", "DIRECT_FORCED", "PROTOCOLS", "BoxFrame", "CallsPerTurn", "Crops", "Precedence",
+    "Protocol", "fill", "parse_protocol",
+]  # fmt: skip
+
+
+def _found() -> Mapping[str, Protocol]:
+    """Every protocol that a module of this folder defines, by name."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Protocol)}
+
+
+PROTOCOLS: Mapping[str, Protocol] = _found()
+
+
+def parse_protocol(name: str, changes: Mapping[str, object] | None = None) -> Protocol:
+    """The protocol called `name`, or that of a YAML file, with some of its settings changed; its name then says which.
+
+    Raises:
+        UsageError: for an unknown name or setting (listing the known ones), a file that cannot be read, or a value that
+            cannot be used.
+    """
+    known = {**PROTOCOLS, name: load_protocol(name, PROTOCOLS)} if name.endswith((".yaml", ".yml")) else PROTOCOLS
+    return parse_protocol_in(known, name, changes)

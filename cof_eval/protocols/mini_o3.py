@@ -1,0 +1,44 @@
+"""Mini-o3: shares of the shown image or of any earlier crop, a syntax of its own, many turns (arXiv 2509.07969).
+
+Source: github.com/Mini-o3/Mini-o3 (Apache-2.0), verl/trainer/constants.py (prompts) and verl/workers/rollout/vllm_rollout
+(crops: cut as they are from the native image or from an earlier crop of it, then resized within the pixel limits). Actions are
+counted from 0, observations from 1. Published accuracies average 32 samples: `--repeats 32`.
+"""
+
+from __future__ import annotations
+
+from ..reply import CallSyntax
+from ..reply.calls import GROUNDING_TOOL
+from ..zoom import CropSource, ImageNaming
+from .protocol import BoxFrame, CallsPerTurn, Protocol
+
+_SYSTEM = "You are a helpful assistant. Answer the user's question based on the image provided. Output your thinking process within the <think> and </think> tags. Whenever you find anything unclear, you can zoom in a specific region in the given image to see more clearly by outputing <grounding>{\"bbox_2d\": [x0, y0, x1, y1], \"source\": \"original_image\"}</grounding>, where (x0, y0) and (x1, y1) are the top-left and bottom-right coordinates of the region that you want to zoom in, respectively (suppose the width and height of the image are 1.0), and 'source' refers to the image that you zoom in and could be either 'original_image' or 'observation_i'. Once the final answer is confirmed, put it within <answer> and </answer>."
+
+_CROP = "After the above Action {action}, here is the the zoom-in image (Observation {observation}):\n<image>.\nContinue your reasoning process inside <think> and </think>. If needed, you can continue to zoom in on the original image or any of the observations, by outputting <grounding> and </grounding> as before. If the final answer is confirmed, put your final answer inside <answer> and </answer>."
+
+_ERROR = "ERROR occurs during grounding. Error Information: {error}.\nPlease analyze the error information obtained from the function tool and adjust your response. Countinue your reasoning process inside <think> and </think>."
+
+MINI_O3 = Protocol(
+    name="mini_o3",
+    system=_SYSTEM,
+    crop_turn=_CROP,
+    error_turn=_ERROR,
+    closing="",
+    call_syntax=CallSyntax.GROUNDING,
+    calls_per_turn=CallsPerTurn.FIRST,
+    tool=GROUNDING_TOOL,
+    image_naming=ImageNaming.OBSERVATION,
+    image_argument="source",
+    frame=BoxFrame.UNIT,
+    crop_source=CropSource.NATIVE,
+    widen=1.0,
+    enlarge=1.0,
+    factor=28,
+    min_pixels=40_000,
+    max_pixels=2_000_000,
+    max_turns=12,
+    max_images=12,
+    max_new_tokens=2048,
+    temperature=1.0,
+)
+"""Mini-o3 as trained. Tokens of a turn are ours: the source limits the whole conversation only."""
