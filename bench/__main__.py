@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import large, real, scripted, served
+from bench import judging, large, real, scripted, served
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
@@ -18,6 +18,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "memory": scripted.memory,
     "served": served.served,
     "large": large.large,
+    "judging": judging.judging,
     "real": real.real,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -55,7 +55,7 @@ async def rejudge(path: Path, judge: Judge, concurrency: int, counts: Rejudged |
     with RunFolder(path, {**settings, "judge": judge_settings(judge), "sessions": [session]}) as run:
         todo = _undecided(load_run(path), run, judge)
         counts.total = len(todo)
-        await judge_all(todo, judge, run.add_verdict, concurrency, counts)
+        await judge_all(todo.values(), judge, run.add_verdict, concurrency, counts)
     return counts
 
 
@@ -75,15 +75,15 @@ def _undecided(data: RunData, run: RunFolder, judge: Judge) -> dict[str, Traject
 
 
 async def judge_all(
-    todo: Mapping[str, Trajectory],
+    todo: Iterable[Trajectory],
     judge: Judge,
     write: Callable[..., None],
     concurrency: int,
     counts: Rejudged,
 ) -> None:
-    """Judge trajectories, `concurrency` at once; each verdict counts once it is written, several to one write."""
+    """Judge trajectories, `concurrency` at once; each verdict counts once it is written, several to one write. `counts.total` is known."""
     ready: asyncio.Queue[Verdict | None] = asyncio.Queue(_MOST_AT_ONCE)
-    left = iter(todo.values())
+    left = iter(todo)
 
     async def work() -> None:
         for trajectory in left:
@@ -100,7 +100,7 @@ async def judge_all(
         async with asyncio.TaskGroup() as writing:
             writing.create_task(keep())
             async with asyncio.TaskGroup() as asking:
-                for _ in range(min(concurrency, len(todo))):
+                for _ in range(max(1, min(concurrency, counts.total))):
                     asking.create_task(work())
             await ready.put(None)
     except BaseExceptionGroup as failures:

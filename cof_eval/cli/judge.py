@@ -112,10 +112,10 @@ async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, lis
     from tqdm import tqdm
 
     from ..audit import judge_pairs
-    from ..judging import card_folder, load_pairs, start_judge
+    from ..judging import load_pairs, pairs_folder, start_judge
     from ..settings import api_key
 
-    folder = card_folder(card)
+    folder = pairs_folder(card)
     pairs = load_pairs(folder)
     judge = await start_judge(card, url, api_key(), concurrency=concurrency)
     try:

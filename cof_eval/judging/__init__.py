@@ -6,7 +6,7 @@ reason; no verdict is ever invented.
 
 from .card import Card, card_folder, known_cards, load_card
 from .judge import Asker, Judge, judge_settings
-from .pairs import Pair, load_pairs
+from .pairs import Pair, load_pairs, pairs_folder
 from .served import PATIENCE, ServedJudge, start_judge
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "known_cards",
     "load_card",
     "load_pairs",
+    "pairs_folder",
     "start_judge",
 ]

@@ -9,6 +9,7 @@ import msgspec
 
 from ..errors import UsageError
 from ..records import Outcome, Question, from_json
+from .card import card_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,16 @@ class Pair:
             id="pair", benchmark="calibration", category=self.kind, cluster="pair", text=text, options=self.options,
             answer=self.reference,
         )  # fmt: skip
+
+
+def pairs_folder(card: str) -> Path:
+    """Where a card's pairs lie: in its folder; those of `equivalence` for a card without any.
+
+    Raises:
+        UsageError: if there is no such card.
+    """
+    folder = card_folder(card)
+    return folder if (folder / "calibration.jsonl").is_file() else card_folder("equivalence")
 
 
 def load_pairs(folder: Path) -> tuple[Pair, ...]:
