@@ -23,7 +23,7 @@ TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_D
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
-.PHONY: help setup demo test sweep eval report reference sft grpo bench lint need-model need-run need-recipe
+.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -71,6 +71,9 @@ sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tun
 grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement learning by a recipe (docs/training.md)
 	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
 	$(BIN)/python -m training.grpo $(RECIPE) $(SET)
+
+judge-server: setup  ## [JUDGE=equivalence] [JUDGE_MODEL=…]: serve a card's model with vLLM on port 51232
+	@$(BIN)/python -m cof_eval.judge_server --card $(or $(JUDGE),equivalence) $(if $(JUDGE_MODEL),--model $(JUDGE_MODEL))
 
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench

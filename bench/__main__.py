@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import large, real, report, scripted, served, training, viewer
+from bench import judging, large, real, report, scripted, served, training, viewer
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
@@ -20,6 +20,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "served": served.served,
     "large": large.large,
     "viewer": viewer.viewer,
+    "judging": judging.judging,
     "real": real.real,
     "training": training.training,
 }
