@@ -74,12 +74,8 @@ class ServedJudge:
 
 
 def _body(prompt: str, card: Card, image: bytes | None, server: Server, *, structured: bool) -> dict[str, Any]:
-    """The arguments of a chat completion. Decoding is sent whole: a server would else use the checkpoint's own.
-
-    All of it is the body as it is: openai's client would look through messages for what it can convert, a sixth of the CPU time
-    of an answer.
-    """
-    extra: dict[str, Any] = {
+    """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
+    body: dict[str, Any] = {
         "messages": [{"role": "user", "content": _content(prompt, image)}],
         "max_tokens": card.max_tokens,
         "temperature": card.temperature,
@@ -87,10 +83,10 @@ def _body(prompt: str, card: Card, image: bytes | None, server: Server, *, struc
         "seed": 0,
     }
     if server.samples_freely:
-        extra |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+        body |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
     if structured:
-        extra["structured_outputs"] = {"choice": list(card.labels)}
-    return {"messages": (), "extra_body": extra}
+        body["structured_outputs"] = {"choice": list(card.labels)}
+    return body
 
 
 def _content(prompt: str, image: bytes | None) -> str | list[dict[str, Any]]:
