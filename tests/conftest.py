@@ -33,6 +33,7 @@ def contracts() -> Path:
     return file
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Alone, fast tests first. Beside each other (`-n 2`), a real vLLM's tests keep one process busy while another runs the rest."""
     parallel = hasattr(config, "workerinput")
