@@ -62,7 +62,7 @@ reference: demo  ## results/reference/demo again: the demo's runs and their repo
 	@mkdir -p $(REFERENCE)/cof $(REFERENCE)/direct
 	@for run in cof direct; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
 	@$(BIN)/cof-eval report $(REFERENCE)/cof $(REFERENCE)/direct --out $(REFERENCE)/report
-	@rm -f $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet
+	@rm -rf $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet $(REFERENCE)/report/index.html $(REFERENCE)/report/viewer
 
 sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
 	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
