@@ -14,9 +14,16 @@ from cof_eval.protocols import PROTOCOLS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.split("  #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
-]
+
+
+def commands(page: str) -> list[str]:
+    """Every line of a page's shell blocks."""
+    blocks = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+COMMANDS = commands(README)
+SCALING = [c for c in commands((ROOT / "docs" / "scaling.md").read_text()) if c.startswith(".venv/bin/cof-eval")]
 IN_CI = {"make demo", "make test"}
 """Run as they stand by `.ci/run`."""
 
@@ -38,7 +45,7 @@ def test_make_targets_exist_and_call_cof_eval_as_it_wants_to_be_called(command: 
             _parses(shlex.split(line.split("||")[0].replace("@", "")))
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "bin/cof-eval " in c and not c.startswith(".venv/bin/lmms-eval")])
+@pytest.mark.parametrize("command", [c for c in [*COMMANDS, *SCALING] if c.startswith(".venv/bin/cof-eval")])
 def test_cof_eval_commands_name_options_that_exist(command: str) -> None:
     _parses(shlex.split(command))
 
