@@ -19,7 +19,7 @@ _DIRECT_SHARE = 0.6
 """Of the questions, as in V* (115 of 191)."""
 _OTHERS = 5
 """Plates that a scene holds beside its targets, where there is room."""
-_LEAST_GAP = 0.15
+LEAST_GAP = 0.15
 """Least horizontal distance of two targets that are compared, as a share of the width."""
 
 T = TypeVar("T")
@@ -62,41 +62,51 @@ def _asked(category: str, size: tuple[float, float], right: int, fact: str, rng:
             return made
 
 
+def about_colour(plate: Plate, right: int, rng: Random) -> tuple[str, tuple[str, ...]]:
+    """A question about the dot of a plate, and its options; `right` is the index of the right one."""
+    options = rng.sample([c for c in COLOURS if c not in (plate.dot, plate.colour)], 3)
+    options.insert(right, plate.dot)
+    return f"What is the color of the dot on the {plate.colour} plate?", tuple(options)
+
+
+def about_sides(first: Plate, second: Plate, right: int) -> tuple[str, tuple[str, ...]]:
+    """A question about which of two plates is on the left, and its options; `right` is the index of the right one."""
+    side = SIDES[first.x > second.x]
+    options = [s for s in SIDES if s != side]
+    options.insert(right, side)
+    return f"Is the {first.colour} plate on the left or right side of the {second.colour} plate?", tuple(options)
+
+
 def _colour(size: tuple[float, float], right: int, dot: str, rng: Random) -> Asked | None:
     colour = rng.choice([c for c in COLOURS if c != dot])
-    options = rng.sample([c for c in COLOURS if c not in (dot, colour)], 3)
-    options.insert(right, dot)
     plates: list[Plate] = []
     if not place(plates, rng, colour=colour, dot=dot, side=draw_size(rng, *size)):
         return None
-    question = f"What is the color of the dot on the {colour} plate?"
-    return _with_others(DIRECT, question, options, right, plates, rng)
+    return _with_others(DIRECT, *about_colour(plates[0], right, rng), right, plates, rng)
 
 
 def _position(size: tuple[float, float], right: int, side: str, rng: Random) -> Asked | None:
-    first, second = rng.sample(list(COLOURS), 2)
     divide = rng.uniform(0.3, 0.7)
-    spots: list[Corners] = [(0, 0, divide - _LEAST_GAP / 2, ASPECT), (divide + _LEAST_GAP / 2, 0, 1, ASPECT)]
+    spots: list[Corners] = [(0, 0, divide - LEAST_GAP / 2, ASPECT), (divide + LEAST_GAP / 2, 0, 1, ASPECT)]
     if side == "right":
         spots.reverse()
     plates: list[Plate] = []
-    for colour, spot in zip((first, second), spots, strict=True):
+    for colour, spot in zip(rng.sample(list(COLOURS), 2), spots, strict=True):
         dot = rng.choice([c for c in COLOURS if c != colour])
         if not place(plates, rng, colour=colour, dot=dot, side=draw_size(rng, *size), spot=spot):
             return None
-    options = [s for s in SIDES if s != side]
-    options.insert(right, side)
-    question = f"Is the {first} plate on the left or right side of the {second} plate?"
-    return _with_others(RELATIVE, question, options, right, plates, rng)
+    return _with_others(RELATIVE, *about_sides(plates[0], plates[1], right), right, plates, rng)
 
 
-def _with_others(category: str, question: str, options: list[str], right: int, plates: list[Plate], rng: Random) -> Asked:
+def _with_others(
+    category: str, question: str, options: tuple[str, ...], right: int, plates: list[Plate], rng: Random
+) -> Asked:
     targets = tuple(plates)
     free = [c for c in COLOURS if c not in {t.colour for t in targets}]
     for colour in rng.sample(free, min(_OTHERS, len(free))):
         place(plates, rng, colour=colour, dot=rng.choice([c for c in COLOURS if c != colour]), side=draw_size(rng))
     rng.shuffle(plates)
-    return Asked(category, question, tuple(options), right, Scene(tuple(plates), rng.getrandbits(32)), targets)
+    return Asked(category, question, options, right, Scene(tuple(plates), rng.getrandbits(32)), targets)
 
 
 def _strata(count: int, rng: Random) -> list[tuple[float, float]]:

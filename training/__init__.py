@@ -1,0 +1,1 @@
+"""How checkpoints are made: supervised fine-tuning and reinforcement learning, on the conversations that are evaluated."""
