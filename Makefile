@@ -12,6 +12,7 @@ PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
 DEMO_QUESTIONS ?= 12
+REFERENCE = results/reference/demo
 
 COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst cof_,,$(TASKS)) --resolutions $(RESOLUTIONS) \
 	$(if $(DATA),--data $(DATA)) $(if $(JUDGE_URL),--judge-url $(JUDGE_URL)) $(if $(BASE_URL),--base-url $(BASE_URL)) \
@@ -22,7 +23,7 @@ TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_D
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
-.PHONY: help setup demo test sweep eval report bench lint need-model need-run
+.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -55,6 +56,25 @@ eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protoco
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)
 
+# The demo's runs, without their images, and the report on them: what the README and docs/report.md show.
+reference: demo  ## results/reference/demo again: the demo's runs and their report
+	@rm -rf $(REFERENCE)
+	@mkdir -p $(REFERENCE)/cof $(REFERENCE)/direct
+	@for run in cof direct; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
+	@$(BIN)/cof-eval report $(REFERENCE)/cof $(REFERENCE)/direct --out $(REFERENCE)/report
+	@rm -f $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet
+
+sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
+	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
+	$(BIN)/python -m training.sft $(RECIPE) $(SET)
+
+grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement learning by a recipe (docs/training.md)
+	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
+	$(BIN)/python -m training.grpo $(RECIPE) $(SET)
+
+judge-server: setup  ## [JUDGE=equivalence] [JUDGE_MODEL=…]: serve a card's model with vLLM on port 51232
+	@$(BIN)/python -m cof_eval.judge_server --card $(or $(JUDGE),equivalence) $(if $(JUDGE_MODEL),--model $(JUDGE_MODEL))
+
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
 
@@ -68,3 +88,6 @@ need-model:
 
 need-run:
 	@test -n "$(RUN)" || { echo "make: RUN is missing; for instance: make report RUN=$(DEMO)/cof"; exit 2; }
+
+need-recipe:
+	@test -n "$(RECIPE)" || { echo "make: RECIPE is missing; for instance: make $(or $(filter sft grpo,$(MAKECMDGOALS)),sft) RECIPE=sft_tiny"; exit 2; }

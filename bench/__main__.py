@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import large, real, scripted, served, viewer
+from bench import judging, large, real, report, scripted, served, training, viewer
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
@@ -16,10 +16,13 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "overhead": scripted.overhead,
     "ideal": scripted.ideal,
     "memory": scripted.memory,
+    "report": report.report,
     "served": served.served,
     "large": large.large,
     "viewer": viewer.viewer,
+    "judging": judging.judging,
     "real": real.real,
+    "training": training.training,
 }
 
 

@@ -77,7 +77,8 @@ def viewer() -> list[Figure]:
 
 def _write(folder: Path) -> tuple[str, str]:
     """The page's address, and what it took to write it."""
-    from cof_eval.report.tables import rows_table, summarize
+    from cof_eval.report.rows import rows_table
+    from cof_eval.report.summary import summarize
     from cof_eval.report.viewer import write_viewer
 
     run = _run(folder)

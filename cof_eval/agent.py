@@ -7,28 +7,24 @@ happens becomes part of the trajectory. Only an engine that cannot serve the run
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from PIL import Image
 
-from .counterfactual import NO_BOXES, WITHHELD, Instead
-from .engine import Engine, ImagePart, Message, Part, Request, Response, Role, TextPart
+from .conversation import Conversation
+from .counterfactual import NO_BOXES
+from .engine import Engine, Message, Request, Response, TextPart
 from .errors import ContextFullError, EngineError, EngineUnusableError
-from .images import pixel_hash
-from .protocols import CallsPerTurn, Crops, Precedence, Protocol, fill
-from .protocols.protocol import IMAGE
-from .records import Call, Crop, Finish, ImageRef, Question, Shown, Stop, Trajectory, Turn, digest
+from .protocols import Crops, Precedence, Protocol
+from .records import Call, Finish, ImageRef, Question, Shown, Stop, Trajectory, Turn, digest
 from .reply import RawCall, Reply, parse_reply
-from .resolution import PixelLimits, visual_tokens
-from .zoom import View, Zoomed, zoom
+from .resolution import PixelLimits
+from .zoom import View
 
 MESSAGE_TOKENS = 8
 """Room that a chat template takes for one message's header and end, and for an image's two markers."""
-
-IMAGES_USED_UP = "Image limit reached: no further zoom is possible. Give the final answer now."
 
 KeepImage = Callable[[str, Image.Image], None]
 """Receives every crop with its hash, to store it if wanted."""
@@ -73,17 +69,17 @@ async def rollout(
         EngineUnusableError: if the engine cannot serve this run, for instance because it shows other pixels.
     """
     started = time.monotonic()
-    talk = _Conversation(subject, engine, protocol, seed, keep_image, on_turn)
-    stop, answer, error = await talk.run()
+    state = _Rollout(subject, engine, protocol, seed, keep_image, on_turn)
+    stop, answer, error = await state.run()
     size = subject.view.shown.size if subject.view else (0, 0)
-    shown = Shown(size, talk.shown_tokens, subject.shown_hash)
+    shown = Shown(size, sum(image.visual_tokens for image in state.talk.images[:1]), subject.shown_hash)
     return Trajectory(
         key=subject.key,
         question=subject.question,
         image=subject.image,
         protocol=protocol.name,
         shown=shown,
-        turns=tuple(talk.turns),
+        turns=tuple(state.turns),
         answer=answer,
         stop=stop,
         error=error,
@@ -96,7 +92,7 @@ _Ending = tuple[Stop, str, str | None]
 
 
 @dataclass
-class _Conversation:
+class _Rollout:
     """The state of one rollout."""
 
     subject: Subject
@@ -105,34 +101,27 @@ class _Conversation:
     seed: int
     keep_image: KeepImage | None
     on_turn: OnTurn | None = None
-    messages: list[Message] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
-    images: int = 0
     used_tokens: int = 0
     """Tokens of the conversation so far, template overhead estimated from above."""
-    predicted_visual: int = 0
-    shown_tokens: int = 0
-    zooms: int = 0
-    """Calls executed so far."""
 
     def __post_init__(self) -> None:
         self.limits: PixelLimits = self.protocol.limits(self.engine.limits)
-        question = self.subject.question
-        self.view = self.subject.view
-        seed = digest("random crop", self.seed, self.subject.key, self.subject.repeat)
-        self.instead = Instead(self.protocol.crops, question.boxes, seed)
-        text = TextPart(self.protocol.prompt(question.text, question.options))
-        if self.protocol.system:
-            self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
-        if self.view is None:
-            return self._say(Role.USER, (text,))
-        shown = self._image(self.view.shown, self.subject.shown_hash)
-        self.shown_tokens = shown.visual_tokens
-        self._say(Role.USER, (shown, text))
+        self.talk = Conversation(
+            self.protocol,
+            self.limits,
+            self.subject.question,
+            self.subject.view,
+            self.subject.shown_hash,
+            max_images=self.engine.max_images,
+            seed=digest("random crop", self.seed, self.subject.key, self.subject.repeat),
+        )
+        for message in self.talk.messages:
+            self._count(message)
 
     async def run(self) -> _Ending:
         """Take turns until one ends the rollout."""
-        if self.protocol.crops is Crops.ORACLE and self.view is not None and not self.subject.question.boxes:
+        if self.protocol.crops is Crops.ORACLE and self.talk.view is not None and not self.subject.question.boxes:
             return Stop.ERROR, "", NO_BOXES
         while True:
             if not self._fits():
@@ -154,91 +143,30 @@ class _Conversation:
         ending = _ending(reply, response.finish, self.protocol)
         if ending is None and len(self.turns) + 1 >= self.protocol.max_turns:
             ending = (Stop.MAX_TURNS, "", None)
-        self._say(Role.ASSISTANT, (TextPart(response.text),))
+        self.talk.said(response.text)
         self.used_tokens = response.prompt_tokens + response.output_tokens
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
         else:
-            calls = await self._execute(reply.calls)
+            calls, handed_back = await asyncio.to_thread(self._carry_out, reply.calls)
+            self._count(handed_back)
         self.turns.append(_turn(response, calls))
         if self.on_turn:
             self.on_turn(self.turns[-1])
         return ending
 
-    async def _execute(self, raw_calls: tuple[RawCall, ...]) -> tuple[Call, ...]:
-        """Execute a turn's calls in order and hand their results back as one user message."""
-        calls: list[Call] = []
-        parts: list[Part] = []
-        for raw, chosen in zip(raw_calls, _chosen(len(raw_calls), self.protocol.calls_per_turn), strict=True):
-            if not chosen:
-                calls.append(Call(raw.raw))
-                continue
-            call, result = await self._one(raw)
-            calls.append(call)
-            parts += [*(self._text(self.protocol.between) if parts else ()), *result]
-        if any(call.executed for call in calls):
-            parts += self._text(self.protocol.closing)
-        self._say(Role.USER, tuple(parts))
-        return tuple(calls)
-
-    async def _one(self, raw: RawCall) -> tuple[Call, tuple[Part, ...]]:
-        """One call and what the model gets for it."""
-        view, protocol = self.view, self.protocol
-        if view is None or self.images >= min(protocol.max_images, self.engine.max_images):
-            return Call(raw.raw, error=IMAGES_USED_UP), self._text(protocol.error_turn, error=IMAGES_USED_UP)
-        result, pixels = await asyncio.to_thread(self._zoom, raw, view)
-        box, frame = (result.box.corners, result.box.frame.name) if result.box else (None, protocol.box_frame(view).name)
-        if result.image is None or result.native_box is None:
-            error = result.error or ""
-            return Call(raw.raw, box, frame, error=error), self._text(protocol.error_turn, error=error)
-        self.zooms += 1
-        self.view = view.with_crop(result.image.size, result.native_box)
-        instead = None if protocol.crops is Crops.REAL else protocol.crops.value
-        if result.withheld:
-            told = self._text(protocol.crop_turn.replace(IMAGE, WITHHELD))
-            return Call(raw.raw, box, frame, instead=instead), told
-        part = self._image(result.image, pixels)
-        crop = Crop(pixels, result.image.size, result.native_box.corners, part.visual_tokens)
-        before, after = protocol.crop_turn.split(IMAGE)
-        return Call(raw.raw, box, frame, result.error, crop, instead), (*self._text(before), part, *self._text(after))
-
-    def _text(self, template: str, *, error: str = "") -> tuple[Part, ...]:
-        """A text of the protocol with its placeholders filled in; nothing where it is empty."""
-        width, height = self.view.crops[-1].size if self.view and self.view.crops else (0, 0)
-        text = fill(
-            template,
-            error=error,
-            format=self.protocol.format,
-            action=len(self.turns),
-            observation=len(self.view.crops) if self.view else 0,
-            width=width,
-            height=height,
-        )
-        return (TextPart(text),) if text else ()
-
-    def _zoom(self, raw: RawCall, view: View) -> tuple[Zoomed, str]:
-        """The result of a call and the hash of its crop; runs beside the event loop."""
-        rules = self.protocol.zoom_rules(self.limits)
-        result = self.instead.crop(zoom(raw, view, self.protocol.box_frame(view), rules), self.zooms, view, rules)
-        if result.image is None or result.withheld:
-            return result, ""
-        pixels = pixel_hash(result.image)
+    def _carry_out(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
+        """Execute a turn's calls; runs beside the event loop."""
+        calls, handed_back = self.talk.carry_out(raw_calls)
         if self.keep_image:
-            self.keep_image(pixels, result.image)
-        return result, pixels
+            for part in handed_back.images:
+                self.keep_image(part.hash, part.image)
+        return calls, handed_back
 
-    def _image(self, image: Image.Image, pixels: str) -> ImagePart:
-        tokens = visual_tokens(image.size, self.limits.factor)
-        self.images += 1
-        self.predicted_visual += tokens
-        return ImagePart(image, pixels, tokens)
-
-    def _say(self, role: Role, parts: tuple[Part, ...]) -> None:
-        message = Message(role, tuple(TextPart(_inert(p.text)) if isinstance(p, TextPart) else p for p in parts))
-        self.messages.append(message)
-        if role is not Role.ASSISTANT:  # an assistant turn's tokens are known exactly
-            text = sum(self.engine.text_tokens(p.text) for p in parts if isinstance(p, TextPart))
-            self.used_tokens += text + sum(i.visual_tokens for i in message.images) + MESSAGE_TOKENS
+    def _count(self, message: Message) -> None:
+        """Count the tokens of a message that the model did not write; those of its own are known exactly."""
+        text = sum(self.engine.text_tokens(part.text) for part in message.parts if isinstance(part, TextPart))
+        self.used_tokens += text + sum(image.visual_tokens for image in message.images) + MESSAGE_TOKENS
 
     def _fits(self) -> bool:
         """Whether a whole further turn fits the context."""
@@ -248,7 +176,7 @@ class _Conversation:
         turn = len(self.turns)
         return Request(
             conversation=f"{self.subject.key}-{self.subject.repeat}",
-            messages=tuple(self.messages),
+            messages=tuple(self.talk.messages),
             max_tokens=self.protocol.max_new_tokens,
             temperature=self.protocol.temperature,
             top_p=self.protocol.top_p,
@@ -259,11 +187,11 @@ class _Conversation:
 
     def _check_pixels(self, response: Response) -> None:
         """Stop the run if the engine showed other pixels than the frame of every box assumes."""
-        counted = response.visual_tokens
-        if counted is None or counted == self.predicted_visual:
+        counted, predicted = response.visual_tokens, sum(image.visual_tokens for image in self.talk.images)
+        if counted is None or counted == predicted:
             return
         raise EngineUnusableError(
-            f"the engine used {counted} visual tokens where {self.predicted_visual} were predicted (question "
+            f"the engine used {counted} visual tokens where {predicted} were predicted (question "
             f"{self.subject.question.id!r} of {self.subject.question.benchmark}): its image processor resizes the images again, so boxes would "
             "be in another frame. Give the engine the limits that the harness assumes (mm_processor_kwargs: "
             f'{{"min_pixels": {self.limits.min_pixels}, "max_pixels": {self.limits.max_pixels}}}), or lower the model argument max_pixels '
@@ -283,12 +211,6 @@ def _ending(reply: Reply, finish: Finish, protocol: Protocol) -> _Ending | None:
     return (Stop.LENGTH if finish is Finish.LENGTH else Stop.NO_ANSWER), "", None
 
 
-def _chosen(count: int, rule: CallsPerTurn) -> list[bool]:
-    """Which of a turn's calls are executed."""
-    only = {CallsPerTurn.FIRST: 0, CallsPerTurn.LAST: count - 1}.get(rule)
-    return [only is None or number == only for number in range(count)]
-
-
 def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:
     return Turn(
         text=response.text,
@@ -305,11 +227,3 @@ def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:
 def _seed(seed: int, subject: Subject, turn: int) -> int:
     """A seed of its own for every turn, the same whatever else runs."""
     return int(digest(seed, subject.key, subject.repeat, turn)[:8], 16) & 0x7FFFFFFF
-
-
-_SPECIAL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
-
-
-def _inert(text: str) -> str:
-    """Text that a prompt can hold: no lone surrogates, and no control tokens (`<|image_pad|>`), which would forge images."""
-    return _SPECIAL.sub("<| ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -19,6 +19,7 @@ from .engines import EngineSettings, check_engine, open_engine
 from .errors import CofError
 from .images import pixel_hash
 from .judging import start_judge
+from .judging.known import ask_known
 from .plan import Job, Planned, Planner
 from .preflight import Finding, Level, check_boxes, check_served, preflight
 from .protocols import Protocol
@@ -182,9 +183,15 @@ async def check_judge(settings: ModelSettings) -> Finding:
         judge = await start_judge(settings.judge, settings.judge_url, api_key())
     except CofError as error:
         return Finding(Level.FAILED, "judge", str(error))
-    await judge.close()
     if judge.asker is not None:
-        return Finding(Level.OK, "judge", f"{judge.card.name}, served as {judge.model!r}")
+        try:
+            problem = await ask_known(judge)
+        finally:
+            await judge.close()
+        what = f"{judge.card.name}, served as {judge.model!r}"
+        if problem:
+            return Finding(Level.FAILED, "judge", f"{what}: asked a pair whose label is known, {problem}")
+        return Finding(Level.OK, "judge", f"{what}; it decides a known pair rightly")
     if judge.card.asks:
         says = f"{judge.card.name}, without a server: answers that its rules leave undecided stay unscored. Give --judge-url"
         return Finding(Level.WARNING, "judge", says)

@@ -121,7 +121,8 @@ class Evaluation:
             trajectory = self.run.finished(key)
             if trajectory is None or trajectory.stop is not Stop.ANSWERED:
                 continue
-            verdicts = [self.run.verdicts.get(self.judge.key(asked, trajectory.answer)) for asked in self.asked[key]]
+            contents = [self.judge.key(asked, trajectory.answer, trajectory.shown.hash) for asked in self.asked[key]]
+            verdicts = [self.run.verdicts.get(content) for content in contents]
             if any(v is None or (v.verdict is Outcome.UNSCORED and self.judge.asker is not None) for v in verdicts):
                 yield key
 
@@ -163,18 +164,19 @@ class Evaluation:
             if stopped is not None:
                 progress.judged(stopped)
                 continue
-            key = self.judge.key(question, trajectory.answer)
+            answer, shown = trajectory.answer, trajectory.shown.hash
+            key = self.judge.key(question, answer, shown)
             if key not in self.judging:
-                self.judging[key] = asyncio.ensure_future(self._verdict(key, question, trajectory.answer))
+                self.judging[key] = asyncio.ensure_future(self._verdict(key, question, answer, shown))
             progress.judged(await self.judging[key])
 
-    async def _verdict(self, key: str, question: Question, answer: str) -> Verdict:
+    async def _verdict(self, key: str, question: Question, answer: str, shown: str) -> Verdict:
         """The verdict on an answer; the same content is judged once."""
         known = self.run.verdicts.get(key)
         if known is not None and (known.verdict is not Outcome.UNSCORED or self.judge.asker is None):
             return known
         async with self.asking:
-            verdict = await self.judge.judge_answer(question, answer)
+            verdict = await self.judge.judge_answer(question, answer, shown)
         await asyncio.shield(self._write(self.run.add_verdict, verdict))
         return verdict
 

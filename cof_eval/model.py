@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from .provenance import git_commit, machine, versions
 from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
 from .resolution import NATIVE, parse_resolution
-from .run import RunFolder
+from .run import RunFolder, kept_image
 from .selftest import selftest
 from .settings import ModelSettings, api_key, check_repeats, option_order, parse_model_args, quiet_engines, world_size
 from .task import CofTask, data_digest, row_question, row_source
@@ -122,6 +123,7 @@ class Cof(lmms):  # type: ignore[misc]
         plans = [planner.plan(job) for job in tqdm(jobs, desc="looking at images", unit="row", disable=None, leave=False)]
         judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
         try:
+            judge.images = partial(kept_image, self.run_path)
             with self._open_run(self._run_settings(engine, jobs, judge)) as run:
                 await self._evaluate(engine, plans, judge, run)
                 return [run.trajectories[plan.key] for plan in plans]

@@ -289,9 +289,18 @@ def question_key(question: Question) -> str:
     return digest("question", question)
 
 
-def verdict_key(card: str, model: str, question: Question, answer: str) -> str:
-    """Identifies equal judgements: the same card and judge never decide the same content twice."""
-    return digest("verdict", card, model, question.text, question.options, question.answer, answer, *question.also)
+def verdict_key(card: str, model: str, question: Question, answer: str, shown: str = "") -> str:
+    """Identifies equal judgements: the same card and judge never decide the same content twice.
+
+    Args:
+        card: the card's id.
+        model: the judge model; empty for rules alone.
+        question: what was asked.
+        answer: what was answered.
+        shown: hash of the shown image, for a judge that sees it.
+    """
+    content = (question.text, question.options, question.answer, answer, *question.also)
+    return digest("verdict", card, model, *content, *([{"shown": shown}] if shown else []))
 
 
 def stop_verdict(trajectory: Trajectory, card: str) -> Verdict | None:

@@ -54,7 +54,7 @@ class RunData:
     trajectories: Mapping[str, Trajectory]
     """By key; while a run is unfinished, a row's trajectory may be missing."""
     verdicts: Mapping[str, Verdict]
-    """By trajectory key, stops included: on the question that it was generated for. A row's own is `verdict`'s."""
+    """By trajectory key, stops included, of one verdict set: on the question that it was generated for. A row's own is `verdict`'s."""
     expected_rows: int
     questions: Mapping[str, Question] = field(default_factory=dict)
     """By question key."""
@@ -86,7 +86,7 @@ class RunData:
             return None
         if (question.answers, question.options) == (ended.question.answers, ended.question.options):
             return self.verdicts.get(trajectory)
-        return _verdict(ended, question, self.judgements, *_judge_in_use(self.settings))
+        return _verdict(ended, question, self.judgements, self.settings.get("judge") or {})
 
 
 class RunFolder:
@@ -147,10 +147,10 @@ class RunFolder:
         self._trajectories.append(trajectory)
         self.trajectories[trajectory.key] = trajectory
 
-    def add_verdict(self, verdict: Verdict) -> None:
-        """Write a verdict."""
-        self._verdicts.append(verdict)
-        self.verdicts[verdict.key] = verdict
+    def add_verdict(self, *verdicts: Verdict) -> None:
+        """Write verdicts, all at once."""
+        self._verdicts.append(*verdicts)
+        self.verdicts.update((verdict.key, verdict) for verdict in verdicts)
 
     def finished(self, key: str) -> Trajectory | None:
         """The trajectory with this key, unless it still has to be generated (none yet, or it failed)."""
@@ -182,16 +182,29 @@ def image_path(run: Path, name: str, *, exact: bool) -> Path:
     return run / "images" / name[:2] / f"{name}.{'png' if exact else 'jpg'}"
 
 
-def load_run(path: Path) -> RunData:
+def kept_image(run: Path, name: str) -> bytes | None:
+    """An image of a run by its hash, encoded: every pixel if it was kept so, else the preview; None if neither was."""
+    for exact in (True, False):
+        with contextlib.suppress(OSError):
+            return image_path(run, name, exact=exact).read_bytes()
+    return None
+
+
+def load_run(path: Path, judge: str | None = None) -> RunData:
     """Read a run folder, finished or not.
 
+    Args:
+        path: the folder.
+        judge: which of its verdict sets: a card's name or id, the latest of that name; None for the one in use, which is
+            the last session's. `settings["judge"]` of what is returned says which it is.
+
     Raises:
-        RunError: if it is no run folder, or a file in it is damaged.
+        RunError: if it is no run folder, a file in it is damaged, or it was not judged so.
     """
     settings = load_settings(path)
     rows, trajectories, by_content = _read_journals(path)
-    card, model = _judge_in_use(settings)
-    found = {key: _verdict(each, each.question, by_content, card, model) for key, each in trajectories.items()}
+    settings["judge"] = used = _verdict_set(path, settings, judge)
+    found = {key: _verdict(each, each.question, by_content, used) for key, each in trajectories.items()}
     expected = sum((settings.get("tasks") or {}).values())
     return RunData(
         path=path,
@@ -244,17 +257,30 @@ def _read_questions(path: Path) -> dict[str, Question]:
     return {question_key(question): question for question in read_journal(path / "questions.jsonl", Question)}
 
 
-def _judge_in_use(settings: Mapping[str, Any]) -> tuple[str, str]:
-    """(card, judge model) of a run."""
-    judge = settings.get("judge") or {}
-    return str(judge.get("card", "")), str(judge.get("model", ""))
+def verdict_sets(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The card and judge model of every verdict set of a run, in the order in which they were last used."""
+    used = settings.get("judge") or {}
+    return [*(one for one in settings.get("judges") or [] if one != used), used]
+
+
+def _verdict_set(path: Path, settings: Mapping[str, Any], judge: str | None) -> dict[str, Any]:
+    sets = verdict_sets(settings)
+    if judge is None:
+        return sets[-1]
+    found = [one for one in sets if judge in (one.get("card"), str(one.get("card")).partition("@")[0])]
+    if not found:
+        known = ", ".join(str(one.get("card")) for one in sets if one)
+        raise RunError(f"{path} has no verdicts of judge {judge!r}; it has {known or 'none'}. Make them with `cof-eval judge`")
+    return found[-1]
 
 
 def _verdict(
-    trajectory: Trajectory, question: Question, judgements: Mapping[str, Verdict], card: str, model: str
+    trajectory: Trajectory, question: Question, judgements: Mapping[str, Verdict], judge: Mapping[str, Any]
 ) -> Verdict | None:
     """The verdict on a trajectory as an answer to a question, under this card and judge model."""
-    keys = (verdict_key(card, by, question, trajectory.answer) for by in dict.fromkeys((model, "")))
+    card, model = str(judge.get("card", "")), str(judge.get("model", ""))
+    shown = trajectory.shown.hash if judge.get("sees_image") else ""
+    keys = (verdict_key(card, by, question, trajectory.answer, shown) for by in dict.fromkeys((model, "")))
     judged = (judgements[key] for key in keys if key in judgements)  # without the judge, the rules' verdict
     return stop_verdict(trajectory, card) or next(judged, None)
 
@@ -290,6 +316,7 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: old[name] for name in ("versions", "machine", "commit") if name in old},
         "judge": judge,
+        "judges": [one for one in verdict_sets({**old, "judge": before}) if one and one != judge] + [judge],
         "notes": list(dict.fromkeys(notes)),
         "data": {**(old.get("data") or {}), **(new.get("data") or {})},
         "sessions": [*(old.get("sessions") or []), *(new.get("sessions") or [])],

@@ -267,7 +267,7 @@ class ScriptedAsker:
         self.prompts: list[str] = []
         self.running = self.most_running = 0
 
-    async def ask(self, prompt: str, card: Card) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
         self.prompts.append(prompt)
         await asyncio.sleep(self._latency())
         if self._fail(prompt):

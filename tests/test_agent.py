@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cof_eval.agent import IMAGES_USED_UP, Subject, rollout
+from cof_eval.agent import Subject, rollout
+from cof_eval.conversation import IMAGES_USED_UP
 from cof_eval.engine import ImagePart, Message, Request, Role, TextPart
 from cof_eval.errors import ContextFullError, EngineUnusableError
 from cof_eval.protocols import COF, COF_RELEASED, DIRECT, PROTOCOLS, Crops, Protocol

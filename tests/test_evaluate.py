@@ -467,7 +467,7 @@ class TestJudging:
         progress = Progress(90)
 
         class Late(ScriptedAsker):
-            async def ask(self, prompt: str, card: Card) -> str:
+            async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
                 self.running += 1
                 self.most_running = max(self.most_running, self.running)
                 while progress.done < progress.total:  # all answers are there before the first reply

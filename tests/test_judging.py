@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cof_eval.errors import UsageError
-from cof_eval.judging import Card, Judge, ServedAsker, load_card, start_judge
+from cof_eval.judging import Card, Judge, load_card, start_judge
+from cof_eval.judging.prompt import parse_label
 from cof_eval.paths import data_dir
 from cof_eval.records import ImageRef, Outcome, Question, Shown, Stop, Trajectory, Verdict
+from cof_eval.servers import Patience
 
 T = TypeVar("T")
 UNDECIDED = "the mug seems to be one of the cooler colours, say that of the sea"
@@ -44,7 +46,8 @@ def judged_once(server: FakeServer) -> Verdict:
     """The verdict of a judge that does not try again."""
 
     async def run() -> Verdict:
-        judge = Judge(CARD, ServedAsker(server.url, "judge", "EMPTY", retries=0))
+        impatient = Patience(retries=0, timeout_s=0.3, backoff_s=0.01, patience_s=0)
+        judge = await start_judge("equivalence", server.url, "EMPTY", patience=impatient)
         try:
             return await judge.judge_answer(question(), UNDECIDED)
         finally:
@@ -248,7 +251,7 @@ class TestCards:
 
     @pytest.mark.parametrize("name", ["nonesuch", "", ".."])
     def test_an_unknown_card_lists_the_known_ones(self, name: str) -> None:
-        with pytest.raises(UsageError, match="known: equivalence, strict, or the path of a folder"):
+        with pytest.raises(UsageError, match="known: equivalence, equivalence_image, strict, or the path of a folder"):
             load_card(name)
 
     @pytest.mark.parametrize(
@@ -306,3 +309,21 @@ def test_where_there_is_no_standard_answer_nobody_is_asked() -> None:
 def test_every_accepted_answer_stands_in_the_prompt() -> None:
     prompt = CARD.render(question(options=(), answer="2", also=("two", "II")), "a pair")
     assert "Standard answer: 2\nor: two\nor: II\n" in prompt
+
+
+@pytest.mark.parametrize(
+    ("reply", "label"),
+    [
+        ("1", "1"), (" 0\n", "0"), ("**1**", "1"), ("Judgement: 1", "1"), ("judgment: 0.", "0"), ("The verdict is 1.", "1"), ('"0"', "0"),
+        ("<think>so</think>\n1", "1"), ("Label=1", "1"),
+        ("", None), ("10", None), ("1 0", None), ("1 or 0", None), ("not 1", None), ("1 because", None), ("-1", None), ("1.0", None),
+        ("<think>1", None), ("the answer is not 1", None), ("0/1", None), ("11", None), ("one", None),
+    ],
+)  # fmt: skip
+def test_a_reply_is_its_label_only_if_it_is_nothing_else(reply: str, label: str | None) -> None:
+    assert parse_label(reply, ["1", "0"]) == label
+
+
+@given(st.text())
+def test_no_reply_makes_the_parser_raise(reply: str) -> None:
+    assert parse_label(reply, ["1", "0"]) in ("1", "0", None)

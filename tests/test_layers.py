@@ -10,17 +10,17 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 
 ORDER = """
-errors geometry resolution records images options reply zoom protocols counterfactual engine agent
+errors geometry resolution records images options reply zoom protocols engine counterfactual conversation agent
 paths settings journal run servers
-engines scoring judging metrics benchmarks plan prepare evaluate
+engines scoring judging metrics benchmarks plan prepare evaluate rejudge
 preflight selftest doctor console replies provenance plain task model lmms_plugin
-stats report demo launch ask page cli
+stats audit report demo launch judge_server ask page cli
 """.split()  # noqa: SIM905 - a line for each floor
 """From the ground up; docs/architecture.md tells what each is."""
 
 PURE = (
     *("errors", "geometry", "resolution", "records", "options", "reply", "scoring", "metrics", "protocols", "counterfactual"),
-    *("engine", "agent", "zoom"),
+    *("engine", "conversation", "agent", "zoom"),
 )
 """No files, no network, no environment."""
 

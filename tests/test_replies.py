@@ -97,7 +97,7 @@ def test_a_reply_leads_to_the_trajectory_and_the_verdict_on_disk(tmp_path: Path)
         run.add_verdict(verdict)
     reply = read_reply(write_reply(ended, tmp_path))
     assert reply is not None
-    assert recorded(reply) == (ended, verdict)
+    assert recorded(reply, question()) == (ended, verdict)
 
 
 def test_a_stop_is_its_own_verdict_and_an_unknown_key_is_nothing(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_stop_is_its_own_verdict_and_an_unknown_key_is_nothing(tmp_path: Path)
     for key, expected in (("failed", (failed, stop_verdict(failed, "strict"))), ("unknown", (None, None))):
         reply = read_reply(write_reply(trajectory(key), tmp_path))
         assert reply is not None
-        assert recorded(reply) == expected
+        assert recorded(reply, question()) == expected
 
 
 def test_what_was_written_since_is_found(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_what_was_written_since_is_found(tmp_path: Path) -> None:
     reply = read_reply(write_reply(trajectory("later"), tmp_path))
     assert reply is not None
     with RunFolder(tmp_path, SETTINGS) as run:
-        assert recorded(reply) == (None, None)
+        assert recorded(reply, question()) == (None, None)
         run.add_trajectory(trajectory("later"))
-        assert recorded(reply)[0] == trajectory("later")
+        assert recorded(reply, question())[0] == trajectory("later")
 
 
 def test_a_reply_is_readable_by_people() -> None:

@@ -10,6 +10,7 @@ import typer
 from ..errors import CofError, DataError, InterruptedRunError, UsageError
 from .ask import ask
 from .doctor import doctor
+from .judge import judge
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, ask, doctor, tasks):
+for command in (run, report, judge, ask, doctor, tasks):
     app.command()(command)
 
 

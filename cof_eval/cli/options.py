@@ -46,8 +46,10 @@ MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="The served 
 Benchmarks = Annotated[str, typer.Option("--benchmarks", help="Comma-separated; `cof-eval tasks` lists them.")]
 Resolutions = Annotated[str, typer.Option("--resolutions", help="Comma-separated: 224 … 2560, 4k, native; or all (the eight).")]
 Data = Annotated[list[str] | None, typer.Option("--data", help="NAME=PATH: local folder of a benchmark; repeatable.")]
-JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence, strict, or a folder.")]
-JudgeUrl = Annotated[str | None, typer.Option("--judge-url", help="Judge's server; without one, rules alone decide.")]
+JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence, equivalence_image, strict, or a folder.")]
+JudgeUrl = Annotated[
+    str | None, typer.Option("--judge-url", help="Judge's server, several comma-separated; without one, rules alone decide.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; the same folder and settings go on where they stopped.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions of every task.")]
 Seed = Annotated[int, typer.Option("--seed", help="For protocols that sample.")]

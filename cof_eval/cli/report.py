@@ -16,12 +16,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write it; by default RUN/report of the first run.")
     ] = None,
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="Verdicts of this judge card; by default those of the last session.")
+    ] = None,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""
     from ..run import load_run
 
     try:
-        loaded = [load_run(path) for path in runs]
+        loaded = [load_run(path, judge) for path in runs]
     except RunError as error:
         raise UsageError(str(error)) from error
     raise typer.Exit(finish(loaded, out or runs[0] / "report"))

@@ -1,37 +1,37 @@
-"""What a run found: tables, the sweep figure and a written report, made from run folders alone."""
+"""What a run found: tables, figures and a written report, made from run folders alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ..errors import RunError, UsageError
-from .markdown import Reported, caveats, report_text
-from .plots import sweep_plot
-from .tables import chance_level, comparable, load_published, rows_table, run_labels, summarize
+from .card import card_text
+from .compare import flips_table, paired_table
+from .figures import write_figures
+from .looking import looking_table
+from .markdown import report_text
+from .published import comparable, load_published
+from .rows import write_table
+from .state import Reported, reported
 from .terminal import summary_lines
 from .viewer import write_viewer
 
-if TYPE_CHECKING:
-    from ..run import RunData
-
-__all__ = ["summary_lines", "write_report"]
+__all__ = ["Reported", "reported", "summary_lines", "write_report"]
 
 
-def write_report(runs: Sequence[RunData], out: Path, published: Path | None = None) -> list[Path]:
+def write_report(runs: Sequence[Reported], out: Path, published: Path | None = None) -> list[Path]:
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
-    `index.html`, with `viewer/` beside it, shows every trajectory in a browser. The other files hold the tables and figures:
-    `report.md`, `rows.csv` (a row per question, task and repeat), `sweep.csv` (a line per benchmark, category and
-    resolution) and the figure `sweep.png` and `sweep.svg`; of a second benchmark `sweep_<benchmark>.png` and so on.
-    Unfinished, partly unscored and empty runs are reported as they are.
+    `index.html`, with `viewer/` beside it, shows every trajectory in a browser. Beside it stand `summary.md` (the model card) and
+    `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per benchmark, category and resolution),
+    `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes, `pairs.csv` and `flips.csv` where runs are
+    compared; and the figures of `figures.write_figures`. Unfinished, partly unscored and empty runs are reported as they are.
 
     Args:
-        runs: the runs; the first is the one that the others are compared with.
+        runs: as of `reported`; the first is the one that the others are compared with.
         out: folder for the files, made if needed.
         published: folder with the figures of others; None leaves them out.
 
@@ -42,46 +42,37 @@ def write_report(runs: Sequence[RunData], out: Path, published: Path | None = No
     """
     if not runs:
         raise UsageError("no run to report; pass at least one run folder")
-    reported = [_reported(run, label) for run, label in zip(runs, run_labels(runs), strict=True)]
-    others = comparable(load_published(published), pd.concat([run.sweep for run in reported], ignore_index=True))
+    others = comparable(load_published(published), pd.concat([run.sweep for run in runs], ignore_index=True))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        figures = _write_figures(reported, others, out)
-        tables = _write_tables(reported, out)
-        text = out / "report.md"
-        names = {benchmark: paths[0].name for benchmark, paths in figures.items()}
-        text.write_text(report_text(reported, others, names), encoding="utf-8")
-        files = [text, *(path for paths in figures.values() for path in paths), *tables]
-        sweep = pd.concat([run.sweep for run in reported], ignore_index=True)
-        page = write_viewer(runs, out, labels=[run.label for run in reported], sweep=sweep, files=files)
+        figures = write_figures(runs, others, out)
+        tables = _write_tables(runs, out)
+        names = {benchmark: {kind: paths[0].name for kind, paths in kinds.items()} for benchmark, kinds in figures.items()}
+        texts = {out / "summary.md": card_text(runs), out / "report.md": report_text(runs, others, names)}
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+        files = [*texts, *(path for kinds in figures.values() for paths in kinds.values() for path in paths), *tables]
+        sweep = pd.concat([run.sweep for run in runs], ignore_index=True)
+        page = write_viewer([run.run for run in runs], out, labels=[run.label for run in runs], sweep=sweep, files=files)
     except OSError as error:
         raise RunError(f"cannot write the report to {out}: {error.strerror}; free space, or choose another folder") from error
     return [page, *files]
 
 
-def _reported(run: RunData, label: str) -> Reported:
-    rows = rows_table(run, label=label)
-    return Reported(label, run, rows, summarize(rows))
-
-
-def _write_figures(runs: Sequence[Reported], published: pd.DataFrame, out: Path) -> dict[str, list[Path]]:
-    """One figure per benchmark; one without curves if nothing was run yet."""
-    rows = pd.concat([run.rows for run in runs], ignore_index=True)
-    sweep = pd.concat([run.sweep for run in runs], ignore_index=True)
-    figures = {}
-    for i, benchmark in enumerate(dict.fromkeys(sweep["benchmark"]) or [""]):
-        name = f"sweep_{re.sub(r'[^A-Za-z0-9-]+', '_', benchmark)}.png" if i else "sweep.png"
-        chance = chance_level(rows[rows["benchmark"] == benchmark])
-        notes = caveats(runs, benchmark)
-        figures[benchmark] = sweep_plot(sweep, published, out / name, benchmark=benchmark, chance=chance, caveats=notes)
-    return figures
-
-
 def _write_tables(runs: Sequence[Reported], out: Path) -> list[Path]:
-    tables = {
-        out / "sweep.csv": pd.concat([run.sweep for run in runs], ignore_index=True),
-        out / "rows.csv": pd.concat([run.rows for run in runs], ignore_index=True),
-    }
-    for path, frame in tables.items():
-        frame.to_csv(path, index=False, float_format="%.6g", encoding="utf-8")
-    return list(tables)
+    rows = pd.concat([run.rows for run in runs], ignore_index=True)
+    paths = write_table(rows, out / "rows") + write_table(
+        pd.concat([run.calls for run in runs], ignore_index=True), out / "calls"
+    )
+    tables = {"sweep": pd.concat([run.sweep for run in runs], ignore_index=True)}
+    if len(looking := looking_table(rows)):
+        tables["looking"] = looking
+    if len(runs) > 1:
+        pairs = [paired_table(runs[0].rows, other.rows).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
+        tables["pairs"] = pd.concat(pairs, ignore_index=True)
+        tables["flips"] = pd.concat([flips_table(runs[0].rows, other.rows) for other in runs[1:]], ignore_index=True)
+    if len(own := pd.concat([run.own for run in runs], ignore_index=True)):
+        tables["metrics"] = own
+    for name, table in tables.items():
+        table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", encoding="utf-8")
+    return [*paths, *(out / f"{name}.csv" for name in tables)]

@@ -1,29 +1,17 @@
-"""The written report: what state the runs are in, tables per benchmark, paired counts, published figures, settings.
-
-Labels, answers' categories and settings come from models and users: `escape` makes plain text of all of them.
-"""
+"""The written report: what state the runs are in, then each benchmark's tables, comparisons and published figures, and the settings."""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from ..records import Stop
-from .tables import OVERALL, one_line, paired_table, resolution_order
-
-if TYPE_CHECKING:
-    from ..run import RunData
-
-ENTITIES = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|\\`*[]#~"})
-"""Characters that mean something to Markdown or HTML, as entities, which mean nothing but the character."""
-
-EDGE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-"""Underscores that could start or end an emphasis; those within a name cannot."""
+from .comparison_text import comparison, differences_text
+from .looking import looking_table
+from .names import OVERALL, resolution_order
+from .state import Reported, caveats, state_line
+from .text import accuracy, between, bullets, count, escape, mean, percent, table
 
 SETTINGS = ("model", "protocol", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit", "machine")
 """What the report repeats of a run's settings, as far as they are there."""
@@ -32,164 +20,170 @@ SETTING_CHARS = 160
 """Longest value of one setting, in characters; run.yaml has it whole."""
 
 HOW_TO_READ = """\
-- Accuracy is correct / all answered rows, in percent, with its Wilson 95% interval. Unscored rows count as not correct; the upper
-  bound is accuracy if all of them were correct, and the interval reaches from one case to the other.
-- Zooms, tool errors and tokens are means per row over the rollouts that the engine did not break off. Output tokens are the generated
-  ones; visual tokens count each image once.
+- Accuracy is correct / all answered questions, in percent (of repeats, the mean over questions of their means), with a 95% interval:
+  Wilson's, or the cluster bootstrap's over images where rows share them. Unscored rows count as not correct; the upper bound is accuracy
+  if all of them were correct, and the interval reaches from one case to the other.
+- Zooms, tool errors, tokens and seconds are means per row over the rollouts that the engine did not break off, intervals Student's t over
+  images. Text tokens are the generated ones; visual tokens count each image once; tokens per correct are both of all rows over the right
+  answers. Cached is the share of prompt tokens, summed over turns, that the engine's prefix cache held.
 - Truncated rows (cut at the length, turn or context limit) and those without an answer are wrong. Shared rows were not generated again:
   their shown image equals that of the next smaller resolution, so they add no new evidence.
-- Wins and losses are plain counts of the same questions. Whether a difference is more than chance needs a paired test, which they are
-  not, and overlapping intervals do not answer it either."""
+- Comparisons are paired by question: McNemar's exact test (over images where rows share them) and the paired cluster bootstrap's
+  interval; p is Holm-corrected over a benchmark's resolutions. Overlapping intervals of two runs do not say that they are equal, and a
+  difference below the detectable one could not have been found."""
+
+PICTURES = {
+    "sweep": "Accuracy, zooms and tokens against resolution",
+    "frontier": "Accuracy against tokens",
+    "flow": "Verdict flow between two runs",
+    "zooms": "Number of zooms",
+    "size": "Accuracy against the target's size",
+}
+"""What each figure shows, by the start of its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A run with its label and its tables."""
-
-    label: str
-    run: RunData
-    rows: pd.DataFrame
-    sweep: pd.DataFrame
-
-
-def report_text(runs: Sequence[Reported], published: pd.DataFrame, figures: Mapping[str, str]) -> str:
+def report_text(runs: Sequence[Reported], published: pd.DataFrame, figures: Mapping[str, Mapping[str, str]]) -> str:
     """The report as Markdown; its first line says whether anything is missing.
 
     Args:
         runs: the runs side by side; differences are those of the first to each other.
         published: as of `load_published`.
-        figures: file names of the sweep figures by benchmark.
+        figures: file names by benchmark and kind of figure.
     """
-    benchmarks = list(dict.fromkeys(name for run in runs for name in run.sweep["benchmark"]))
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [f"**{state_line(runs)}**", f"# Accuracy, zooms and tokens against resolution: {title}"]
-    parts += _bullets(caveats(runs))
-    for benchmark in benchmarks:
-        parts += _benchmark(benchmark, runs, published, figures)
+    parts = [
+        f"**{escape(state_line(runs))}**",
+        *differences_text(runs),
+        f"# Accuracy, zooms and tokens against resolution: {title}",
+    ]
+    parts += bullets(caveats(runs))
+    for benchmark in benchmarks(runs):
+        parts += _benchmark(benchmark, runs, published, figures.get(benchmark, {}))
     parts += ["## How to read this", HOW_TO_READ, "## Settings", _settings(runs)]
     return "\n\n".join(parts) + "\n"
 
 
-def state_line(runs: Sequence[Reported]) -> str:
-    """Which runs are empty, unfinished or partly unscored, in one line."""
-    states = [(run.label, _state(run)) for run in runs]
-    if not any(state for _, state in states):
-        return f"Complete: all {sum(len(run.rows) for run in runs):,} rows are answered and scored."
-    if len(states) == 1:
-        state = states[0][1]
-        return f"{state[:1].upper()}{state[1:]}."
-    return "; ".join(f"{escape(label)} is {state or 'complete'}" for label, state in states) + "."
-
-
-def _state(run: Reported) -> str:
-    """What is missing; empty if nothing is."""
-    answered = run.rows[run.rows["stop"].notna()]
-    expected, unscored = max(run.run.expected_rows, len(run.rows)), int(answered["correct"].isna().sum())
-    if not len(answered):
-        return f"empty (none of its {expected:,} rows is answered)"
-    parts = []
-    if len(answered) < expected:
-        parts.append(f"unfinished ({len(answered):,} of {expected:,} rows are answered)")
-    if unscored:
-        parts.append(f"partly unscored ({unscored:,} of {len(answered):,} answered rows, so accuracy is a lower bound)")
-    return " and ".join(parts)
-
-
-def caveats(runs: Sequence[Reported], benchmark: str | None = None) -> list[str]:
-    """What the reader of a number must know, as plain text; said of all runs at once where it holds for all.
-
-    With a benchmark, as the note of its figure: about its rows only, and what `state_line` says besides.
-    """
-    found = {run.label: _caveats(run, benchmark) for run in runs}
-    distinct = dict.fromkeys(caveat for of_run in found.values() for caveat in of_run)
-    lines = []
-    for caveat in distinct:
-        labels = [label for label, of_run in found.items() if caveat in of_run]
-        lines.append(caveat if len(labels) == len(runs) else f"{', '.join(labels)}: {caveat}")
-    return lines
-
-
-def _caveats(run: Reported, benchmark: str | None) -> list[str]:
-    rows, sweep = run.rows, run.sweep[run.sweep["category"] == OVERALL]
-    if benchmark is not None:
-        rows, sweep = rows[rows["benchmark"] == benchmark], sweep[sweep["benchmark"] == benchmark]
-    lines = [str(note) for note in run.run.settings.get("notes") or ()]
-    if benchmark is not None and (state := _state(run)):
-        lines.append(state)
-    unverified = rows[(rows["stop"] != Stop.ERROR.value) & rows["verified"].eq(False).fillna(False)]
-    if len(unverified):
-        lines.append(f"visual tokens of {len(unverified):,} rows are predicted, not counted by the engine")
-    dependent = sweep[sweep["n"] > sweep["clusters"]]
-    for line in dependent.drop_duplicates("benchmark").to_dict("records"):
-        lines.append(
-            f"rows of {line['benchmark']} share images ({line['clusters']:,} images in {line['n']:,} rows at "
-            f"{line['resolution']}), so the intervals, which take rows as independent, are too narrow"
-        )
-    return lines
+def benchmarks(runs: Sequence[Reported]) -> list[str]:
+    """The benchmarks of all runs, each once."""
+    return list(dict.fromkeys(name for run in runs for name in run.sweep["benchmark"]))
 
 
 def _benchmark(benchmark: str, runs: Sequence[Reported], published: pd.DataFrame, figures: Mapping[str, str]) -> Iterator[str]:
     yield f"## {escape(benchmark)}"
-    if benchmark in figures:
-        yield f"![Accuracy, zooms and tokens against resolution]({figures[benchmark]})"
+    for kind, file in figures.items():
+        yield f"![{PICTURES[kind.split('_')[0]]}]({file})"
     for run in runs:
         sweep = run.sweep[run.sweep["benchmark"] == benchmark]
         if len(sweep):
             yield f"### {escape(run.label)}"
-            yield _sweep(sweep[sweep["category"] == OVERALL])
-            yield from _categories(sweep[sweep["category"] != OVERALL])
+            overall = sweep[sweep["category"] == OVERALL]
+            yield _scores(overall)
+            yield _failures(overall)
+            yield from _own(run.own[run.own["benchmark"] == benchmark])
+            yield from categories(sweep)
+            yield from _looking(run.rows[run.rows["benchmark"] == benchmark])
     for other in runs[1:]:
-        yield from _paired(benchmark, runs[0], other)
+        yield from comparison(benchmark, runs[0], other)
     yield from _published(published[published["benchmark"] == benchmark])
 
 
-def _sweep(sweep: pd.DataFrame) -> str:
+def _scores(sweep: pd.DataFrame) -> str:
     bounded = bool((sweep["unscored"] > 0).any())
-    columns = ["resolution", "n", "accuracy [95%]", *(["upper bound"] if bounded else []), "zooms", "output tokens"]
-    columns += ["visual tokens", "unscored", "truncated", "no answer", "tool errors", "shared rows"]
+    columns = ["resolution", "n", "images", "accuracy [95%]", *(["upper bound"] if bounded else [])]
+    columns += ["zooms", "text tokens", "visual tokens", "tokens per correct"]
     lines = []
     for line in sweep.to_dict("records"):
-        cells = [line["resolution"], count(line["n"]), accuracy(line)]
+        cells = [line["resolution"], count(line["n"]), count(line["clusters"]), accuracy(line)]
         cells += [percent(line["acc_upper"])] if bounded else []
-        cells += [mean(line["zooms"]), count(line["output_tokens"]), count(line["visual_tokens"]), count(line["unscored"])]
-        cells += [
-            count(line["truncated"]),
-            count(line["no_answer"]),
-            mean(line["tool_errors"]),
-            count(line["shared_with_smaller"]),
-        ]
-        lines.append(cells)
+        cells += [between(line, "zooms", 2), between(line, "output_tokens"), between(line, "visual_tokens")]
+        lines.append([*cells, between(line, "tokens_per_correct")])
     return table(columns, lines)
 
 
-def _categories(sweep: pd.DataFrame) -> Iterator[str]:
+def _own(own: pd.DataFrame) -> Iterator[str]:
+    """A benchmark's own metrics, percent: a row per resolution; nothing where it has none."""
+    if len(own):
+        values = {(line["resolution"], line["metric"]): float(line["value"]) for line in own.to_dict("records")}
+        names = list(dict.fromkeys(own["metric"]))
+        lines = [
+            [each, *(percent(values.get((each, name), float("nan"))) for name in names)]
+            for each in resolution_order(own["resolution"])
+        ]
+        yield table(["the benchmark's own, percent", *map(escape, names)], lines)
+
+
+def _failures(sweep: pd.DataFrame) -> str:
+    columns = ["failures and costs", "pending", "unscored", "errors", "no answer", "turn limit", "length", "context full"]
+    columns += ["tool errors", "zoomed", "cached", "engine s", "shared rows"]
+    counted = ("pending", "unscored", "errors", "no_answer", "max_turns", "length", "context_full")
+    lines = []
+    for line in sweep.to_dict("records"):
+        cached = line["cached_tokens"] / line["prompt_tokens"] if line["prompt_tokens"] else float("nan")
+        cells = [line["resolution"], *(count(line[name]) for name in counted), mean(line["tool_errors"])]
+        cells += [percent(line["zoom_rate"]), percent(cached), between(line, "engine_s", 1)]
+        lines.append([*cells, count(line["shared_with_smaller"])])
+    return table(columns, lines)
+
+
+def categories(sweep: pd.DataFrame) -> Iterator[str]:
     """Accuracy by category: a row per resolution and a column per category; nothing where there is only one."""
-    categories = list(dict.fromkeys(sweep["category"]))
-    if len(categories) > 1:
+    sweep = sweep[sweep["category"] != OVERALL]
+    names = list(dict.fromkeys(sweep["category"]))
+    if len(names) > 1:
         cells = {
             (line["resolution"], line["category"]): f"{accuracy(line)} (n={line['n']:,})" for line in sweep.to_dict("records")
         }
         lines = [
-            [name, *(cells.get((name, category), "–") for category in categories)]
-            for name in resolution_order(sweep["resolution"])
+            [name, *(cells.get((name, category), "–") for category in names)] for name in resolution_order(sweep["resolution"])
         ]
-        yield table(["accuracy [95%] by category", *map(escape, categories)], lines)
+        yield table(["accuracy [95%] by category", *map(escape, names)], lines)
 
 
-def _paired(benchmark: str, ours: Reported, theirs: Reported) -> Iterator[str]:
-    pairs = paired_table(ours.rows, theirs.rows)
-    pairs = pairs[pairs["benchmark"] == benchmark]
-    if len(pairs):
-        first, second = escape(ours.label), escape(theirs.label)
-        yield f"### {first} less {second}, on the questions that both have"
-        columns = ["resolution", "pairs", first, second, "difference, points", "wins", "losses", "pairs unscored"]
-        yield table(columns, [_pair_cells(line) for line in pairs.to_dict("records")])
+def _looking(rows: pd.DataFrame) -> Iterator[str]:
+    """What zooms found, where questions have boxes and the run zoomed."""
+    looking = looking_table(rows)
+    if not (looking["zoomed"] > 0).any():
+        return
+    columns = [
+        "where it looked",
+        "rows",
+        "target px",
+        "in best crop",
+        "zoomed",
+        "found [95%]",
+        "coverage",
+        "IoU",
+        "first useful",
+    ]
+    columns += [
+        "right, found",
+        "right, wrong place",
+        "wrong, found",
+        "wrong, wrong place",
+        "right, not zoomed",
+        "wrong, not zoomed",
+    ]
+    lines = []
+    for line in looking.to_dict("records"):
+        found = (
+            "–"
+            if not line["zoomed"]
+            else f"{percent(line['found'])} [{percent(line['found_low'])}, {percent(line['found_high'])}]"
+        )
+        cells = [line["resolution"], count(line["n"]), _side(line["target_side"]), _side(line["best_target_side"])]
+        cells += [count(line["zoomed"]), found, percent(line["coverage"]), mean(line["iou"]), mean(line["first_useful_zoom"])]
+        cells += [count(line[name]) for name in ("right_target", "right_elsewhere", "wrong_target", "wrong_elsewhere")]
+        lines.append([*cells, count(line["right_not_zoomed"]), count(line["wrong_not_zoomed"])])
+    yield table(columns, lines)
+    yield (
+        "Rows with annotated boxes: the median side of one target in the shown image and in the best crop (px, the root of its area); of the "
+        "zoomed rows, the share in which a zoom held at least half of a target and showed it larger (found), the mean share of the targets "
+        "that some crop held, the mean of the best IoU of a given box, and which zoom was the first useful one."
+    )
 
 
-def _pair_cells(line: Mapping[str, Any]) -> list[str]:
-    accuracies = [percent(line["acc"]), percent(line["acc_other"])]
-    counts = [count(line["wins"]), count(line["losses"]), count(line["unscored"])]
-    return [line["resolution"], count(line["n"]), *accuracies, points(line["difference"]), *counts]
+def _side(pixels: float) -> str:
+    return "–" if pixels != pixels else f"{pixels:,.0f}²"
 
 
 def _published(published: pd.DataFrame) -> Iterator[str]:
@@ -218,7 +212,7 @@ def _published_sweeps(sweeps: pd.DataFrame) -> str:
 def _settings(runs: Sequence[Reported]) -> str:
     each = [_named(run.run.settings) for run in runs]
     names = dict.fromkeys(name for settings in each for name in settings)
-    lines = [[name, *(escape(_brief(settings.get(name))) for settings in each)] for name in names]
+    lines = [[name, *(escape(brief(settings.get(name))) for settings in each)] for name in names]
     return table(["setting", *(escape(run.label) for run in runs)], lines)
 
 
@@ -229,10 +223,10 @@ def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**{f"protocol: {escape(name)}": value for name, value in protocol.items()}, **shown}
 
 
-def _brief(value: Any) -> str:
-    """A setting in one line, nested ones as `name=value`."""
+def brief(value: Any, chars: int = SETTING_CHARS) -> str:
+    """A setting in one line of so many characters, nested ones as `name=value`."""
     text = _flat(value)
-    return text if len(text) <= SETTING_CHARS else f"{text[: SETTING_CHARS - 1]}…"
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
 
 
 def _flat(value: Any) -> str:
@@ -241,49 +235,3 @@ def _flat(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(_flat, value))})"
     return "–" if value is None else str(value)
-
-
-def _bullets(lines: Sequence[str]) -> list[str]:
-    return ["\n".join(f"- {escape(line)}" for line in lines)] if lines else []
-
-
-def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of cells that are escaped already; columns of numbers stand to the right."""
-    rule = ["---:" if i and not any(_wordy(line[i]) for line in lines) else "---" for i in range(len(columns))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [columns, rule, *lines])
-
-
-def _wordy(cell: str) -> bool:
-    return any(char.isalpha() for char in cell)
-
-
-def escape(text: object) -> str:
-    """Any text as one line that Markdown shows as it is: no markup, no HTML, no end of a table's cell."""
-    return EDGE_UNDERSCORE.sub("&#95;", one_line(text).translate(ENTITIES))
-
-
-def accuracy(line: Mapping[str, Any]) -> str:
-    """An accuracy of the sweep table with its interval, percent: `84.8 [79.0, 89.2]`."""
-    if not line["n"]:
-        return "–"
-    return f"{percent(line['acc'])} [{percent(line['acc_low'])}, {percent(line['acc_high'])}]"
-
-
-def percent(share: float) -> str:
-    """A share in percent, one decimal."""
-    return "–" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def points(share: float) -> str:
-    """A difference of shares in percentage points, always signed."""
-    return "–" if math.isnan(share) else f"{100 * share:+.1f}"
-
-
-def mean(value: float) -> str:
-    """A small mean, two decimals."""
-    return "–" if math.isnan(value) else f"{value:.2f}"
-
-
-def count(value: float) -> str:
-    """A count or a large mean, no decimals."""
-    return "–" if math.isnan(value) else f"{value:,.0f}"

@@ -7,28 +7,48 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .tables import OVERALL, rows_table, run_labels, summarize
+from .compare import paired_table
+from .names import OVERALL
+from .state import state_line
+from .text import percent, points, probability
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from .state import Reported
 
 _COLUMNS = (
     f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'accuracy [95%]':>20}{'unscored':>10}{'zooms':>7}{'output tok':>12}"
     f"{'visual tok':>12}{'truncated':>11}{'tool err':>10}"
 )
+_PAIRED_COLUMNS = f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'difference [95%]':>24}{'p (Holm)':>10}{'detectable':>12}{'wins':>6}{'losses':>8}"
 
 
-def summary_lines(runs: Sequence[RunData]) -> Iterator[str]:
-    """The sweep of each run: a heading, then a line per benchmark and resolution."""
-    for run, label in zip(runs, run_labels(runs), strict=True):
-        sweep = summarize(rows_table(run, label=label))
-        overall = sweep[sweep["category"] == OVERALL]
-        yield f"\n{label}"
+def summary_lines(runs: Sequence[Reported]) -> Iterator[str]:
+    """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
+    yield state_line(runs)
+    for run in runs:
+        overall = run.sweep[run.sweep["category"] == OVERALL]
+        yield f"\n{run.label}"
         if overall.empty:
             yield "  nothing answered yet"
             continue
         yield _COLUMNS
         yield from (_line(line) for _, line in overall.iterrows())
+    for other in runs[1:]:
+        pairs = paired_table(runs[0].rows, other.rows)
+        if len(pairs):
+            yield f"\n{runs[0].label} less {other.label}, paired by question"
+            yield _PAIRED_COLUMNS
+            yield from (_paired_line(line) for _, line in pairs.iterrows())
+
+
+def _paired_line(line: pd.Series) -> str:
+    known = line.difference_low == line.difference_low
+    bounds = f" [{points(line.difference_low)}, {points(line.difference_high)}]" if known else ""
+    difference = f"{points(line.difference)}{bounds}"
+    return (
+        f"{line.benchmark:<14}{line.resolution:>10}{line.n:>6}{difference:>24}{probability(line.p_holm):>10}"
+        f"{percent(line.detectable):>12}{line.wins:>6}{line.losses:>8}"
+    )
 
 
 def _line(line: pd.Series) -> str:

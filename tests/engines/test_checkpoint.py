@@ -249,7 +249,7 @@ class TestEngineSettings:
             ({"engine": "sglang"}, "unknown engine 'sglang'; known: vllm, openai, transformers"),
             ({"base_url": None}, "needs a base URL"),
             ({"lora": "adapter"}, "no use for lora: serve the adapter"),
-            ({"engine_args": {"seed": 1}}, "no use for engine_args"),
+            ({"engine_args": {"seed": 1}}, "no engine argument seed"),
             ({"engine": "vllm"}, "no use for base_url"),
             ({"engine": "vllm", "base_url": None, "served_name": "x"}, "no use for served_name"),
             ({"engine": "vllm", "base_url": None, "max_pixels": 10_000}, "no use for max_pixels: use engine_args="),

@@ -14,8 +14,10 @@ from matplotlib.text import Annotation, Text
 from PIL import Image, ImageColor
 
 from cof_eval.records import Outcome
-from cof_eval.report.plots import LOOKS, spread, sweep_figure, sweep_plot
-from cof_eval.report.tables import load_published, sweep_table
+from cof_eval.report.plots.style import LOOKS, save, spread
+from cof_eval.report.plots.sweep import sweep_figure
+from cof_eval.report.published import load_published
+from cof_eval.report.summary import sweep_table
 from cof_eval.resolution import SWEEP
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -244,7 +246,7 @@ def test_two_labels_at_one_height_part_evenly() -> None:
 
 
 def test_png_and_svg_are_written_at_the_figures_size(sweep, tmp_path: Path) -> None:
-    png, svg = sweep_plot(sweep(), PUBLISHED, tmp_path / "sweep.png", caveats=["random weights"])
+    png, svg = save(sweep_figure(sweep(), PUBLISHED, caveats=["random weights"]), tmp_path / "sweep.png")
     assert (png.name, svg.name) == ("sweep.png", "sweep.svg")
     with Image.open(png) as image:
         width, height = image.size
@@ -257,22 +259,23 @@ def test_png_and_svg_are_written_at_the_figures_size(sweep, tmp_path: Path) -> N
 def test_the_same_run_gives_the_same_bytes(sweep, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        sweep_plot(sweep(), PUBLISHED, tmp_path / folder / "sweep.png")
+        save(sweep_figure(sweep(), PUBLISHED), tmp_path / folder / "sweep.png")
     for name in ("sweep.png", "sweep.svg"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_drawing_leaves_matplotlib_as_it_was(sweep, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
-    sweep_plot(sweep(), PUBLISHED, tmp_path / "sweep.png")
+    save(sweep_figure(sweep(), PUBLISHED), tmp_path / "sweep.png")
     assert dict(mpl.rcParams) == before
 
 
 def test_drawing_needs_no_pyplot(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from cof_eval.report.plots import sweep_plot; import pandas as pd\n"
-        "from cof_eval.report.tables import SWEEP_COLUMNS, load_published\n"
-        "sweep_plot(pd.DataFrame(columns=list(SWEEP_COLUMNS)), load_published(None), Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; import pandas as pd; import cof_eval.report\n"
+        "from cof_eval.report.plots import style, sweep\n"
+        "from cof_eval.report.summary import SWEEP_COLUMNS\n"
+        "style.save(sweep.sweep_figure(pd.DataFrame(columns=list(SWEEP_COLUMNS))), Path(sys.argv[1]))\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "sweep")], capture_output=True, text=True, check=True)

@@ -6,8 +6,12 @@ import pytest
 
 from cof_eval.errors import RunError, UsageError
 from cof_eval.records import Outcome, Stop
-from cof_eval.report import write_report
-from cof_eval.report.markdown import accuracy, count, escape, mean, percent, points, table
+from cof_eval.report import reported
+from cof_eval.report import write_report as write_reported
+from cof_eval.report.card import card_text
+from cof_eval.report.markdown import report_text
+from cof_eval.report.published import comparable, load_published
+from cof_eval.report.text import accuracy, between, count, escape, mean, percent, points, probability, table
 from cof_eval.resolution import SWEEP
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -15,15 +19,20 @@ PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 HOSTILE = "a|b\n# <script>alert(1)</script> ![x](http://evil/) `c` *d* _e_ \\| &lt; \x00\u202e"
 
 
+def write_report(runs, out: Path, published: Path | None = None) -> list[Path]:
+    return write_reported(reported(runs), out, published)
+
+
 @pytest.fixture
-def report(tmp_path: Path):
-    """The text of the report on some runs."""
+def report():
+    """The text of the report on some runs, without figures."""
 
-    def write(*runs, published: Path | None = None) -> str:
-        write_report(runs, tmp_path / "report", published)
-        return (tmp_path / "report" / "report.md").read_text()
+    def text(*runs, published: Path | None = None) -> str:
+        ready = reported(runs)
+        sweep = pd.concat([run.sweep for run in ready], ignore_index=True)
+        return report_text(ready, comparable(load_published(published), sweep), {})
 
-    return write
+    return text
 
 
 @pytest.fixture
@@ -45,7 +54,9 @@ def cells(text: str, start: str) -> list[str]:
 
 def test_every_file_is_written_and_returned(whole, tmp_path: Path) -> None:
     paths = write_report([whole()], tmp_path / "a" / "report", PUBLISHED)
-    assert {path.name for path in paths} == {"index.html", "report.md", "sweep.png", "sweep.svg", "sweep.csv", "rows.csv"}
+    figures = {f"{kind}.{suffix}" for kind in ("sweep", "frontier", "zooms") for suffix in ("png", "svg")}
+    tables = {f"{name}.{suffix}" for name in ("rows", "calls") for suffix in ("csv", "parquet")}
+    assert {path.name for path in paths} == {"index.html", "summary.md", "report.md", "sweep.csv", *figures, *tables}
     assert {*paths, tmp_path / "a" / "report" / "viewer"} == set((tmp_path / "a" / "report").iterdir())
     assert all(path.stat().st_size > 100 for path in paths)
 
@@ -79,7 +90,7 @@ def test_an_unfinished_run_says_so_in_the_first_line(report, make_run, asked) ->
 def test_a_partly_unscored_run_says_so_in_the_first_line(report, make_run, asked) -> None:
     text = report(make_run(asked("a", "224", RIGHT), asked("b", "224", UNSCORED, stop=Stop.ERROR), asked("c", "224", None)))
     assert text.splitlines()[0] == "**Partly unscored (2 of 3 answered rows, so accuracy is a lower bound).**"
-    assert cells(text, "224")[3] == "100.0"
+    assert cells(text, "224")[4] == "100.0"
 
 
 def test_an_empty_run_says_so_in_the_first_line(report, make_run) -> None:
@@ -90,7 +101,7 @@ def test_an_empty_run_says_so_in_the_first_line(report, make_run) -> None:
 def test_a_run_with_nothing_answered_yet_still_reports(report, make_run, asked) -> None:
     text = report(make_run(asked("a", "224", None, stop=None)))
     assert text.splitlines()[0] == "**Empty (none of its 1 rows is answered).**"
-    assert cells(text, "224")[1:3] == ["0", "–"]
+    assert cells(text, "224")[1:4] == ["0", "0", "–"]
 
 
 def test_with_several_runs_the_first_line_names_those_that_lack_something(report, make_run, whole) -> None:
@@ -108,17 +119,19 @@ def test_the_table_shows_accuracy_with_its_interval_and_the_costs(report, make_r
     assert found == {
         "resolution": "2560",
         "n": "191",
+        "images": "191",
         "accuracy [95%]": "84.8 [79.0, 89.2]",
-        "zooms": "0.85",
-        "output tokens": "1,189",
-        "visual tokens": "1,740",
-        "unscored": "0",
-        "truncated": "29",
-        "no answer": "0",
-        "tool errors": "0.15",
-        "shared rows": "–",
+        "zooms": "0.85 [0.80, 0.90]",
+        "text tokens": "1,189 [1,118, 1,260]",
+        "visual tokens": "1,740 [1,639, 1,841]",
+        "tokens per correct": "3,453 [3,448, 3,459]",
     }
-    assert cells(text, "4k")[-1] == "5"
+    failures = text[text.index("| failures and costs |") :]
+    found = dict(zip(cells(failures, "failures and costs"), cells(failures, "2560"), strict=True))
+    assert [found[name] for name in ("length", "turn limit", "no answer", "tool errors", "zoomed", "cached")] == [
+        *("29", "0", "0", "0.15", "84.8", "40.0"),
+    ]
+    assert cells(failures, "4k")[-1] == "5"
 
 
 def test_categories_stand_side_by_side(report, make_run, asked) -> None:
@@ -127,11 +140,38 @@ def test_categories_stand_side_by_side(report, make_run, asked) -> None:
     assert "100.0 [20.7, 100.0] (n=1) | 0.0 [0.0, 79.3] (n=1)" in text
 
 
-def test_two_runs_are_compared_as_plain_paired_counts(report, whole) -> None:
+def test_two_runs_are_compared_pair_by_pair(report, whole) -> None:
     text = report(whole(3), whole(1, "base · direct"))
-    names = ["resolution", "pairs", "model · cof", "base · direct", "difference, points", "wins", "losses", "pairs unscored"]
-    assert f"| {' | '.join(names)} |" in text
-    assert "| 224 | 4 | 75.0 | 25.0 | +50.0 | 2 | 0 | 0 |" in text
+    part = text[text.index("### model · cof less base · direct") :]
+    found = dict(zip(cells(part, "resolution"), cells(part, "224"), strict=True))
+    assert found["difference, points [95%]"].startswith("+50.0 [")
+    names = ("pairs", "images", "model · cof", "base · direct", "p", "p (Holm)", "wins", "losses", "pairs unscored")
+    assert [found[name] for name in names] == ["4", "4", "75.0", "25.0", "0.5", "1", "2", "0", "0"]
+
+
+def test_wins_and_losses_are_listed_by_id_with_both_answers(make_run, asked, report) -> None:
+    ours = make_run(asked("won", "224", RIGHT, answer="A"), asked("lost", "224", WRONG, answer="B|C"))
+    theirs = make_run(asked("won", "224", WRONG, answer="D"), asked("lost", "224", RIGHT, answer="A"), label="base")
+    text = report(ours, theirs)
+    assert cells(text, "win")[1:] == ["224", "won", "direct&#95;attributes".replace("&#95;", "_"), "A", "A", "D"]
+    assert cells(text, "loss")[5] == "B&#124;C"
+
+
+def test_runs_that_differ_in_one_thing_say_which(report, whole) -> None:
+    text = report(whole(protocol={"name": "cof"}), whole(1, "base", protocol={"name": "direct", "max_turns": 1}))
+    assert text.splitlines()[2] == "The runs differ in one thing: protocol (cof · direct)."
+
+
+def test_runs_that_differ_in_more_say_so_before_anything_else(report, whole) -> None:
+    text = report(whole(seed=1, model={"fingerprint": "x"}), whole(1, "base", seed=2, model={"fingerprint": "y"}))
+    assert text.splitlines()[2].startswith("**The runs differ in 2 things")
+    assert cells(text, "model")[1:] == ["fingerprint=x", "fingerprint=y"]
+    assert cells(text, "seed")[1:] == ["1", "2"]
+    assert text.index("| differs |") < text.index("# Accuracy")
+
+
+def test_a_run_compared_with_itself_differs_in_nothing(report, whole) -> None:
+    assert "differ in no recorded setting" in report(whole(), whole(label="again"))
 
 
 def test_one_run_is_compared_with_nothing(report, whole) -> None:
@@ -148,10 +188,10 @@ def test_a_note_of_one_run_names_it_and_a_note_of_all_runs_does_not(report, whol
     assert "- model · cof: random weights\n- greedy\n" in text
 
 
-def test_rows_that_share_images_are_said_to_narrow_the_intervals(report, make_run, asked, whole) -> None:
+def test_rows_that_share_images_are_said_to_be_so(report, make_run, asked, whole) -> None:
     text = report(make_run(*(asked(f"q{i}", "224", RIGHT, cluster="one") for i in range(4))))
-    assert "rows of vstar share images (1 images in 4 rows at 224)" in text
-    assert "share images" not in report(whole())
+    assert "rows of vstar are not independent (1 images in 4 rows at 224): its intervals and tests are over images" in text
+    assert "not independent" not in report(whole())
 
 
 def test_predicted_visual_tokens_are_said_to_be_so(report, make_run, asked) -> None:
@@ -195,7 +235,7 @@ def test_hostile_text_stays_text_in_every_table(report, make_run, asked) -> None
         model={HOSTILE: HOSTILE},
     )
     text = report(run, run)
-    body = text.replace("![Accuracy, zooms and tokens against resolution](sweep.png)", "")
+    body = text.replace("[flips.csv](flips.csv)", "")
     assert "<" not in body
     assert "![" not in body
     assert "`" not in body
@@ -260,3 +300,53 @@ def test_numbers_are_written_short_and_unknown_ones_as_a_dash() -> None:
     assert accuracy(line) == "84.8 [79.0, 89.2]"
     assert [percent(0.5), points(0.053), points(-0.1), mean(1.005), count(4042.6)] == ["50.0", "+5.3", "-10.0", "1.00", "4,043"]
     assert [percent(nan), points(nan), mean(nan), count(nan)] == ["–"] * 4
+
+
+def test_the_same_mean_with_and_without_an_interval() -> None:
+    line = {"zooms": 0.846, "zooms_low": -0.01, "zooms_high": 0.9}
+    assert between(line, "zooms", 2) == "0.85 [0.00, 0.90]"
+    assert between({**line, "zooms_low": float("nan")}, "zooms", 2) == "0.85"
+    assert between({"zooms": 0.0, "zooms_low": 0.0, "zooms_high": 0.0}, "zooms", 2) == "0.00"
+
+
+def test_small_p_values_are_never_zero() -> None:
+    assert [probability(p) for p in (0.0, 0.0009, 0.0123, 1.0, float("nan"))] == ["< 0.001", "< 0.001", "0.012", "1", "–"]
+
+
+class TestCard:
+    """The model card, `summary.md`."""
+
+    def test_it_says_what_is_missing_in_its_first_line(self, make_run, asked) -> None:
+        run = make_run(asked("a", "224", RIGHT), asked("b", "224", None, stop=None), expected=8)
+        assert card_text(reported([run])).splitlines()[0] == "**Unfinished (1 of 8 rows are answered).**"
+        assert card_text(reported([make_run(expected=8)])).startswith("**Empty (none of its 8 rows is answered).**")
+
+    def test_it_has_numbers_settings_versions_and_caveats_and_no_picture(self, whole) -> None:
+        run = whole(
+            notes=["random weights"],
+            model={"pretrained": "org/m", "fingerprint": "abc"},
+            protocol={"name": "cof", "max_turns": 6, "temperature": 0.0},
+            versions={"vllm": "0.30.0", "idna": "3"},
+            judge={"card": "equivalence", "model": "Qwen"},
+        )
+        text = card_text(reported([run]))
+        assert cells(text, "224")[1:4] == ["4", "4", "75.0 [30.1, 95.4]"]
+        assert cells(text, "model")[1] == "org/m"
+        assert cells(text, "checkpoint")[1] == "abc"
+        assert cells(text, "protocol settings")[1] == "max_turns=6, temperature=0.0"
+        assert cells(text, "judge")[1] == "card=equivalence, model=Qwen"
+        assert cells(text, "versions")[1] == "vllm=0.30.0"
+        assert text.endswith("## Caveats\n\n- random weights\n")
+        assert "](" not in text
+
+    def test_two_runs_are_compared_in_sentences(self, whole) -> None:
+        text = card_text(reported([whole(3), whole(1, "base")]))
+        assert (
+            "- 224: model · cof less base is +50.0 points (95%: +0.0 to +100.0) on 4 questions, p = 1 (McNemar exact, Holm)"
+            in text
+        )
+
+    def test_hostile_names_stay_text(self, whole) -> None:
+        text = card_text(reported([whole(label=HOSTILE, notes=[HOSTILE], model={"pretrained": HOSTILE})]))
+        assert "<" not in text
+        assert "](" not in text

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
-from ..tables import OVERALL, resolution_order
+from ..names import OVERALL, resolution_order
 
 if TYPE_CHECKING:
     from ...run import RunData

@@ -20,7 +20,7 @@ from looking import answer_items
 from cof_eval.benchmarks import vstar
 from cof_eval.demo.scenes import write_scenes
 from cof_eval.protocols import DIRECT
-from cof_eval.report import write_report
+from cof_eval.report import reported, write_report
 from cof_eval.run import RunData, load_run
 from cof_eval.settings import KeepImages
 
@@ -61,7 +61,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Looked:
         )
     )
     runs = [load_run(folder / name) for name in ("cof", "direct")]
-    write_report(runs, folder / "cof" / "report")
+    write_report(reported(runs), folder / "cof" / "report")
     return Looked(folder / "cof" / "report", runs)
 
 

@@ -1,0 +1,126 @@
+"""`cof-eval judge`: judge finished runs again, or audit judges on labelled pairs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .finish import finish
+
+if TYPE_CHECKING:
+    from ..audit import Judged
+    from ..rejudge import Rejudged
+
+
+def judge(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders to judge again.", show_default=False)] = None,
+    card: Annotated[
+        str, typer.Option("--card", help="Judge card: equivalence, equivalence_image, strict, or a folder.")
+    ] = "equivalence",
+    judge_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--judge-url", help="Judge's server; several of one judge: comma-separated. With several cards: once each."
+        ),
+    ] = None,
+    calibrate: Annotated[
+        list[str] | None, typer.Option("--calibrate", metavar="CARD", help="Audit this card on its labelled pairs; repeatable.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Questions to the judge at once.")] = 64,
+) -> None:
+    """Judge finished runs again without a GPU: fill in what is unscored, or use another card; or audit a card.
+
+    Exit status: 0 all scored (an audit: no pair misjudged), 1 something unscored or misjudged, 2 wrong usage.
+    """
+    from ..settings import judge_url as default_url
+
+    if bool(runs) == bool(calibrate):
+        raise UsageError("name run folders to judge again, or a card with --calibrate, not both")
+    urls: list[str | None] = [*(judge_url or [])] or [default_url()]
+    if calibrate:
+        raise typer.Exit(asyncio.run(_calibrate(calibrate, urls, concurrency)))
+    if len(urls) > 1:
+        raise UsageError("judging a run takes one --judge-url; several servers of one judge are separated by commas")
+    raise typer.Exit(max(_rejudge(run, card, urls[0], concurrency) for run in runs or []))
+
+
+def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
+    """Judge one run again and write its report."""
+    from ..errors import RunError
+    from ..run import load_run, load_settings
+
+    try:
+        load_settings(path)
+    except RunError as error:
+        raise UsageError(str(error)) from error
+    done = asyncio.run(_judge_run(path, card, url, concurrency))
+    outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(done.outcomes.items())) or "nothing was left to judge"
+    data = load_run(path)
+    used = data.settings["judge"]
+    typer.echo(
+        f"{path}: {done.total} distinct answers judged ({outcomes}); verdicts in use: {used['card']} {used['model']}".rstrip()
+    )
+    return finish([data], path / "report")
+
+
+async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -> Rejudged:
+    from tqdm import tqdm
+
+    from ..judging import start_judge
+    from ..rejudge import Rejudged, rejudge
+    from ..settings import api_key
+
+    judge = await start_judge(card, url, api_key(), concurrency=concurrency)
+    try:
+        with tqdm(desc="judging", unit="answer", disable=None, leave=False) as bar:
+
+            def show(counts: Rejudged) -> None:
+                bar.total = counts.total
+                bar.update(counts.done - bar.n)
+
+            return await rejudge(path, judge, concurrency, Rejudged(changed=show))
+    finally:
+        await judge.close()
+
+
+async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int) -> int:
+    """Audit judges one after the other; several are compared."""
+    from ..audit import audit_lines, panel_lines, tally
+
+    if len(urls) not in (1, len(cards)):
+        raise UsageError(
+            f"{len(cards)} cards and {len(urls)} judge URLs; give one --judge-url for all, or one for each --calibrate"
+        )
+    panel = {}
+    for number, (card, url) in enumerate(zip(cards, urls * len(cards) if len(urls) == 1 else urls, strict=True), 1):
+        name, judged = await _audit(card, url, concurrency)
+        panel[name if name not in panel else f"{name} ({number})"] = judged
+        typer.echo("\n".join([*audit_lines(name, judged), ""]))
+    if len({tuple(each.pair for each in judged) for judged in panel.values()}) == 1:
+        typer.echo("\n".join(panel_lines(panel)))
+    else:
+        typer.echo("The cards have different pairs: no majority and no kappa.")
+    counts = [tally(name, judged) for name, judged in panel.items()]
+    return int(any(count.false_accepts + count.false_rejects for count in counts))
+
+
+async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, list[Judged]]:
+    from tqdm import tqdm
+
+    from ..audit import judge_pairs
+    from ..judging import load_pairs, pairs_folder, start_judge
+    from ..settings import api_key
+
+    folder = pairs_folder(card)
+    pairs = load_pairs(folder)
+    judge = await start_judge(card, url, api_key(), concurrency=concurrency)
+    try:
+        with tqdm(total=len(pairs), desc="judging", unit="pair", disable=None, leave=False) as bar:
+            judged = await judge_pairs(judge, pairs, folder, concurrency, bar.update)
+    finally:
+        await judge.close()
+    return f"{judge.card.name} · {judge.model or 'rules only'}", judged

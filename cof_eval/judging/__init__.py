@@ -1,0 +1,26 @@
+"""A judge card applied: the stop first, then rules, then, for what they leave undecided, a served LLM.
+
+A judge that cannot be reached, is cut short, or says something else than a label leaves the answer unscored with the
+reason; no verdict is ever invented.
+"""
+
+from .card import Card, card_folder, known_cards, load_card
+from .judge import Asker, Judge, judge_settings
+from .pairs import Pair, load_pairs, pairs_folder
+from .served import PATIENCE, ServedJudge, start_judge
+
+__all__ = [
+    "PATIENCE",
+    "Asker",
+    "Card",
+    "Judge",
+    "Pair",
+    "ServedJudge",
+    "card_folder",
+    "judge_settings",
+    "known_cards",
+    "load_card",
+    "load_pairs",
+    "pairs_folder",
+    "start_judge",
+]

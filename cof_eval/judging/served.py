@@ -1,0 +1,137 @@
+"""A judge on one or several OpenAI-compatible servers: labels enforced where a server can, the finish reason checked."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection
+from typing import Any
+
+from ..errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
+from ..records import digest
+from ..servers import Patience, Pool, Server, meet, parse_urls
+from .card import Card, load_card
+from .judge import Judge
+
+PATIENCE = Patience(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
+"""How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
+CONCURRENCY = 64
+"""Questions to each server at once."""
+
+
+class ServedJudge:
+    """An `Asker` over a pool of servers."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._plain: set[str] = set()
+        """URLs of servers that refuse structured output."""
+
+    @property
+    def model(self) -> str:
+        """The served judge's name."""
+        return self._pool.model
+
+    @property
+    def troubles(self) -> dict[str, int]:
+        """How often requests had to be sent again, by what was wrong."""
+        return dict(self._pool.troubles)
+
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+        """What the judge replies; see `Asker.ask`. A server that refuses structured output is asked again without."""
+        conversation = digest("judge", prompt)
+        refused: set[str] = set()
+
+        async def body(server: Server, known: Collection[str]) -> dict[str, Any]:
+            structured = server.url not in self._plain | refused
+            if structured:
+                asked.add(server.url)
+            return _body(prompt, card, image, server, structured=structured)
+
+        asked: set[str] = set()
+        try:
+            try:
+                done = await self._pool.complete(conversation, body)
+            except RefusedError:
+                if not asked:
+                    raise
+                refused = set(asked)
+                done = await self._pool.complete(conversation, body)
+                self._plain |= refused
+        except RefusedError as error:
+            raise JudgeError(f"the judge refused the question: {error}") from error
+        except NoServerError as error:
+            raise JudgeError(f"the judge takes no questions any more: {error}") from error
+        except ServerError as error:
+            raise JudgeError(f"the judge failed: {error}") from error
+        choice = done.reply.choices[0]
+        if choice.finish_reason != "stop":
+            raise JudgeError(f"the judge's reply was cut (finish reason {choice.finish_reason!r})")
+        return str(choice.message.content or "")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+def _body(prompt: str, card: Card, image: bytes | None, server: Server, *, structured: bool) -> dict[str, Any]:
+    """The arguments of a chat completion. Decoding is sent whole: a server would else use the checkpoint's own."""
+    extra: dict[str, Any] = {}
+    if server.samples_freely:
+        extra |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+    if structured:
+        extra["structured_outputs"] = {"choice": list(card.labels)}
+    return {
+        "messages": [{"role": "user", "content": _content(prompt, image)}],
+        "max_tokens": card.max_tokens,
+        "temperature": card.temperature,
+        "top_p": 1.0,
+        "seed": 0,
+        "extra_body": extra,
+    }
+
+
+def _content(prompt: str, image: bytes | None) -> str | list[dict[str, Any]]:
+    if image is None:
+        return prompt
+    kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+    url = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+    return [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": prompt}]
+
+
+async def start_judge(
+    card_name: str, base_url: str | None, api_key: str, *, concurrency: int = CONCURRENCY, patience: Patience = PATIENCE
+) -> Judge:
+    """The judge of a card, its servers reached if any are given.
+
+    Args:
+        card_name: a folder of `judges/`, or the path of one.
+        base_url: one or several base URLs of servers of the same judge model; None for rules alone.
+        api_key: sent to all of them.
+        concurrency: most questions at once to each server.
+        patience: how long to go on with servers in trouble.
+
+    Raises:
+        UsageError: if the card is unknown, or no server that is given answers or serves the judge.
+    """
+    card = load_card(card_name)
+    if base_url is None or not card.asks:
+        return Judge(card)
+    urls = parse_urls(base_url)
+    try:
+        pool = await _meet(urls, card, api_key, concurrency, patience)
+    except NoServerError as error:
+        raise UsageError(f"no judge answers at {error}; start one, correct --judge-url, or leave it out") from error
+    return Judge(card, ServedJudge(pool))
+
+
+async def _meet(urls: tuple[str, ...], card: Card, api_key: str, concurrency: int, patience: Patience) -> Pool:
+    """The card's model by its served name; else the only one that is served."""
+    try:
+        return await meet(
+            urls, api_key=api_key, served_name=card.served_name or None, concurrency=concurrency, patience=patience
+        )
+    except UsageError as named:
+        try:
+            return await meet(urls, api_key=api_key, concurrency=concurrency, patience=patience)
+        except UsageError:
+            raise named from None

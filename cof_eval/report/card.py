@@ -1,0 +1,126 @@
+"""The model card: one page to paste into a paper's appendix or a README, without pictures or links."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .compare import paired_table
+from .comparison_text import differences_text
+from .markdown import benchmarks, brief, categories
+from .names import OVERALL, resolution_order
+from .state import Reported, caveats, state_line
+from .text import accuracy, bullets, count, escape, mean, percent, points, probability, table
+
+MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "transformers", "torch")
+"""Packages whose versions the card names; run.yaml has the others."""
+
+METHOD = """\
+Accuracy in percent with 95% intervals (Wilson; cluster bootstrap over images where rows share them); zooms and tokens are means per
+question, text tokens generated ones, visual tokens each image once. Resolution R: the shown image has at most R×R pixels, aspect kept,
+never upsampled. Unscored answers count as not correct."""
+
+
+def card_text(runs: Sequence[Reported]) -> str:
+    """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
+    title = " and ".join(escape(run.label) for run in runs)
+    parts = [f"**{escape(state_line(runs))}**", *differences_text(runs), f"# {title}"]
+    for benchmark in benchmarks(runs):
+        parts += _benchmark(benchmark, runs)
+    parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]
+    notes = caveats(runs)
+    return "\n\n".join([*parts, *(["## Caveats", *bullets(notes)] if notes else [])]) + "\n"
+
+
+def _benchmark(benchmark: str, runs: Sequence[Reported]) -> Iterator[str]:
+    yield f"## {escape(benchmark)}"
+    for run in runs:
+        sweep = run.sweep[run.sweep["benchmark"] == benchmark]
+        overall = sweep[sweep["category"] == OVERALL]
+        if len(overall):
+            columns = [
+                escape(run.label),
+                "n",
+                "images",
+                "accuracy [95%]",
+                "zooms",
+                "text tokens",
+                "visual tokens",
+                "tokens per correct",
+                "failed",
+            ]
+            yield table(columns, [_line(line) for line in overall.to_dict("records")])
+            yield from categories(sweep)
+    for other in runs[1:]:
+        yield from bullets(list(_differences(benchmark, runs[0], other)))
+
+
+def _line(line: Mapping[str, Any]) -> list[str]:
+    failed = line["errors"] + line["truncated"] + line["no_answer"]
+    cells = [line["resolution"], count(line["n"]), count(line["clusters"]), accuracy(line), mean(line["zooms"])]
+    return [
+        *cells,
+        count(line["output_tokens"]),
+        count(line["visual_tokens"]),
+        count(line["tokens_per_correct"]),
+        count(failed),
+    ]
+
+
+def _differences(benchmark: str, ours: Reported, theirs: Reported) -> Iterator[str]:
+    """A sentence per resolution that both runs answered."""
+    pairs = paired_table(*(run.rows[run.rows["benchmark"] == benchmark] for run in (ours, theirs)))
+    for line in pairs[pairs["n"] > 0].to_dict("records"):
+        bounds = (
+            ""
+            if math.isnan(line["difference_low"])
+            else f" (95%: {points(line['difference_low'])} to {points(line['difference_high'])})"
+        )
+        yield (
+            f"{line['resolution']}: {ours.label} less {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
+            f"questions, p = {probability(line['p_holm'])} (McNemar exact, Holm); detectable: {percent(line['detectable'])} points"
+        )
+
+
+def _settings(runs: Sequence[Reported]) -> list[list[str]]:
+    each = [_facts(run) for run in runs]
+    return [[name, *(escape(brief(facts[name])) for facts in each)] for name in each[0]]
+
+
+def _facts(run: Reported) -> dict[str, Any]:
+    settings = run.run.settings
+    protocol, judge, model = (settings.get(name) or {} for name in ("protocol", "judge", "model"))
+    versions, engine = settings.get("versions") or {}, settings.get("engine") or {}
+    kept = (
+        "frame",
+        "crop_source",
+        "widen",
+        "enlarge",
+        "min_pixels",
+        "max_pixels",
+        "max_turns",
+        "max_new_tokens",
+        "temperature",
+    )
+    caps = [f"{name}: {int(cap):,}" for name, cap in _caps(run)]
+    return {
+        "model": model.get("pretrained"),
+        "checkpoint": model.get("fingerprint"),
+        "protocol": protocol.get("name"),
+        "protocol settings": {name: protocol[name] for name in kept if name in protocol} or None,
+        "effective cap, px²": "; ".join(caps) or None,
+        "engine": engine.get("name"),
+        "judge": {name: judge[name] for name in ("card", "model") if judge.get(name)} or None,
+        "seed": settings.get("seed"),
+        "data": settings.get("data") or None,
+        "versions": {name: versions[name] for name in MAIN_VERSIONS if name in versions} or None,
+        "commit": settings.get("commit"),
+        "machine": settings.get("machine") or None,
+    }
+
+
+def _caps(run: Reported) -> Iterator[tuple[str, int]]:
+    smallest = run.rows.groupby("resolution")["cap"].min()
+    for name in resolution_order(run.rows["resolution"]):
+        yield name, smallest[name]

@@ -1,0 +1,66 @@
+"""What runs were made differently in: a comparison says something about one thing only where nothing else differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..run import RESOURCE_ARGS
+
+if TYPE_CHECKING:
+    from ..run import RunData
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A thing that runs differ in."""
+
+    name: str
+    values: tuple[str, ...]
+    """Of each run, as text."""
+
+
+THINGS = ("model", "engine", "judge", "seed", "data", "versions", "commit")
+"""What may differ besides the protocol; each counts as one thing."""
+
+
+def differences(runs: Sequence[RunData]) -> list[Difference]:
+    """What these runs were made differently in, one line a thing.
+
+    Two protocols of different names are one thing; two variants of one protocol differ in each setting that does.
+    """
+    settings = [run.settings for run in runs]
+    found = [*_protocols([each.get("protocol") or {} for each in settings])]
+    for thing in THINGS:
+        leaves = [dict(_leaves(each.get(thing), ())) for each in settings]
+        names = [name for name in dict.fromkeys(n for one in leaves for n in one) if len({one.get(name) for one in leaves}) > 1]
+        if names:
+            values = tuple(", ".join(_said(name, one) for name in names) for one in leaves)
+            found.append(Difference(thing, values))
+    return found
+
+
+def _protocols(protocols: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
+    names = [str(protocol.get("name")) for protocol in protocols]
+    if len({name.split("+")[0] for name in names}) > 1:
+        yield Difference("protocol", tuple(names))
+        return
+    for key in dict.fromkeys(key for protocol in protocols for key in protocol if key != "name"):
+        values = tuple(str(protocol.get(key)) for protocol in protocols)
+        if len(set(values)) > 1:
+            yield Difference(f"protocol: {key}", values)
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key not in RESOURCE_ARGS:
+                yield from _leaves(inner, (*path, str(key)))
+    else:
+        yield ".".join(path), str(value)
+
+
+def _said(name: str, leaves: Mapping[str, str]) -> str:
+    value = leaves.get(name, "–")
+    return f"{name}={value}" if name else value

@@ -1,0 +1,32 @@
+"""Names and order: labels of runs, resolutions in the order of the sweep, text on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..resolution import RESOLUTIONS
+
+if TYPE_CHECKING:
+    from ..run import RunData
+
+OVERALL = "overall"
+"""The category of a summary over all categories."""
+
+
+def run_labels(runs: Sequence[RunData]) -> list[str]:
+    """One distinct label per run: its own, with the folder's name or a number where two would be equal."""
+    own = [str(run.settings.get("label") or run.path.name) for run in runs]
+    longer = [f"{label} ({run.path.name})" if own.count(label) > 1 else label for label, run in zip(own, runs, strict=True)]
+    return [f"{label} ({i + 1})" if longer.count(label) > 1 else label for i, label in enumerate(longer)]
+
+
+def resolution_order(names: Iterable[str]) -> list[str]:
+    """The distinct resolutions among `names` in sweep order, `native` last."""
+    rank = {name: i for i, name in enumerate(RESOLUTIONS)}
+    return sorted(set(names), key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def one_line(text: object) -> str:
+    """Any text as one line of printable characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())

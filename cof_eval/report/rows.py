@@ -1,0 +1,169 @@
+"""The tidy table of a run: a row per question, task and repeat, from the run folder alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..records import Outcome, Question, Row, Trajectory
+from .names import run_labels
+from .process import calls_table, trajectory_calls, trajectory_process
+
+if TYPE_CHECKING:
+    from ..run import RunData
+
+ROW_COLUMNS = {
+    "run": "object",
+    "task": "object",
+    "benchmark": "object",
+    "category": "object",
+    "resolution": "object",
+    "question_id": "object",
+    "cluster": "object",
+    "repeat": "Int64",
+    "trajectory": "object",
+    "verdict": "object",
+    "by": "object",
+    "reason": "object",
+    "stop": "object",
+    "answer": "object",
+    "reference": "object",
+    "correct": "float64",
+    "zooms": "Int64",
+    "tool_errors": "Int64",
+    "turns": "Int64",
+    "output_tokens": "Int64",
+    "visual_tokens": "Int64",
+    "prompt_tokens": "Int64",
+    "cached_tokens": "Int64",
+    "shown_width": "Int64",
+    "shown_height": "Int64",
+    "cap": "Int64",
+    "engine_s": "float64",
+    "wall_s": "float64",
+    "verified": "boolean",
+    "options": "Int64",
+    "targets": "Int64",
+    "target_px": "float64",
+    "best_target_px": "float64",
+    "coverage": "float64",
+    "iou": "float64",
+    "first_useful_zoom": "Int64",
+    "place": "object",
+}
+"""Columns of the rows table.
+
+`output_tokens` are the generated ones, over all turns; `visual_tokens` count each image once; `prompt_tokens` and
+`cached_tokens` (those of them that the engine's prefix cache held) are summed over turns, so an image in a prompt counts in each.
+`correct` is 1, 0 or unknown while unscored. `targets` is the number of annotated boxes, `target_px` their pixels in the shown image,
+`best_target_px` those in the best crop; `coverage` is the mean over targets of the share that some crop held, `iou` the best of any
+call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`).
+"""
+
+
+UNANSWERABLE = "no standard answer"
+"""Who decided on a row whose benchmark gives no standard answer: nobody, and it is not unscored either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tidy tables of one run."""
+
+    rows: pd.DataFrame
+    calls: pd.DataFrame
+
+
+def tidy(run: RunData, *, label: str | None = None) -> Tables:
+    """The rows table and the calls table of a run."""
+    name = label or run_labels([run])[0]
+    calls = {key: list(trajectory_calls(trajectory)) for key, trajectory in run.trajectories.items()}
+    facts = {key: _trajectory_facts(trajectory, calls[key]) for key, trajectory in run.trajectories.items()}
+    questions = {(t.question.benchmark, t.question.id): t.question for t in run.trajectories.values()}
+    records = [
+        {
+            "run": name,
+            **_row_facts(row),
+            **_question_facts(run.question(row) or questions.get((row.benchmark, row.question_id))),
+            **facts.get(row.trajectory, {}),
+            **(_verdict_facts(run, row) if row.trajectory in facts else {}),
+        }
+        for row in run.rows
+    ]
+    rows = pd.DataFrame(records, columns=list(ROW_COLUMNS)).astype(ROW_COLUMNS)
+    return Tables(rows, calls_table(calls, name))
+
+
+def rows_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
+    """One row per question, task and repeat, with the columns `ROW_COLUMNS`.
+
+    A row without a trajectory yet has no verdict, stop or counts; its category and cluster come from the same question
+    at another resolution if that one is done.
+    """
+    return tidy(run, label=label).rows
+
+
+def write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
+    """Write a table as `.csv` and `.parquet`; returns both paths."""
+    csv, parquet = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
+    table.to_csv(csv, index=False, float_format="%.6g", encoding="utf-8")
+    table.to_parquet(parquet, index=False)
+    return [csv, parquet]
+
+
+def _row_facts(row: Row) -> dict[str, Any]:
+    return {
+        "task": row.task,
+        "benchmark": row.benchmark,
+        "resolution": row.resolution,
+        "question_id": row.question_id,
+        "repeat": row.repeat,
+        "trajectory": row.trajectory,
+        "cap": row.cap,
+    }
+
+
+def _question_facts(question: Question | None) -> dict[str, Any]:
+    if question is None:
+        return {}
+    return {
+        "category": question.category,
+        "cluster": question.cluster,
+        "options": len(question.options),
+        "reference": question.answer,
+    }
+
+
+def _trajectory_facts(trajectory: Trajectory, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    width, height = trajectory.shown.size
+    return {
+        "stop": trajectory.stop.value,
+        "answer": trajectory.answer,
+        "zooms": trajectory.zooms,
+        "tool_errors": trajectory.tool_errors,
+        "turns": len(trajectory.turns),
+        "output_tokens": trajectory.output_tokens,
+        "visual_tokens": trajectory.visual_tokens,
+        "prompt_tokens": sum(turn.prompt_tokens for turn in trajectory.turns),
+        "cached_tokens": sum(turn.cached_tokens for turn in trajectory.turns),
+        "shown_width": width,
+        "shown_height": height,
+        "engine_s": sum(turn.engine_s for turn in trajectory.turns),
+        "wall_s": trajectory.wall_s,
+        "verified": trajectory.verified,
+        **trajectory_process(trajectory, calls),
+    }
+
+
+def _verdict_facts(run: RunData, row: Row) -> dict[str, Any]:
+    question, verdict = run.question(row), run.verdict(row)
+    if question is None or not question.answer:
+        return {"by": UNANSWERABLE, "correct": math.nan}
+    if verdict is None:
+        return {"verdict": Outcome.UNSCORED.value, "by": "pending", "correct": math.nan}
+    worth = {Outcome.CORRECT: 1.0, Outcome.WRONG: 0.0, Outcome.UNSCORED: math.nan}
+    found = verdict.verdict
+    return {"verdict": found.value, "by": verdict.by, "reason": verdict.reason or None, "correct": worth[found]}

@@ -1,0 +1,147 @@
+"""The sweep table: a line per run, benchmark, category and resolution, each number with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..records import Stop
+from ..stats import Clusters, accuracy_interval, mean_interval, ratio_interval
+from .names import OVERALL, resolution_order
+from .rows import UNANSWERABLE, rows_table
+
+if TYPE_CHECKING:
+    from ..run import RunData
+
+COSTS = (
+    *("zooms", "tool_errors", "turns", "output_tokens", "visual_tokens"),
+    *("prompt_tokens", "cached_tokens", "engine_s"),
+)
+"""What is averaged over the rollouts that the engine did not break off."""
+
+WITH_INTERVAL = ("zooms", "output_tokens", "visual_tokens", "engine_s")
+"""Costs whose mean is given with its interval."""
+
+STOPS = tuple(stop for stop in Stop if stop is not Stop.ANSWERED)
+"""Failures by kind; `error` is counted as `errors`."""
+
+SWEEP_COLUMNS = (
+    *("run", "benchmark", "category", "resolution"),
+    *("n", "clusters", "correct", "acc", "acc_low", "acc_high", "acc_upper", "unscored", "pending", "planned", "rows"),
+    *("errors", "no_answer", "max_turns", "length", "context_full", "truncated", "zoom_rate", *COSTS),
+    *(f"{cost}_{side}" for cost in WITH_INTERVAL for side in ("low", "high")),
+    *("tokens_per_correct", "tokens_per_correct_low", "tokens_per_correct_high", "shared_with_smaller"),
+)
+"""Columns of the sweep table. Accuracies and rates are shares (0–1); costs are means per row.
+
+`n` counts the questions that have a trajectory, `rows` those rows (more where questions are repeated), `planned` all questions
+and `pending` the rows still without one. `acc` is the mean over questions of their mean over repeats. `acc_low` to `acc_high` is a
+95% interval: Wilson's, or the cluster bootstrap's where rows share a cluster; while rows are unscored, it reaches from the lower
+end for `acc` to the upper end for `acc_upper`, so that it holds either way. Other intervals are Student's t over clusters.
+`tokens_per_correct` are generated and visual tokens of all rows over the right answers.
+"""
+
+
+def sweep_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
+    """The summary of one run, with the columns `SWEEP_COLUMNS`."""
+    return summarize(rows_table(run, label=label))
+
+
+def summarize(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per run, benchmark, category (`overall` first) and resolution of a rows table.
+
+    Rows whose benchmark gives no standard answer have costs, and count neither as right nor as wrong.
+    """
+    lines = [line for part in _parts(rows) for line in _sweep_lines(part)]
+    return pd.DataFrame(lines, columns=list(SWEEP_COLUMNS))
+
+
+def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows of each run and benchmark, whole and then by category."""
+    for _, whole in rows.groupby(["run", "benchmark"], sort=False):
+        yield whole.assign(category=OVERALL)
+        for _, part in whole.groupby("category"):
+            yield part
+
+
+def _sweep_lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    first, smaller = part.iloc[0], None
+    for name in resolution_order(part["resolution"]):
+        planned = part[part["resolution"] == name]
+        rows = planned[planned["stop"].notna()]
+        place = {"run": first["run"], "benchmark": first["benchmark"], "category": first["category"], "resolution": name}
+        shared = math.nan if smaller is None else int(rows["trajectory"].isin(smaller).sum())
+        counts = {"planned": int(planned["question_id"].nunique()), "pending": len(planned) - len(rows)}
+        yield {
+            **place,
+            **counts,
+            **_scores(rows[rows["by"] != UNANSWERABLE]),
+            "rows": len(rows),
+            **_failures(rows),
+            **_costs(rows),
+            "shared_with_smaller": shared,
+        }
+        smaller = set(planned["trajectory"])
+
+
+def _scores(rows: pd.DataFrame) -> dict[str, Any]:
+    lower, upper = question_means(rows, unscored=0.0), question_means(rows, unscored=1.0)
+    return {
+        "n": len(lower),
+        "clusters": int(rows["cluster"].nunique()),
+        "correct": int((rows["correct"] == 1).sum()),
+        "acc": _mean(lower["correct"]),
+        "acc_low": accuracy_interval(Clusters.of(lower["correct"], lower["cluster"])).low,
+        "acc_high": accuracy_interval(Clusters.of(upper["correct"], upper["cluster"])).high,
+        "acc_upper": _mean(upper["correct"]),
+        "unscored": int(rows["correct"].isna().sum()),
+    }
+
+
+def question_means(rows: pd.DataFrame, *, unscored: float) -> pd.DataFrame:
+    """One row per question with its `cluster` and the mean of `correct` over its repeats.
+
+    Args:
+        rows: of one benchmark and resolution.
+        unscored: what an unscored row counts as; NaN leaves it out.
+    """
+    known = rows[["question_id", "cluster", "correct"]].fillna({"correct": unscored})
+    if not known["question_id"].duplicated().any():
+        return known
+    return known.groupby("question_id", sort=False, as_index=False).agg({"cluster": "first", "correct": "mean"})
+
+
+def _failures(rows: pd.DataFrame) -> dict[str, int]:
+    counts = rows["stop"].value_counts()
+    found = {("errors" if stop is Stop.ERROR else stop.value): int(counts.get(stop.value, 0)) for stop in STOPS}
+    return {**found, "truncated": sum(int(counts.get(stop.value, 0)) for stop in STOPS if stop.truncated)}
+
+
+def _costs(rows: pd.DataFrame) -> dict[str, float]:
+    """Means over the rollouts that ended; one that the engine broke off says nothing about the model."""
+    ended = rows[rows["stop"] != Stop.ERROR.value]
+    line = {cost: _mean(ended[cost]) for cost in COSTS}
+    line["zoom_rate"] = _mean(ended["zooms"] > 0)
+    for cost in WITH_INTERVAL:
+        line |= _bounds(cost, mean_interval(ended[cost].astype(float), ended["cluster"]))
+    tokens = (ended["output_tokens"] + ended["visual_tokens"]).astype(float)
+    per_correct = Clusters.ratio(tokens, ended["correct"] == 1, ended["cluster"])
+    return {**line, "tokens_per_correct": per_correct.estimate, **_bounds("tokens_per_correct", ratio_interval(per_correct))}
+
+
+def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def _mean(values: pd.Series) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def chance_level(rows: pd.DataFrame) -> float | None:
+    """Expected share right when guessing an option, over the distinct questions; None if some have no options."""
+    questions = rows.dropna(subset=["options"]).drop_duplicates(["benchmark", "question_id"])
+    counts = [int(count) for count in questions["options"]]
+    return sum(1 / count for count in counts) / len(counts) if counts and all(counts) else None

@@ -1,0 +1,21 @@
+"""Yes or no, bare or with one clause that says the same."""
+
+from __future__ import annotations
+
+import re
+
+from .doubt import HEDGE, NEGATION, retracted
+from .text import unquoted, words
+
+_SAID = re.compile(r"(yes|no)[.,;:!]*(?:(?<!\w) ?([^.,;:!?\n]+)[.!]?)?", re.IGNORECASE)
+
+
+def polarity(text: str) -> str | None:
+    """Yes or no, bare or with one clause that says the same."""
+    match = _SAID.fullmatch(unquoted(text))
+    if not match:
+        return None
+    said, clause = match[1].lower(), match[2] or ""
+    if HEDGE.search(clause) or retracted(clause) or " yes " in words(clause):
+        return None
+    return said if not clause or bool(NEGATION.search(clause)) == (said == "no") else None

@@ -1,0 +1,60 @@
+"""What counts as the same text: cleaned of wrappers, and compared strictly, loosely, or word by word. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_KEPT = ("<super>", "<sub>", "<fraction>", "<compat>")  # 10² is not 102, № is not "no"
+_SIGNS = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'"} | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""))
+_LATEX = re.compile(r"(?<![\w}])\\(?:boxed|text|textbf|textit|mathrm|mathbf) ?\{([^{}]*)\}(?![\w{\\])")
+_MATH = re.compile(r"(?<![\w\\])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?!\w)|\\[()\[\]]")
+_EMPHASIS = re.compile(r"(?<!\w)(\*{1,3}|_{1,3}|`{1,3})([^\s*_`](?:[^*_`\n]*[^\s*_`])?)\1(?!\w)")
+_HEADING = re.compile(r"^#{2,6} ")
+_BREAK_AFTER_COLON = re.compile(r"(?<=answer:)\n|(?<=answer is:)\n", re.IGNORECASE)
+
+
+def cleaned(text: str) -> str:
+    """Full-width and styled characters folded; markdown, LaTeX wrappers, spare blanks and empty lines removed."""
+    folded = "".join(
+        c if unicodedata.decomposition(c).startswith(_KEPT) else unicodedata.normalize("NFKC", c)
+        for c in unicodedata.normalize("NFC", text)
+    ).translate(_SIGNS)
+    for _ in range(3):  # one wrapper may enclose another
+        folded = _EMPHASIS.sub(r"\2", _MATH.sub(lambda m: m[1] or " ", _LATEX.sub(r"\1", folded)))
+    lines = (_HEADING.sub("", " ".join(line.split())) for line in folded.splitlines())
+    return _BREAK_AFTER_COLON.sub(" ", "\n".join(filter(None, lines)))
+
+
+_NUMBERS = {word: str(n) for n, word in enumerate([
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+])}  # fmt: skip
+_END_MARK = re.compile(r"(?:[.,;:]|(?<=[^\W\d])!)$")
+_QUOTED = re.compile(r"([\"'])([^\"']*)\1")
+_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
+_ARTICLE = re.compile(r"^(?:a|an|the) (?=[^\W\d_]{2})")
+FILLERS = {"a", "an", "the", "is", "are", "of", "and"}
+
+
+def unquoted(text: str) -> str:
+    """The text within quotes that enclose all of it."""
+    return quoted[2] if (quoted := _QUOTED.fullmatch(text)) else text
+
+
+def strict(text: str) -> str:
+    """What remains when case, blanks, hyphens inside words, enclosing quotes and a closing mark do not count."""
+    for _ in range(2):
+        text = unquoted(_END_MARK.sub("", text.strip()).strip())
+    return _HYPHEN.sub(" ", " ".join(text.split()).casefold())
+
+
+def loose(text: str) -> str:
+    """What remains when, besides, a leading article and a number's spelling do not count."""
+    bare = _ARTICLE.sub("", strict(text))
+    return _NUMBERS.get(bare, bare)
+
+
+def words(text: str) -> str:
+    """The words with a blank on either side of each, so that `in` compares whole words."""
+    return "".join(f" {_NUMBERS.get(word, word)}" for word in re.findall(r"\w+", text.casefold())) + " "

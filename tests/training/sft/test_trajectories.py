@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from fakes import LIMITS, ScriptedEngine, answer, call, noise, question
+
+from cof_eval.agent import Subject, rollout
+from cof_eval.errors import DataError
+from cof_eval.images import encode_png, pixel_hash, resize, source_hash
+from cof_eval.protocols import COF, DIRECT, Protocol
+from cof_eval.records import ImageRef, Outcome, Stop, Trajectory, Verdict, verdict_key
+from cof_eval.resolution import parse_resolution, shown_size
+from cof_eval.run import RunFolder
+from cof_eval.settings import KeepImages
+from cof_eval.zoom import View
+from training.conversation import messages_for_trl
+from training.recipe import Source
+from training.rows import Draft, Dropped, Reason, chat
+from training.trajectories import coverage, read_trajectories
+
+NATIVE = noise(560, 420, seed=3)
+BYTES = encode_png(NATIVE)
+SHOWN = resize(NATIVE, shown_size(NATIVE.size, parse_resolution("224"), COF.limits(LIMITS)))
+TURNS = [f"<think>Two.</think> {call(20, 20, 60, 60)} {call(50, 50, 90, 90)}", f"One more. {call(5, 5, 40, 40)}", answer("B")]
+
+
+def recorded(script: list[str], key: str, *, boxes: tuple[Any, ...] = ()) -> tuple[Trajectory, ScriptedEngine, dict[str, Any]]:
+    """A trajectory of the evaluation, the engine that was asked, and every image it kept."""
+    view = View(SHOWN, NATIVE.size)
+    about = Subject(
+        question=question(boxes=boxes),
+        image=ImageRef(source_hash(BYTES), NATIVE.size),
+        view=view,
+        shown_hash=pixel_hash(SHOWN),
+        key=key,
+    )
+    engine, kept = ScriptedEngine(script), {pixel_hash(SHOWN): SHOWN}
+    return asyncio.run(rollout(about, engine, COF, keep_image=kept.__setitem__)), engine, kept
+
+
+def write_run(path: Path, *scripts: list[str], keep: KeepImages = KeepImages.ALL, protocol: Protocol = COF) -> list[Trajectory]:
+    """A run folder with one trajectory for each script; those that say B are right."""
+    settings = {"model": "m", "protocol": msgspec.to_builtins(protocol), "engine": {"limits": msgspec.to_builtins(LIMITS)}}
+    settings["judge"] = {"card": "c", "model": ""}
+    made = []
+    with RunFolder(path, settings, keep_images=keep) as run:
+        for number, script in enumerate(scripts):
+            found, _, kept = recorded(script, f"k{number}", boxes=((100.0, 100.0, 160.0, 160.0),))
+            run.add_trajectory(found)
+            if found.stop is Stop.ANSWERED:
+                outcome = Outcome.CORRECT if found.answer == "B" else Outcome.WRONG
+                run.add_verdict(Verdict(verdict_key("c", "", found.question, found.answer), "c", "", outcome, "rule:letter"))
+            for name, image in kept.items():
+                run.keep_image(name, image)
+            made.append(found)
+    return made
+
+
+def read(path: Path, **filters: Any) -> list[Draft | Dropped]:
+    return list(read_trajectories(Source(format="run", path=str(path), **filters), COF))  # type: ignore[arg-type]
+
+
+def test_a_replayed_trajectory_is_what_the_model_was_sent(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", TURNS)
+    (draft,) = read(tmp_path / "run")
+    _, engine, _ = recorded(TURNS, "k0")
+    sent = messages_for_trl(engine.requests[-1].messages)
+    assert isinstance(draft, Draft)
+    assert chat(draft.messages) == [*sent, {"role": "assistant", "content": [{"type": "text", "text": TURNS[-1]}]}]
+    assert [image.data for image in draft.images] == [encode_png(part.image) for part in engine.requests[-1].images]
+
+
+def test_native_images_stand_in_for_images_that_were_not_kept(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", TURNS, keep=KeepImages.NONE)
+    (dropped,) = read(tmp_path / "run")
+    assert isinstance(dropped, Dropped) and dropped.reason is Reason.REPLAY and "--keep-images all" in dropped.says
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(BYTES)
+    (draft,) = read(tmp_path / "run", images=str(tmp_path / "photos"))
+    assert isinstance(draft, Draft) and len(draft.images) == 4
+
+
+def test_only_good_trajectories_are_kept(tmp_path: Path) -> None:
+    bad_call = [call(9, 9, 2, 2), answer("B")]
+    write_run(tmp_path / "run", TURNS, [answer("A")], ["no idea"], [answer("B")], bad_call)
+    reasons = [d.reason if isinstance(d, Dropped) else None for d in read(tmp_path / "run")]
+    assert reasons == [None, Reason.VERDICT, Reason.VERDICT, None, Reason.FILTER]
+    assert [isinstance(d, Draft) for d in read(tmp_path / "run", errors=True)] == [True, False, False, True, True]
+    assert [isinstance(d, Draft) for d in read(tmp_path / "run", zooms=(1, 2), errors=True)] == [False] * 5
+
+
+def test_zooms_that_miss_the_target_are_left_out(tmp_path: Path) -> None:
+    scale = SHOWN.width / NATIVE.width
+    hit = [call(*(round(v * scale) for v in (90, 90, 170, 170))), answer("B")]
+    miss = [call(0, 0, 30, 20), answer("B")]
+    found = write_run(tmp_path / "run", hit, miss, [answer("B")])
+    assert [coverage(t) for t in found] == [1.0, 0.0, 0.0]
+    kept = read(tmp_path / "run", coverage=0.9)
+    assert [isinstance(d, Draft) for d in kept] == [True, False, True]  # a direct answer has no crop to miss with
+    assert isinstance(kept[1], Dropped) and "0.00 of a target" in kept[1].says
+
+
+def test_a_run_under_other_words_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", TURNS, protocol=replace(DIRECT))
+    with pytest.raises(DataError, match="differs from the recipe's 'cof' in system, question, format"):
+        read(tmp_path / "run")

@@ -1,0 +1,54 @@
+"""Every command of docs/training.md is one that works: its words are accepted, its target exists."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training.recipe import Source
+from training.recipe_file import RECIPES
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = (ROOT / "docs" / "training.md").read_text()
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL) for line in block.splitlines()]
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) == len(set(COMMANDS)) >= 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_documented_command_is_accepted(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        done = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return
+    assert words[:2] == [".venv/bin/python", "-m"]
+    parser = importlib.import_module(words[2]).parser()
+    parser.parse_args(words[3:])
+
+
+def test_every_recipe_stands_in_the_table() -> None:
+    named = set(re.findall(r"^\| `((?:sft|grpo)_\w+)` \|", DOCS, re.MULTILINE))
+    assert named >= {path.stem for path in RECIPES.glob("sft_*.yaml")}
+
+
+def test_documented_sources_are_sources() -> None:
+    import msgspec
+
+    for block in re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL):
+        for source in yaml.safe_load(block)["data"]:
+            assert set(source) <= set(Source.__dataclass_fields__)
+            msgspec.convert(source, Source)
+
+
+def test_make_without_a_recipe_says_which_is_missing() -> None:
+    done = subprocess.run(["make", "sft"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "RECIPE is missing; for instance: make sft RECIPE=sft_tiny" in done.stdout

@@ -1,0 +1,41 @@
+"""`training` stands on `cof_eval`, never the other way round, and reads no environment of its own."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from test_layers import HEAVY, PACKAGE, top_level_imports
+
+TRAINING = PACKAGE.parent / "training"
+MODULES = sorted(TRAINING.rglob("*.py"))
+TRAINERS = {"zoom_trainer.py"}
+"""Subclasses of TRL's trainers: nothing without it, and imported only when used."""
+HEAVY_HERE = HEAVY | {"trl", "peft", "accelerate", "deepspeed", "pyarrow"}
+
+
+def imported(path: Path) -> set[str]:
+    """Packages imported anywhere in a module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_the_package_never_imports_training() -> None:
+    assert not [path for path in PACKAGE.rglob("*.py") if "training" in imported(path)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.name)
+def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
+    assert path.name in TRAINERS or not top_level_imports(path) & HEAVY_HERE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.name)
+def test_the_environment_is_read_by_the_settings_alone(path: Path) -> None:
+    text = path.read_text()
+    assert "os.environ" not in text and "getenv" not in text

@@ -1,0 +1,155 @@
+"""The folder of a training run: its recipe, its checkpoints to resume from, its metrics, and what it made.
+
+| file | holds |
+|---|---|
+| `recipe.yaml` | the whole recipe, defaults included |
+| `data/` | rows trained on, rows dropped and why |
+| `checkpoint-N/` | weights, optimizer and random states after step N, and the recipe, written last: without it the rest is not whole |
+| `metrics.jsonl`, `curves.png` | what was measured |
+| `adapter/`, `model/` | the adapter (LoRA), and the checkpoint to evaluate |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from cof_eval.errors import RunError
+
+from .recipe import Recipe
+from .recipe_file import to_yaml
+
+RECIPE = "recipe.yaml"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_MAY_CHANGE = {"keep", "out"}
+"""Sections of a recipe that decide nothing about the weights."""
+
+
+class TrainingFolder:
+    """A training run's folder, opened by one session; other processes of that session look at it without the lock."""
+
+    def __init__(self, recipe: Recipe, *, main: bool = True) -> None:
+        """Open or create it.
+
+        Args:
+            recipe: must be the one that the folder was begun with, if it was.
+            main: whether this is the session's main process, which alone writes.
+
+        Raises:
+            RunError: if another session uses it, or it was begun with another recipe.
+        """
+        self.path = Path(recipe.out)
+        self.recipe = recipe
+        self._lock = FileLock(self.path / ".lock") if main else None
+        if main:
+            self._open()
+
+    @property
+    def data(self) -> Path:
+        """Where the prepared rows are."""
+        return self.path / "data"
+
+    @property
+    def adapter(self) -> Path:
+        """Where the trained adapter goes."""
+        return self.path / "adapter"
+
+    @property
+    def model(self) -> Path:
+        """Where the trained checkpoint goes."""
+        return self.path / "model"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the checkpoint is written whole."""
+        return (self.path / "finished.json").is_file()
+
+    def finish(self, values: dict[str, Any]) -> None:
+        """Say that the checkpoint is whole, and what it took."""
+        _write(self.path / "finished.json", json.dumps(values, indent=1) + "\n")
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that is whole; those that a kill left unfinished are removed."""
+        found = {int(m[1]): p for p in self.path.glob("checkpoint-*") if (m := _CHECKPOINT.fullmatch(p.name))}
+        whole = [step for step, path in found.items() if (path / RECIPE).is_file()]
+        if self._lock is not None:
+            for step in set(found) - set(whole):
+                shutil.rmtree(found[step])
+        return found[max(whole)] if whole else None
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> TrainingFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self._lock is not None:
+                self._lock.acquire(timeout=0)
+            differences = self._differences()
+            if not differences:
+                _write(self.path / RECIPE, to_yaml(self.recipe))
+        except Timeout as error:
+            raise RunError(
+                f"{self.path} is in use by another session; wait for it, or choose another folder (out=…)"
+            ) from error
+        except OSError as error:
+            raise RunError(f"cannot use {self.path} for training: {error.strerror}; choose another folder (out=…)") from error
+        if differences:
+            self.close()
+            raise RunError(
+                f"{self.path} was begun with another recipe: {'; '.join(differences)}. Choose another folder (out=…), or use the same recipe"
+            )
+
+    def _differences(self) -> list[str]:
+        file = self.path / RECIPE
+        if not file.is_file():
+            return []
+        old, new = yaml.safe_load(file.read_text(encoding="utf-8")), yaml.safe_load(to_yaml(self.recipe))
+        flat_old, flat_new = _flat(old), _flat(new)
+        names = sorted({*flat_old, *flat_new})
+        return [
+            f"{name} was {flat_old.get(name)!r}, now {flat_new.get(name)!r}"
+            for name in names
+            if flat_old.get(name) != flat_new.get(name) and name.split(".")[0] not in _MAY_CHANGE
+        ]
+
+
+def mark_whole(recipe: Recipe) -> Any:
+    """A callback of transformers' `Trainer` that writes the recipe into each checkpoint once the rest of it is written."""
+    from transformers import TrainerCallback
+
+    class Marker(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+        """Writes the mark from the main process."""
+
+        def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            if state.is_world_process_zero:
+                _write(Path(args.output_dir) / f"checkpoint-{state.global_step}" / RECIPE, to_yaml(recipe))
+
+    return Marker()
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix.rstrip("."): values}
+    return {name: value for key, each in values.items() for name, value in _flat(each, f"{prefix}{key}.").items()}
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
