@@ -20,11 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     made_with: dict[str, object] = {"count": given.count, "seed": given.seed}
     try:
-        print(
-            write_part(
-                given.folder, made_with, lambda folder: write_folder(folder, count=given.count, seed=given.seed)
-            )
-        )
+        print(write_part(given.folder, made_with, lambda folder: write_folder(folder, count=given.count, seed=given.seed)))
     except (CofError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -6,7 +6,9 @@ that none of them tells another. The right option is not told by its letter or t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 from typing import TypeVar
 
@@ -47,11 +49,13 @@ def ask(count: int, *, seed: int | str) -> list[Asked]:
     direct = round(count * _DIRECT_SHARE)
     rng = Random(f"vstar_mini/{seed}")
     sizes = {DIRECT: _strata(direct, rng), RELATIVE: _strata(count - direct, rng)}
-    letters = {DIRECT: _even(range(4), direct, rng), RELATIVE: _even(range(2), count - direct, rng)}
-    facts = {DIRECT: _even(COLOURS, direct, rng), RELATIVE: _even(SIDES, count - direct, rng)}
+    answers = {
+        DIRECT: _even(list(product(range(4), COLOURS)), direct, rng),
+        RELATIVE: _even(list(product(range(2), SIDES)), count - direct, rng),
+    }
     order = [DIRECT] * direct + [RELATIVE] * (count - direct)
     rng.shuffle(order)
-    return [_asked(category, sizes[category].pop(), letters[category].pop(), facts[category].pop(), rng) for category in order]
+    return [_asked(category, sizes[category].pop(), *answers[category].pop(), rng) for category in order]
 
 
 def _asked(category: str, size: tuple[float, float], right: int, fact: str, rng: Random) -> Asked:
@@ -98,9 +102,7 @@ def _position(size: tuple[float, float], right: int, side: str, rng: Random) -> 
     return _with_others(RELATIVE, *about_sides(plates[0], plates[1], right), right, plates, rng)
 
 
-def _with_others(
-    category: str, question: str, options: tuple[str, ...], right: int, plates: list[Plate], rng: Random
-) -> Asked:
+def _with_others(category: str, question: str, options: tuple[str, ...], right: int, plates: list[Plate], rng: Random) -> Asked:
     targets = tuple(plates)
     free = [c for c in COLOURS if c not in {t.colour for t in targets}]
     for colour in rng.sample(free, min(_OTHERS, len(free))):
@@ -116,10 +118,9 @@ def _strata(count: int, rng: Random) -> list[tuple[float, float]]:
     return ranges
 
 
-def _even(values: range | dict[str, T] | tuple[str, ...], count: int, rng: Random) -> list[T]:
+def _even(values: Sequence[T], count: int, rng: Random) -> list[T]:
     """`count` values, each as often as any other, give or take one, in random order."""
-    known = list(values)
-    rng.shuffle(known)
+    known = rng.sample(values, len(values))
     spread = [known[i % len(known)] for i in range(count)]
     rng.shuffle(spread)
-    return spread  # type: ignore[return-value]
+    return spread

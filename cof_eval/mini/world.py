@@ -123,7 +123,12 @@ def paint(scene: Scene, size: Size = NATIVE) -> Image.Image:
         box = pixel_box(plate, size)
         _blot(draw, box, plate.round, COLOURS[plate.colour])
         inset = (1 - DOT) / 2 * (box[2] - box[0])
-        _blot(draw, tuple(round(v + d) for v, d in zip(box, (inset, inset, -inset, -inset), strict=True)), plate.round, COLOURS[plate.dot])
+        _blot(
+            draw,
+            tuple(round(v + d) for v, d in zip(box, (inset, inset, -inset, -inset), strict=True)),
+            plate.round,
+            COLOURS[plate.dot],
+        )
     return image
 
 
@@ -150,7 +155,12 @@ def _ground(seed: int, size: Size) -> np.ndarray:
     draw, rng = ImageDraw.Draw(grey), Random(seed)
     for _ in range(_CLUTTER):
         tone, kind = 110 + rng.choice((-1, 1)) * rng.randint(4, 30), rng.randrange(3)
-        x, y, reach, turn = rng.random() * width, rng.random() * height, rng.uniform(0.01, 0.09) * width, rng.uniform(0, math.pi)
+        x, y, reach, turn = (
+            rng.random() * width,
+            rng.random() * height,
+            rng.uniform(0.01, 0.09) * width,
+            rng.uniform(0, math.pi),
+        )
         if kind == 0:
             draw.ellipse((x - reach, y - reach / 2, x + reach, y + reach / 2), fill=tone)
         elif kind == 1:

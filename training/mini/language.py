@@ -6,7 +6,7 @@ is taught; letters of options are taught beside it without any image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -18,7 +18,7 @@ from torch.nn import functional
 from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
 from cof_eval.benchmarks.vstar_mini import TRAINING
 from cof_eval.mini import questions
-from cof_eval.mini.world import COLOURS, NATIVE, Plate, Scene, place
+from cof_eval.mini.world import ASPECT, COLOURS, NATIVE, Plate, Scene, place
 from cof_eval.protocols import DIRECT
 from cof_eval.records import Size
 
@@ -93,14 +93,16 @@ def scene_with_one_of_each(rng: Random, size: Size, *, sides: tuple[float, float
     return Scene(tuple(plates), rng.getrandbits(32))
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
 def fill_pool(model: Any, views: Views, *, seed: str, sides: tuple[float, float] = (6, 48)) -> Pool:
     """Draw scenes and encode them."""
     size, features = views.size, []
     rng, at_once = Random(f"{TRAINING}/{seed}/{size}"), max(1, 32 * SIZE[0] * SIZE[1] // (size[0] * size[1]))
     scenes = [scene_with_one_of_each(rng, size, sides=sides) for _ in range(views.pool)]
     for first in range(0, views.pool, at_once):
-        values, grids = patches([shown(scene, size, fine=1 if size == NATIVE else 2) for scene in scenes[first : first + at_once]])
+        values, grids = patches(
+            [shown(scene, size, fine=1 if size == NATIVE else 2) for scene in scenes[first : first + at_once]]
+        )
         tokens = model.model.visual(values, grid_thw=grids).pooler_output
         features.append(tokens.view(len(grids), -1, tokens.shape[-1]))
     return Pool(size, scenes, torch.cat(features))
@@ -179,8 +181,11 @@ def short_turns(scene: Scene, count: int, rng: Random) -> list[tuple[str, str]]:
 
 def letter_turn(rng: Random) -> tuple[str, str, str]:
     """A question with options, the thought that was had, and the answer: what can be learned without an image."""
-    one = Plate(*rng.sample(list(COLOURS), 2), rng.random(), 0.5, 0.05, True)
-    two = Plate(*rng.sample([c for c in COLOURS if c != one.colour], 2), rng.random(), 0.3, 0.05, True)
+    colours = rng.sample(list(COLOURS), 2)
+    one, two = (
+        Plate(colour, rng.choice([c for c in COLOURS if c != colour]), rng.random(), ASPECT * rng.random(), 0.05, True)
+        for colour in colours
+    )
     if rng.random() < 0.6 or speech.cell(one)[0] == speech.cell(two)[0]:
         right = rng.randrange(4)
         question, options = questions.about_colour(one, right, rng)
@@ -193,7 +198,9 @@ def letter_turn(rng: Random) -> tuple[str, str, str]:
     return choice_text(question, options, ANSWER_LETTER), f"{head}<answer>", tail
 
 
-def run_model(model: Any, speaker: Speaker, batch: dict[str, torch.Tensor], features: torch.Tensor | None, size: Size = SIZE) -> torch.Tensor:
+def run_model(
+    model: Any, speaker: Speaker, batch: dict[str, torch.Tensor], features: torch.Tensor | None, size: Size = SIZE
+) -> torch.Tensor:
     """Logits of a batch whose images, if any, have these features (images, tokens, width)."""
     ids = batch["input_ids"]
     embedded = model.get_input_embeddings()(ids)
@@ -225,7 +232,9 @@ def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> 
     speaker = Speaker(tokenizer)
     pools = [fill_pool(model, views, seed=plan.stage) for views in plan.views]
     module = nn.ModuleDict({"language": model.model.language_model, "lm_head": model.lm_head})
-    for step, optimizer in session.steps(plan.stage, module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup):
+    for step, optimizer in session.steps(
+        plan.stage, module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup
+    ):
         rng = Random(f"{TRAINING}/{plan.stage}/{step}")
         (which,) = rng.choices(range(len(pools)), [views.share for views in plan.views])
         pool, chosen = pools[which], rng.sample(range(plan.views[which].pool), plan.views[which].images)
@@ -272,7 +281,11 @@ def measured(speaker: Speaker, logits: torch.Tensor, labels: torch.Tensor) -> tu
     """The loss, and the share of colours, digits and letters that were right."""
     loss, telling, right = speaker.loss(logits, labels)
     names = [speaker.tokenizer.decode([i]).strip() for i in telling.tolist()]
-    groups = {"colour": lambda n: n in COLOURS, "digit": str.isdigit, "letter": lambda n: len(n) == 1 and n in "ABCD"}
+    groups: dict[str, Callable[[str], bool]] = {
+        "colour": lambda n: n in COLOURS,
+        "digit": str.isdigit,
+        "letter": lambda n: len(n) == 1 and n in "ABCD",
+    }
     said = {"loss": loss.item()}
     for group, belongs in groups.items():
         found = [ok for name, ok in zip(names, right.tolist(), strict=True) if belongs(name)]

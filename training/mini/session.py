@@ -78,7 +78,12 @@ class Session:
 
     def _save(self, stage: str, step: int, module: nn.Module, optimizer: Any, schedule: Any) -> None:
         unfinished = self._path(stage).with_suffix(".unfinished")
-        state = {"step": step, "module": module.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+        state = {
+            "step": step,
+            "module": module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+        }
         torch.save(state, unfinished)
         os.replace(unfinished, self._path(stage))
 

@@ -36,7 +36,7 @@ class Plan:
     warmup: int = 100
 
 
-class Head(nn.Module):
+class Head(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
     """Reads plate, dot and place from a merged token."""
 
     def __init__(self) -> None:
@@ -52,13 +52,17 @@ class Head(nn.Module):
 
 def dense_loss(head: Head, tokens: torch.Tensor, labels: list[Labels]) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss of all tokens, and how much of each kind is right."""
-    plate, dot, place = (torch.from_numpy(np.concatenate([getattr(one, name) for one in labels])) for name in ("plate", "dot", "place"))
+    plate, dot, place = (
+        torch.from_numpy(np.concatenate([getattr(one, name) for one in labels])) for name in ("plate", "dot", "place")
+    )
     said_plate, said_dot, said_place = head(tokens)
     there = plate < len(COLOURS)
     weight = torch.ones(len(COLOURS) + 1)
     weight[-1] = 0.3
     off = (said_place - place).abs()
-    loss = functional.cross_entropy(said_plate, plate, weight=weight) + functional.cross_entropy(said_dot, dot, ignore_index=-100)
+    loss = functional.cross_entropy(said_plate, plate, weight=weight) + functional.cross_entropy(
+        said_dot, dot, ignore_index=-100
+    )
     loss = loss + 10 * functional.smooth_l1_loss(said_place, place, beta=0.05)
     legible = there & (dot < len(COLOURS))
     return loss, {
@@ -79,7 +83,9 @@ def train_vision(model: Any, session: Session, plan: Plan) -> None:
     head = Head()
     visual = model.model.visual
     module = nn.ModuleDict({"visual": visual, "head": head})
-    for step, optimizer in session.steps("vision", module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup):
+    for step, optimizer in session.steps(
+        "vision", module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup
+    ):
         rng = Random(f"{TRAINING}/vision/{step}")
         scenes = [_scene(rng) for _ in range(plan.batch)]
         values, grids = patches([shown(scene, SIZE) for scene in scenes])
