@@ -230,12 +230,13 @@ def positions(ids: torch.Tensor, image: torch.Tensor, grid: tuple[int, int] | No
 def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> None:
     """Train the language model in place, the vision encoder fixed, going on where the session stopped."""
     speaker = Speaker(tokenizer)
-    pools = [fill_pool(model, views, seed=plan.stage) for views in plan.views]
+    pools: list[Pool] = []
     module = nn.ModuleDict({"language": model.model.language_model, "lm_head": model.lm_head})
     for step, optimizer in session.steps(
         plan.stage, module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup
     ):
         rng = Random(f"{TRAINING}/{plan.stage}/{step}")
+        pools = pools or [fill_pool(model, views, seed=plan.stage) for views in plan.views]
         (which,) = rng.choices(range(len(pools)), [views.share for views in plan.views])
         pool, chosen = pools[which], rng.sample(range(plan.views[which].pool), plan.views[which].images)
         batch = speaker.batch([_talk(_turns(pool.scenes[i], plan, rng), pool.features.shape[1]) for i in chosen])

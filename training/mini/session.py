@@ -24,6 +24,8 @@ class Session:
 
     folder: Path
     log_steps: int = 25
+    frozen: bool = False
+    """Whether stages are only loaded, as far as they were trained."""
     _recent: list[dict[str, float]] = field(default_factory=list)
 
     def steps(
@@ -47,7 +49,7 @@ class Session:
         )
         first = self._load(stage, module, optimizer, schedule)
         started = saved = time.monotonic()
-        for step in range(first, steps):
+        for step in range(first, first if self.frozen else steps):
             yield step, optimizer
             schedule.step()
             now = time.monotonic()
