@@ -14,9 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 
-SAVE_S = 60.0
-"""A checkpoint is written when the last one is this old."""
-
 
 @dataclass
 class Session:
@@ -24,6 +21,8 @@ class Session:
 
     folder: Path
     log_steps: int = 25
+    save_s: float = 60.0
+    """A checkpoint is written when the last one is this old, seconds."""
     frozen: bool = False
     """Whether stages are only loaded, as far as they were trained."""
     _recent: list[dict[str, float]] = field(default_factory=list)
@@ -33,8 +32,8 @@ class Session:
     ) -> Iterator[tuple[int, torch.optim.Optimizer]]:
         """The steps of a stage that are still to be done, each with the optimizer at its learning rate.
 
-        The learning rate rises over `warmup` steps and then falls to a tenth along a cosine. Weights and optimizer are stored every minute
-        and at the end; a stage that was finished is loaded and yields nothing.
+        The learning rate rises over `warmup` steps and then falls to a tenth along a cosine. Weights and optimizer are stored every
+        `save_s` seconds and at the end; a stage that was finished is loaded and yields nothing.
         """
         optimizer = torch.optim.AdamW(
             [p for p in module.parameters() if p.requires_grad], lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01
@@ -56,7 +55,7 @@ class Session:
             if (step + 1) % self.log_steps == 0 or step + 1 == steps:
                 left = (now - started) / (step + 1 - first) * (steps - step - 1)
                 self._report(stage, step + 1, steps, left)
-            if now - saved > SAVE_S or step + 1 == steps:
+            if now - saved >= self.save_s or step + 1 == steps:
                 self._save(stage, step + 1, module, optimizer, schedule)
                 saved = now
 

@@ -34,6 +34,8 @@ class Plan:
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: int = 100
+    seed: int = 0
+    """Of the head's first weights."""
 
 
 class Head(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
@@ -80,7 +82,9 @@ def _share(right: torch.Tensor, among: torch.Tensor) -> float:
 
 def train_vision(model: Any, session: Session, plan: Plan) -> None:
     """Train the vision encoder in place, going on where the session stopped."""
-    head = Head()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        head = Head()
     visual = model.model.visual
     module = nn.ModuleDict({"visual": visual, "head": head})
     for step, optimizer in session.steps(
