@@ -16,9 +16,12 @@ from . import language, vision
 from .checkpoint import build_model, write_start
 from .language import ALL_SIZES, train_language
 from .session import Session
-from .vision import train_vision
+from .vision import build_head, train_vision
 
-VISION = vision.Plan(steps=3_000)
+VISION = (
+    vision.Plan(steps=2_200),
+    vision.Plan(stage="large", steps=600, crowds=((30, 2, 60), (8, 30, 120)), learning_rate=6e-4, warmup=20),
+)
 LANGUAGE = (
     language.Plan(stage="language", steps=1_000),
     language.Plan(stage="sizes", steps=1_500, views=ALL_SIZES, turns=8, full=0.7, texts=6, learning_rate=1e-3),
@@ -47,7 +50,9 @@ def pretrain(folder: Path, *, seed: int, threads: int, now: bool) -> Path:
     torch.set_num_threads(threads)
     tokenizer = AutoTokenizer.from_pretrained(folder / "start")
     model, session = build_model(tokenizer, seed=seed), Session(folder, frozen=now)
-    train_vision(model, session, VISION)
+    head = build_head(seed)
+    for seeing in VISION:
+        train_vision(model, head, session, seeing)
     for plan in LANGUAGE:
         train_language(model, tokenizer, session, plan)
     return write_base(model, folder / "start", folder / "base")

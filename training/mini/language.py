@@ -1,7 +1,7 @@
-"""Second stage: with the vision encoder fixed, the language model learns to look plates up, to place them, and to name options.
+"""Second stage: with the vision encoder fixed, the language model learns to look plates up, to place them, and to compare places.
 
 Features of a pool of scenes are computed once. A sequence is one image and many short questions, so that most of what is computed
-is taught; letters of options are taught beside it without any image.
+is taught; answers from thoughts are taught beside it without any image.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .vision import SIZE
 
 IGNORED = -100
 _FAINT = 0.1
-"""Weight of what is said besides colours, digits, letters and sides."""
-_TELLING = (*COLOURS, *questions.SIDES, *"0123456789ABCD")
+"""Weight of what is said besides colours, digits and sides."""
+_TELLING = (*COLOURS, *questions.SIDES, *"0123456789")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +172,14 @@ def short_turns(scene: Scene, count: int, rng: Random) -> list[tuple[str, str]]:
     made = []
     for _ in range(count):
         plate = rng.choice(scene.plates)
-        if rng.random() < 0.5:
+        if rng.random() < 0.6:
             made.append((f"What is the color of the dot on the {plate.colour} plate?", speech.seen(plate)))
         else:
             made.append((f"Where is the {plate.colour} plate?", speech.located(plate)))
     return made
 
 
-def letter_turn(rng: Random) -> tuple[str, str, str]:
+def answer_turn(rng: Random) -> tuple[str, str, str]:
     """A question with options, the thought that was had, and the answer: what can be learned without an image."""
     colours = rng.sample(list(COLOURS), 2)
     one, two = (
@@ -194,7 +194,7 @@ def letter_turn(rng: Random) -> tuple[str, str, str]:
         right = rng.randrange(2)
         question, options = questions.about_sides(one, two, right)
         thought = f"{speech.located(one)} {speech.located(two)}"
-    head, tail = speech.turn(thought, right).split("<answer>")
+    head, tail = speech.turn(thought, options[right]).split("<answer>")
     return choice_text(question, options, ANSWER_LETTER), f"{head}<answer>", tail
 
 
@@ -241,17 +241,17 @@ def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> 
         pool, chosen = pools[which], rng.sample(range(plan.views[which].pool), plan.views[which].images)
         batch = speaker.batch([_talk(_turns(pool.scenes[i], plan, rng), pool.features.shape[1]) for i in chosen])
         loss, said = measured(speaker, run_model(model, speaker, batch, pool.features[chosen], pool.size), batch["labels"])
-        batch = speaker.batch([_letters(rng) for _ in range(plan.texts)])
-        letters, letters_said = measured(speaker, run_model(model, speaker, batch, None), batch["labels"])
+        batch = speaker.batch([_answer(rng) for _ in range(plan.texts)])
+        answers, answers_said = measured(speaker, run_model(model, speaker, batch, None), batch["labels"])
         optimizer.zero_grad()
-        (loss + letters).backward()
+        (loss + answers).backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
-        session.log({**said, "letter": letters_said["letter"]})
+        session.log({**said, "side": answers_said["side"]})
 
 
-def _letters(rng: Random) -> list[Piece]:
-    question, thought, answer = letter_turn(rng)
+def _answer(rng: Random) -> list[Piece]:
+    question, thought, answer = answer_turn(rng)
     asked, _ = exchange(question, "", first=True)
     return [Piece(opening(0) + asked.text + thought), Piece(f"{answer}<|im_end|>", taught=True)]
 
@@ -275,17 +275,17 @@ def full_turn(scene: Scene, rng: Random) -> tuple[str, str]:
         right = rng.randrange(2)
         question, options = questions.about_sides(one, two, right)
         thought = f"{speech.located(one)} {speech.located(two)}"
-    return choice_text(question, options, ANSWER_LETTER), speech.turn(thought, right)
+    return choice_text(question, options, ANSWER_LETTER), speech.turn(thought, options[right])
 
 
 def measured(speaker: Speaker, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss, and the share of colours, digits and letters that were right."""
+    """The loss, and the share of colours, digits and sides that were right."""
     loss, telling, right = speaker.loss(logits, labels)
     names = [speaker.tokenizer.decode([i]).strip() for i in telling.tolist()]
     groups: dict[str, Callable[[str], bool]] = {
         "colour": lambda n: n in COLOURS,
         "digit": str.isdigit,
-        "letter": lambda n: len(n) == 1 and n in "ABCD",
+        "side": lambda n: n in questions.SIDES,
     }
     said = {"loss": loss.item()}
     for group, belongs in groups.items():

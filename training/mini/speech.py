@@ -1,11 +1,11 @@
 """What the model is taught to say: where it looks and what it sees, then the answer.
 
-Places are thousandths of the image's width and height, rounded to a grid, so that few numbers have to be learned.
+What is looked up (the dot, the place) follows directly on the plate's colour: one step of attention finds it, where words between them
+would make it two, which takes much longer to learn. Places are thousandths of the image's width and height, rounded to a grid, so that few numbers have to be learned.
 """
 
 from __future__ import annotations
 
-from cof_eval.benchmarks.options import LETTERS
 from cof_eval.mini import questions
 from cof_eval.mini.world import ASPECT, Plate
 
@@ -30,22 +30,22 @@ def down(row: int) -> int:
 
 def seen(plate: Plate) -> str:
     """What is thought where a dot's colour can be seen."""
-    return f"The {plate.colour} plate has a {plate.dot} dot."
+    return f"Plate and dot: {plate.colour} {plate.dot}."
 
 
 def located(plate: Plate) -> str:
     """What is thought of where a plate is."""
     column, row = cell(plate)
-    return f"The {plate.colour} plate is at {across(column):03} {down(row):03}."
+    return f"Plate at: {plate.colour} {across(column):03} {down(row):03}."
 
 
-def turn(thought: str, right: int) -> str:
-    """A turn that answers with the option of index `right`."""
-    return f"<think>{thought}</think> <answer>{LETTERS[right]}</answer>"
+def turn(thought: str, option: str) -> str:
+    """A turn that answers with an option's text, which scoring takes as it takes the letter."""
+    return f"<think>{thought}</think> <answer> {option}</answer>"
 
 
 def saying(asked: questions.Asked) -> str:
     """A right turn that answers without a zoom."""
     if asked.category == questions.DIRECT:
-        return turn(seen(asked.targets[0]), asked.right)
-    return turn(" ".join(located(target) for target in asked.targets), asked.right)
+        return turn(seen(asked.targets[0]), asked.options[asked.right])
+    return turn(" ".join(located(target) for target in asked.targets), asked.options[asked.right])

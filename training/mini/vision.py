@@ -30,12 +30,14 @@ SIZE = (252, 196)
 class Plan:
     """How long and how fast."""
 
+    stage: str = "vision"
+    """Names its checkpoint."""
     steps: int
+    crowds: tuple[tuple[int, float, float], ...] = ((30, 2, 60),)
+    """(plates, least and largest side in px) of scenes, each kind as often as the others."""
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: int = 100
-    seed: int = 0
-    """Of the head's first weights."""
 
 
 class Head(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
@@ -80,18 +82,22 @@ def _share(right: torch.Tensor, among: torch.Tensor) -> float:
     return float(right[among].float().mean()) if among.any() else float("nan")
 
 
-def train_vision(model: Any, session: Session, plan: Plan) -> None:
-    """Train the vision encoder in place, going on where the session stopped."""
+def build_head(seed: int) -> Head:
+    """An untrained head, without touching the caller's random state."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
-        head = Head()
+        torch.manual_seed(seed)
+        return Head()
+
+
+def train_vision(model: Any, head: Head, session: Session, plan: Plan) -> None:
+    """Train the vision encoder and its head in place, going on where the session stopped."""
     visual = model.model.visual
     module = nn.ModuleDict({"visual": visual, "head": head})
     for step, optimizer in session.steps(
-        "vision", module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup
+        plan.stage, module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup
     ):
-        rng = Random(f"{TRAINING}/vision/{step}")
-        scenes = [_scene(rng) for _ in range(plan.batch)]
+        rng = Random(f"{TRAINING}/{plan.stage}/{step}")
+        scenes = [_scene(rng, plan) for _ in range(plan.batch)]
         values, grids = patches([shown(scene, SIZE) for scene in scenes])
         tokens = visual(values, grid_thw=grids).pooler_output
         loss, said = dense_loss(head, tokens, [label(scene, SIZE) for scene in scenes])
@@ -102,5 +108,6 @@ def train_vision(model: Any, session: Session, plan: Plan) -> None:
         session.log(said)
 
 
-def _scene(rng: Random) -> Scene:
-    return crowded(rng, SIZE, 30)
+def _scene(rng: Random, plan: Plan) -> Scene:
+    count, least, largest = rng.choice(plan.crowds)
+    return crowded(rng, SIZE, count, sides=(least, largest))

@@ -21,10 +21,10 @@ from training.mini.language import (
     Plan,
     Speaker,
     Views,
+    answer_turn,
     exchange,
     fill_pool,
     full_turn,
-    letter_turn,
     opening,
     run_model,
     scene_with_one_of_each,
@@ -33,7 +33,7 @@ from training.mini.language import (
 )
 from training.mini.pixels import NOTHING, UNREADABLE, label, patches, shown
 from training.mini.session import Session
-from training.mini.vision import SIZE, train_vision
+from training.mini.vision import SIZE, build_head, train_vision
 from training.mini.vision import Plan as VisionPlan
 
 
@@ -117,7 +117,7 @@ def test_tokens_are_labelled_with_the_plates_whose_centre_they_hold() -> None:
 def test_what_is_taught_to_say_is_the_right_answer_as_evaluation_reads_it() -> None:
     for one in ask(40, seed="train/said"):
         reply = parse_reply(speech.saying(one), DIRECT.call_syntax, DIRECT.answer_syntax)
-        assert reply.answer == "ABCD"[one.right]
+        assert reply.answer == one.options[one.right]
 
 
 def test_taught_turns_are_true_of_the_scene(scene: Scene) -> None:
@@ -125,17 +125,19 @@ def test_taught_turns_are_true_of_the_scene(scene: Scene) -> None:
     for question, answer in [*short_turns(scene, 30, rng), *(full_turn(scene, rng) for _ in range(30))]:
         if "color" in question:
             colour = question.split(" plate?")[0].split()[-1]
-            assert f"The {colour} plate has a {dots[colour]} dot." in answer
+            assert f"Plate and dot: {colour} {dots[colour]}." in answer
 
 
-def test_letters_can_be_told_from_the_thought() -> None:
+def test_answers_can_be_told_from_the_thought() -> None:
     rng = Random(0)
-    for question, thought, answer in (letter_turn(rng) for _ in range(50)):
-        option = question.splitlines()["ABCD".index(answer[0]) + 1].split(") ")[1]
+    for question, thought, answer in (answer_turn(rng) for _ in range(50)):
+        option = answer.removesuffix("</answer>").strip()
+        assert f") {option}\n" in question
         if "color" in question:
-            assert f"has a {option} dot" in thought
+            assert thought.startswith("<think>Plate and dot:")
+            assert f" {option}." in thought
         else:
-            first, second = (int(part.split()[0]) for part in thought.split(" at ")[1:])
+            first, second = (int(part.split()[1]) for part in thought.split("Plate at: ")[1:])
             assert option == ("left" if first < second else "right")
 
 
@@ -170,10 +172,10 @@ def test_the_vision_stage_learns_and_a_resumed_one_ends_where_an_uninterrupted_o
         model = build_model(processor.tokenizer, seed=3)
         if folder == broken:
             with pytest.raises(_StopError):
-                train_vision(model, _Interrupted(folder, log_steps=1, save_s=0), plan)
+                train_vision(model, build_head(3), _Interrupted(folder, log_steps=1, save_s=0), plan)
             assert len(losses(folder)) == 3
             model = build_model(processor.tokenizer, seed=4)  # what was trained comes from the folder
-        train_vision(model, Session(folder, log_steps=1), plan)
+        train_vision(model, build_head(3), Session(folder, log_steps=1), plan)
         ends.append(torch.cat([weight.flatten() for weight in model.model.visual.parameters()]))
     assert losses(broken) == losses(whole)
     assert len(losses(whole)) == 8
