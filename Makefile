@@ -41,7 +41,7 @@ demo: setup  ## the main job end to end on generated scenes and a tiny random mo
 	@$(BIN)/cof-eval report $(DEMO)/cof $(DEMO)/direct --out $(DEMO)/report
 
 test: setup  ## all tests, two at a time
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
 sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions

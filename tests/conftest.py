@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("cof-eval", deadline=None)  # machines differ; no test here is about time
 settings.load_profile("cof-eval")
@@ -35,9 +38,21 @@ def contracts() -> Path:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Alone, fast tests first. Beside each other (`-n 2`), a real vLLM's tests keep one process busy while another runs the rest."""
-    parallel = hasattr(config, "workerinput")
-    items.sort(key=lambda item: (item.get_closest_marker("engine") is None) is parallel)
-    if parallel:
-        for item in items:
-            group = "engine" if item.get_closest_marker("engine") else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: (item.get_closest_marker("engine") is None) is hasattr(config, "workerinput"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """A file's tests share a process, and so do all files that need a real vLLM."""
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "engine" if _needs_engine(file) else file
+
+
+@cache
+def _needs_engine(file: str) -> bool:
+    return "pytest.mark.engine" in (ROOT / file).read_text(encoding="utf-8")

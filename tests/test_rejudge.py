@@ -25,7 +25,13 @@ HASTY = Patience(retries=3, timeout_s=0.3, backoff_s=0.01, patience_s=0.5)
 
 def made(path: Path, answers: list[str] = ANSWERS) -> Path:
     """A finished run whose judge was not there."""
-    settings = {"model": "m", "protocol": "p", "engine": "e", "seed": 0, "judge": {"card": "old@1", "model": ""}}
+    settings = {
+        "model": {"pretrained": "m"},
+        "protocol": {"name": "p"},
+        "engine": {"name": "e"},
+        "seed": 0,
+        "judge": {"card": "old@1", "model": ""},
+    }
     with RunFolder(path, {**settings, "tasks": {"t": len(answers) + 1}}) as run:
         for i, said in enumerate([*answers, answers[0]]):
             stop = Stop.ANSWERED if i < len(answers) else Stop.LENGTH

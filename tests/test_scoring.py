@@ -360,6 +360,9 @@ def test_yes_and_no_as_options_are_read(answer: str, letter: str | None) -> None
         ("No problem", None), ("yes or no", None), ("yes\nno", None), ("not no", None), ("No. 5", None), ("Is it? Yes", None),
         ("yes?", None), ("There is a dog", None), ("no one", None), ("Yesterday", None), ("No, it is not false", None),
         ("No, there is no cat. There is a dog.", None), ("Yes it is no", None), ("I cannot determine", None), ("Nope", None),
+        ("Yes, the dog is missing", None), ("Yes, a dog is absent", None), ("Yes, nothing but grass", None), ("Yes, the kennel is empty", None),
+        ("No, the dog is missing", None), ("No, it isn't not there", None), ("No, nobody is without a dog", None),
+        ("Yes, it lacks a dog", None), ("No, it never fails to show no dog", None), ("Yes, the contrary is shown", None),
     ],
 )  # fmt: skip
 def test_an_open_yes_or_no_is_read(answer: str, said: str | None) -> None:

@@ -161,9 +161,9 @@ class OpenAIEngine:
             text=choice.message.content or "",
             finish=Finish(choice.finish_reason),
             prompt_tokens=usage.prompt_tokens,
-            cached_tokens=int((details and details.cached_tokens) or 0),
+            cached_tokens=(details and details.cached_tokens) or 0,
             output_tokens=usage.completion_tokens,
-            visual_tokens=self._count_visual(getattr(done.reply, "prompt_token_ids", None)),
+            visual_tokens=self._count_visual(done.reply.prompt_token_ids),
             engine_s=done.seconds,
         )
 
@@ -172,22 +172,22 @@ class OpenAIEngine:
 
 
 def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> dict[str, Any]:
-    """The arguments of a chat completion. Decoding is sent whole: a server would else use the checkpoint's own."""
-    extra: dict[str, Any] = {}
-    if server.samples_freely:
-        extra |= {"repetition_penalty": request.repetition_penalty, "top_k": -1, "min_p": 0.0}
-    if server.is_vllm:
-        extra["return_token_ids"] = True
-    if request.pattern:
-        extra["structured_outputs"] = {"regex": request.pattern}
-    return {
+    """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
+    body: dict[str, Any] = {
         "messages": messages,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "seed": request.seed,
-        "extra_body": extra,
     }
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if server.samples_freely:
+        body |= {"repetition_penalty": request.repetition_penalty, "top_k": -1, "min_p": 0.0}
+    if server.is_vllm:
+        body["return_token_ids"] = True
+    if request.pattern:
+        body["structured_outputs"] = {"regex": request.pattern}
+    return body
 
 
 def _refused(says: str) -> EngineError:

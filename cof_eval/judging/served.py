@@ -74,20 +74,19 @@ class ServedJudge:
 
 
 def _body(prompt: str, card: Card, image: bytes | None, server: Server, *, structured: bool) -> dict[str, Any]:
-    """The arguments of a chat completion. Decoding is sent whole: a server would else use the checkpoint's own."""
-    extra: dict[str, Any] = {}
-    if server.samples_freely:
-        extra |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
-    if structured:
-        extra["structured_outputs"] = {"choice": list(card.labels)}
-    return {
+    """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
+    body: dict[str, Any] = {
         "messages": [{"role": "user", "content": _content(prompt, image)}],
         "max_tokens": card.max_tokens,
         "temperature": card.temperature,
         "top_p": 1.0,
         "seed": 0,
-        "extra_body": extra,
     }
+    if server.samples_freely:
+        body |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+    if structured:
+        body["structured_outputs"] = {"choice": list(card.labels)}
+    return body
 
 
 def _content(prompt: str, image: bytes | None) -> str | list[dict[str, Any]]:

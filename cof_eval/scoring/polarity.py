@@ -7,6 +7,11 @@ import re
 from .doubt import HEDGE, NEGATION, retracted
 from .text import unquoted, words
 
+_LACK = re.compile(
+    r"\b(?:lack\w*|miss\w*|absen\w*|fail\w*|empty|hidden|invisible|hardly|barely|scarcely|rarely|seldom|nothing|nobody|nowhere"
+    r"|opposite|contrary|disagree\w*|den(?:y|ies|ied)|refus\w*)\b",
+    re.IGNORECASE,
+)
 _SAID = re.compile(r"(yes|no)[.,;:!]*(?:(?<!\w) ?([^.,;:!?\n]+)[.!]?)?", re.IGNORECASE)
 
 
@@ -16,6 +21,8 @@ def polarity(text: str) -> str | None:
     if not match:
         return None
     said, clause = match[1].lower(), match[2] or ""
+    if _LACK.search(clause) or len(NEGATION.findall(clause)) > 1:
+        return None  # "Yes, it is missing" may say no, and two negations may cancel out
     if HEDGE.search(clause) or retracted(clause) or " yes " in words(clause):
         return None
     return said if not clause or bool(NEGATION.search(clause)) == (said == "no") else None

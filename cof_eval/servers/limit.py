@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,23 +18,32 @@ class AdaptiveLimit:
         self.bound = bound
         self.limit = float(bound)
         self._running = 0
-        self._free = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._deaf = 0
         """Requests that were under way at the last refusal: what they hear is the same news."""
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it."""
-        async with self._free:
-            await self._free.wait_for(lambda: self._running < int(self.limit))
-            self._running += 1
+        """Wait for a place, first come first served, and hold it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._admit()
         try:
+            await turn
             yield
         finally:
-            async with self._free:
+            if turn.done() and not turn.cancelled():
                 self._running -= 1
                 self._deaf = max(0, self._deaf - 1)
-                self._free.notify_all()
+            self._admit()
+
+    def _admit(self) -> None:
+        """Give free places to those who wait."""
+        while self._waiting and self._running < int(self.limit):
+            turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._running += 1
+                turn.set_result(None)
 
     def took(self) -> None:
         """The server answered."""

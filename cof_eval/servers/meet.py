@@ -41,10 +41,13 @@ async def meet(
         NoServerError: if none answers as an OpenAI-compatible server.
         UsageError: if one does not serve the model, or they serve different ones.
     """
-    from openai import AsyncOpenAI, Timeout
+    from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
 
     timeout = Timeout(None, connect=_CONNECT_S)  # `Patience` limits each attempt as a whole
-    clients = [AsyncOpenAI(base_url=url, api_key=api_key, max_retries=0, timeout=timeout) for url in urls]
+    clients = [
+        AsyncOpenAI(base_url=url, api_key=api_key, max_retries=0, timeout=timeout, http_client=DefaultAioHttpClient())
+        for url in urls
+    ]
     servers = [Server(url, client, AdaptiveLimit(concurrency)) for url, client in zip(urls, clients, strict=True)]
     pool = Pool(servers, patience or Patience())
     try:

@@ -19,13 +19,14 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from ..errors import NoServerError, RefusedError, ServerError
+from .reply import ChatReply, read_reply
 from .server import Server
 
 _LONGEST_WAIT_S = 60.0
@@ -37,7 +38,7 @@ _FAULTS = 3
 _log = logging.getLogger(__name__)
 
 Body = Callable[[Server, Collection[str]], Awaitable[Mapping[str, Any]]]
-"""(server, ids of images that it has) -> the arguments of `chat.completions.create`."""
+"""(server, ids of images that it has) -> the body of a chat request, the model's name aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,9 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A chat completion that can be read: it has a choice and usage."""
+    """A chat completion that can be read, of the model that was asked."""
 
-    reply: Any
-    """openai's `ChatCompletion`, with whatever the server added."""
+    reply: ChatReply
     server: Server
     """Who gave it."""
     seconds: float
@@ -169,14 +169,14 @@ class Pool:
         started = time.monotonic()
         try:
             async with asyncio.timeout(self.patience.timeout_s):
-                reply = await server.client.chat.completions.create(model=server.model, **body)
+                reply = read_reply(await server.post({**body, "model": server.model}))
         except TimeoutError as error:
             server.rest(started, _HANGING_REST_S if self._others_up(server) else 0.0)
             says = f"{server.url} gave no whole reply within {self.patience.timeout_s:g} s"
             raise self._again("timeout", says) from error
         except openai.APIStatusError as error:
             raise self._status(server, error, started) from error
-        except (openai.OpenAIError, ValueError) as error:  # a ValueError: the reply is no JSON
+        except (openai.OpenAIError, ValueError) as error:  # a ValueError: what came is no reply
             raise self._broken(server, error, started) from error
         self._check(server, reply, started)
         server.answered()
@@ -199,15 +199,13 @@ class Pool:
 
     def _broken(self, server: Server, error: Exception, asked: float) -> Exception:
         """What it means that no reply came, or none that can be read."""
-        if type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout"):  # of whichever httpx this openai uses
+        if _CONNECTING & {type(cause).__name__ for cause in _causes(error)}:
             server.rest(asked)
             return self._again("no connection", f"{server.url} does not answer", counts=False, wait_s=self._soonest())
         return self._fault(server, "broken reply", one_line(error), asked)
 
-    def _check(self, server: Server, reply: Any, asked: float) -> None:
-        """Whether a reply is a chat completion of the model that was asked."""
-        if not getattr(reply, "choices", None) or getattr(reply, "usage", None) is None:
-            raise self._fault(server, "broken reply", "the reply has no choice or no usage", asked)
+    def _check(self, server: Server, reply: ChatReply, asked: float) -> None:
+        """Whether a reply is a whole one of the model that was asked."""
         if reply.model != server.model:
             raise self._lose(server, f"answers as model {reply.model!r}; {server.model!r} was asked")
         if reply.choices[0].finish_reason == "abort":
@@ -250,6 +248,17 @@ class Pool:
         """Seconds until some server's rest is over."""
         now = time.monotonic()
         return max(0.05, min((s.rests_until - now for s in self.servers if not s.gone), default=0.05))
+
+
+_CONNECTING = {"ConnectError", "ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError"}
+"""Errors of httpx and aiohttp that no connection came about."""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def one_line(error: BaseException) -> str:

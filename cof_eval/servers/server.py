@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,16 @@ class Server:
     def samples_freely(self) -> bool:
         """Whether it takes sampling settings beyond OpenAI's."""
         return self.owner in ("vllm", "sglang")
+
+    async def post(self, body: Mapping[str, Any]) -> bytes:
+        """The body of its reply to a chat request; raises openai's errors.
+
+        Neither what is asked nor what comes passes through openai's types: they cost a third of the CPU time of a short reply.
+        """
+        from httpx2 import Response
+
+        reply = await self.client.post("/chat/completions", cast_to=Response, body=body)
+        return bytes(reply.content)
 
     def is_up(self) -> bool:
         """Whether it is worth asking now."""

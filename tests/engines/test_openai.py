@@ -280,9 +280,9 @@ FAULTS: list[tuple[Fault, type[CofError], str]] = [
     (Fault.ABORTED, EngineError, "aborted the request"),
     (Fault.OTHER_MODEL, EngineUnusableError, "answers as model 'another'; 'served' was asked"),
     (Fault.FILTERED, EngineError, "content_filter"),
-    (Fault.NO_CHOICE, EngineError, "no choice or no usage"),
-    (Fault.NO_USAGE, EngineError, "no choice or no usage"),
-    (Fault.WEB_PAGE, EngineError, "no choice or no usage"),
+    (Fault.NO_CHOICE, EngineError, "no chat completion"),
+    (Fault.NO_USAGE, EngineError, "no chat completion"),
+    (Fault.WEB_PAGE, EngineError, "no chat completion"),
     (Fault.BAD_JSON, EngineError, "the server failed"),
 ]
 

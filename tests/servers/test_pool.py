@@ -128,7 +128,7 @@ class TestAgain:
             limit = with_pool([server], use, concurrency=64)
             refused = sum(asked.fault is not None for asked in server.log)
         assert limit < 16
-        assert refused < 120
+        assert refused < 3 * 120  # 64 + 32 + 16 + 8 until it is found; without adapting, thousands
 
     @pytest.mark.parametrize("fault", [Fault.CONTEXT, Fault.TOO_MANY_IMAGES])
     def test_a_refused_request_is_not_sent_again(self, fault: Fault) -> None:

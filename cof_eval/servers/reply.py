@@ -1,0 +1,60 @@
+"""A chat completion, as far as it is used; what has another shape is no completion."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Details(msgspec.Struct, frozen=True):
+    """What is told of a prompt's tokens."""
+
+    cached_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of a request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_tokens_details: Details | None = None
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A message of the model."""
+
+    content: str | None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One reply."""
+
+    finish_reason: str | None
+    message: Said
+
+
+class ChatReply(msgspec.Struct, frozen=True):
+    """The body of a reply to `POST /v1/chat/completions`."""
+
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    prompt_token_ids: list[int] | None = None
+    """vLLM's, where it was asked for them."""
+
+
+_DECODER = msgspec.json.Decoder(ChatReply)
+
+
+def read_reply(data: bytes) -> ChatReply:
+    """The reply in a body.
+
+    Raises:
+        ValueError: if the body is none, or one without a choice.
+    """
+    try:
+        reply = _DECODER.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"no chat completion: {error}") from error
+    if not reply.choices:
+        raise ValueError("no chat completion: it has no choice")
+    return reply
