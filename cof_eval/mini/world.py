@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 
 from ..records import Corners, Size
 
-NATIVE: Size = (1344, 1008)
-"""Size of a scene's native image, px."""
+NATIVE: Size = (1260, 980)
+"""Size of a scene's native image, px: shown at 224, 448 and 672 it keeps its aspect exactly, at 1/5, 2/5 and 3/5 of its sides."""
 ASPECT = NATIVE[1] / NATIVE[0]
 
 Rgb = tuple[int, int, int]
@@ -34,7 +34,7 @@ COLOURS: dict[str, Rgb] = {
 """Colours of plates and dots; apart from each other and from the ground."""
 
 SMALLEST, LARGEST = 8 / NATIVE[0], 96 / NATIVE[0]
-"""Sides of plates: 8 to 96 px of the native image. Shown at 224 they are 1.5 to 18 px."""
+"""Sides of plates: 8 to 96 px of the native image. Shown at 224 they are 1.6 to 19 px."""
 DOT = 0.5
 """Side of a dot, as a share of its plate's."""
 _MARGIN = 0.012

@@ -163,12 +163,22 @@ def test_plates_lie_within_the_picture_and_apart(asked: Set) -> None:
 def test_targets_span_what_is_readable_at_224_448_672_and_only_in_a_zoom(asked: Set) -> None:
     limits = PixelLimits(28, 112 * 112, 3840 * 3840)
     shown = {name: shown_size(NATIVE, RESOLUTIONS[name], limits)[0] for name in ("224", "448", "672", "native")}
+    assert shown == {"224": 252, "448": 504, "672": 756, "native": 1260}
     least = [min(t.side for t in one.targets) for one in of(asked, DIRECT)]
     share = {name: np.mean([side * width >= 10 for side in least]) for name, width in shown.items()}
     assert 0.15 < share["224"] < share["448"] - 0.15
     assert share["448"] < share["672"] - 0.1
     assert share["672"] < share["native"] - 0.1
     assert share["native"] < 0.95
+
+
+@pytest.mark.parametrize("resolution", ["224", "448", "672", "native"])
+def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(resolution: str) -> None:
+    from training.mini.language import ALL_SIZES
+
+    width, height = shown_size(NATIVE, RESOLUTIONS[resolution], PixelLimits(28, 112 * 112, 3840 * 3840))
+    assert width * NATIVE[1] == height * NATIVE[0]
+    assert (width, height) in [views.size for views in ALL_SIZES]
 
 
 def test_the_set_without_data_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

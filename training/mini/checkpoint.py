@@ -1,6 +1,6 @@
 """The model's configuration and tokenizer: a Qwen2.5-VL in miniature that transformers and vLLM load.
 
-Its vision encoder attends within windows of 112 px only, so that a native image of 1344x1008 px stays affordable on a CPU.
+Its vision encoder attends within windows of 112 px only, so that a native image of 1260x980 px stays affordable on a CPU.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from cof_eval.mini import questions
 from cof_eval.mini.world import ASPECT, Plate
 
 COLUMNS, ROWS = 16, 12
-"""Cells of the grid that places are rounded to; 84 px of the native image each."""
+"""Cells of the grid that places are rounded to; about 80 px of the native image each."""
 
 
 def cell(plate: Plate) -> tuple[int, int]:
