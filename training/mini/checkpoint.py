@@ -49,7 +49,7 @@ def _spread(model: Any) -> None:
     """Start the language model at the scale of its width: words far apart, and layers that say something from the first step.
 
     With the library's 0.02 throughout, a step of the optimizer moves an embedding by a tenth, and copying a word from the question is
-    learned several times later.
+    learned later.
     """
     for weight in model.model.language_model.parameters():
         if weight.dim() == 2:
