@@ -41,7 +41,7 @@ demo: setup  ## the main job end to end on generated scenes and a tiny random mo
 	@$(BIN)/cof-eval report $(DEMO)/cof $(DEMO)/direct --out $(DEMO)/report
 
 test: setup  ## all tests, two at a time
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
 sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions
@@ -62,7 +62,7 @@ reference: demo  ## results/reference/demo again: the demo's runs and their repo
 	@mkdir -p $(REFERENCE)/cof $(REFERENCE)/direct
 	@for run in cof direct; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
 	@$(BIN)/cof-eval report $(REFERENCE)/cof $(REFERENCE)/direct --out $(REFERENCE)/report
-	@rm -f $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet
+	@rm -rf $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet $(REFERENCE)/report/index.html $(REFERENCE)/report/viewer
 
 sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
 	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac

@@ -16,12 +16,14 @@ from PIL import Image
 from .benchmarks import BENCHMARKS, Item
 from .engine import Engine, ImagePart, Message, Request, Role, TextPart
 from .engines import EngineSettings, check_engine, open_engine
+from .engines.checkpoint import find_checkpoint
 from .errors import CofError
+from .gpus import find_gpus
 from .images import pixel_hash
 from .judging import start_judge
 from .judging.known import ask_known
 from .plan import Job, Planned, Planner
-from .preflight import Finding, Level, check_boxes, check_served, preflight
+from .preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from .protocols import Protocol
 from .resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 from .selftest import selftest
@@ -80,6 +82,10 @@ async def _with_engine(
     served = None if settings.served_name else getattr(engine, "served_name", None)
     for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions)):
         yield finding
+    if settings.engine != "openai":
+        folder = find_checkpoint(settings.pretrained)
+        for finding in check_memory(folder, settings.engine_args, engine.context, find_gpus()):
+            yield finding
     for finding in check_boxes(protocol, [item.question for rows in items.values() for item in rows]):
         yield finding
     for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):

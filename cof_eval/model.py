@@ -27,11 +27,12 @@ from .engines import EngineSettings, check_engine, open_engine
 from .engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
 from .errors import RunError, UsageError
 from .evaluate import Evaluation, Progress
+from .gpus import find_gpus
 from .images import ImageSource, encode_png
 from .judging import Judge, judge_settings, load_card, start_judge
 from .paths import default_run
 from .plan import Job, Planned, Planner
-from .preflight import check_boxes, check_served, preflight
+from .preflight import check_boxes, check_memory, check_served, preflight
 from .protocols import Crops, Protocol, parse_protocol
 from .provenance import git_commit, machine, versions
 from .records import Question, Stop, Trajectory
@@ -151,6 +152,9 @@ class Cof(lmms):  # type: ignore[misc]
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         resolutions = {plan.job.resolution for plan in plans if plan.job.source}
         findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)]
+        if self.settings.engine != "openai":
+            folder = find_checkpoint(self.settings.pretrained)
+            findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
         findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
         if resolutions and not self._started:
             findings += await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)

@@ -1,4 +1,4 @@
-"""What can be known to go wrong before anything is generated: tokens against the context, image and pixel limits.
+"""What can be known to go wrong before anything is generated: tokens against the context, image and pixel limits, memory.
 
 A conversation's worst case is known from the protocol: the largest shown image of each resolution, and zooms on nearly all
 of it. Where that does not fit, rollouts may stop as `context_full`; where not even the first turn fits, none can answer.
@@ -6,13 +6,15 @@ of it. Where that does not fit, rollouts may stop as `context_full`; where not e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from typing import Any
 
 from .agent import MESSAGE_TOKENS
 from .engine import Engine
+from .gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, offered_gib, weights_gib
 from .protocols import Crops, Protocol
 from .records import Question
 from .resolution import RESOLUTIONS, Resolution, effective_cap
@@ -146,6 +148,26 @@ def check_context(protocol: Protocol, engine: Engine, resolutions: Sequence[Reso
         else:
             says = f"at most {most.first_turn + further * most.zoom:,} of {most.context:,} tokens"
             yield Finding(Level.OK, what, says)
+
+
+def check_memory(folder: Path, engine_args: Mapping[str, Any], context: int, gpus: list[Gpu]) -> list[Finding]:
+    """Whether a checkpoint's weights and the cache of one longest conversation fit the GPUs that an engine in process takes.
+
+    An estimate: the size of the weights' files with a tenth beside them, and the cache as `config.json` tells it.
+    """
+    weights, cache = weights_gib(str(folder)), cache_gib(folder, context)
+    if weights is None or cache is None:
+        return []
+    needed = weights * BESIDE_WEIGHTS + cache
+    says = f"about {needed:.1f} GiB ({weights:.1f} of weights, {cache:.1f} for one conversation of {context:,} tokens)"
+    if not gpus:
+        return [Finding(Level.OK, "memory", f"{says}; no GPU is found, so on the CPU")]
+    count = min(len(gpus), int(engine_args.get("tensor_parallel_size", 1)))
+    offered = offered_gib(gpus, count, float(engine_args.get("gpu_memory_utilization", USED)))
+    if needed <= offered:
+        return [Finding(Level.OK, "memory", f"{says} of {offered:.0f} GiB")]
+    cure = 'engine_args={"tensor_parallel_size": …}, a smaller max_model_len, or free memory'
+    return [Finding(Level.FAILED, "memory", f"{says}; {count} of {len(gpus)} GPUs offer {offered:.0f} GiB. Use {cure}")]
 
 
 def check_images(protocol: Protocol, engine: Engine) -> Finding:

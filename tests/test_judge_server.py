@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cof_eval.errors import UsageError
-from cof_eval.judge_server import Gpu, check_memory, command, parse_gpus, tensor_parallel, weights_gib
+from cof_eval.gpus import Gpu, parse_gpus, weights_gib
+from cof_eval.judge_server import check_memory, command, tensor_parallel
 
 MODEL = "Qwen/Qwen2.5-VL-72B-Instruct"
 A100 = Gpu(81_920, 81_000)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import ScriptedEngine
 
-from cof_eval.preflight import Level, budget, check_context, check_images, check_pixels, check_served, preflight
+from cof_eval.gpus import Gpu
+from cof_eval.preflight import Level, budget, check_context, check_images, check_memory, check_pixels, check_served, preflight
 from cof_eval.protocols import COF, DIRECT
 from cof_eval.resolution import SWEEP, PixelLimits, parse_resolution
 
@@ -73,3 +77,40 @@ def test_findings_come_in_the_order_of_the_sweep_and_fit_a_line() -> None:
     assert names == [r.name for r in SWEEP]
     assert all("\n" not in str(f) for f in findings)
     assert preflight(COF, engine(), set()) == []
+
+
+CONFIG = {"text_config": {"num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4, "hidden_size": 3584}}
+"""Qwen2.5-VL-7B's."""
+
+
+@pytest.fixture
+def seven_b(tmp_path: Path) -> Path:
+    """A folder as large as the weights of a 7B model, on paper."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(16 * 2**30)  # a hole: takes no disk
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("gpus", "engine_args", "level"),
+    [
+        ([Gpu(81_920, 81_000)], {}, Level.OK),
+        ([Gpu(16_000, 16_000)], {}, Level.FAILED),
+        ([Gpu(16_000, 16_000)] * 2, {}, Level.FAILED),
+        ([Gpu(16_000, 16_000)] * 2, {"tensor_parallel_size": 2}, Level.OK),
+        ([Gpu(24_000, 24_000)], {"gpu_memory_utilization": 0.5}, Level.FAILED),
+        ([Gpu(24_000, 9_000)], {}, Level.FAILED),
+        ([], {}, Level.OK),
+    ],
+)
+def test_memory_is_estimated_before_weights_load(
+    seven_b: Path, gpus: list[Gpu], engine_args: dict[str, Any], level: Level
+) -> None:
+    (finding,) = check_memory(seven_b, engine_args, 32_768, gpus)
+    assert finding.level is level
+    assert "about 19.4 GiB (16.0 of weights, 1.8 for one conversation of 32,768 tokens)" in finding.says
+
+
+def test_without_weights_or_sizes_nothing_is_guessed(tmp_path: Path) -> None:
+    assert check_memory(tmp_path, {}, 32_768, []) == []

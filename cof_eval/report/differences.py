@@ -33,12 +33,19 @@ def differences(runs: Sequence[RunData]) -> list[Difference]:
     settings = [run.settings for run in runs]
     found = [*_protocols([each.get("protocol") or {} for each in settings])]
     for thing in THINGS:
-        leaves = [dict(_leaves(each.get(thing), ())) for each in settings]
+        leaves = [_of(each, thing) for each in settings]
         names = [name for name in dict.fromkeys(n for one in leaves for n in one) if len({one.get(name) for one in leaves}) > 1]
         if names:
             values = tuple(", ".join(_said(name, one) for name in names) for one in leaves)
             found.append(Difference(thing, values))
     return found
+
+
+def _of(settings: Mapping[str, Any], thing: str) -> dict[str, str]:
+    """A thing's settings; an engine's limits that are just what the protocol asks for are the protocol's."""
+    leaves, protocol = dict(_leaves(settings.get(thing), ())), settings.get("protocol") or {}
+    asked = {name: str(protocol.get(name)) for name in ("max_images", "context")}
+    return {name: value for name, value in leaves.items() if thing != "engine" or asked.get(name) != value}
 
 
 def _protocols(protocols: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:

@@ -110,6 +110,16 @@ def test_an_empty_run_is_no_baseline(rows) -> None:
         ),
         ({"seed": 0, "commit": "x"}, {"seed": 1, "commit": "y"}, ["seed", "commit"]),
         ({"engine": {"engine_args": {"max_num_seqs": 1}}}, {"engine": {"engine_args": {"max_num_seqs": 9}}}, []),
+        (
+            {"protocol": {"name": "cof", "max_images": 6}, "engine": {"max_images": 6}},
+            {"protocol": {"name": "direct", "max_images": 1}, "engine": {"max_images": 1}},
+            ["protocol"],
+        ),
+        (
+            {"protocol": {"name": "cof", "max_images": 6}, "engine": {"max_images": 6}},
+            {"protocol": {"name": "cof", "max_images": 6}, "engine": {"max_images": 2}},
+            ["engine"],
+        ),
         ({"versions": {"a": 1, "b": 2}}, {"versions": {"a": 2, "b": 3}}, ["versions"]),
         ({"judge": {"model": "x"}}, {"judge": None}, ["judge"]),
     ],
