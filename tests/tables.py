@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fakes import noise
 
+from cof_eval.benchmarks.vstar_mini import write_folder
 from cof_eval.demo.scenes import write_scenes
 from cof_eval.images import encode_png
 
@@ -320,6 +321,7 @@ def write_vstar(folder: Path) -> Path:
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "vstar": write_vstar,
+    "vstar_mini": lambda folder: write_folder(folder, count=4, seed="tables"),
     "hrbench4k": write_hrbench,
     "hrbench8k": write_hrbench,
     "mme_realworld_lite": write_mme,

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
 ORDER = """
 errors geometry resolution records images options reply zoom protocols engine counterfactual conversation agent
 paths settings gpus journal run servers
-engines scoring judging metrics benchmarks plan prepare evaluate rejudge
+engines scoring judging metrics mini benchmarks plan prepare evaluate rejudge
 preflight selftest doctor console replies provenance plain task model lmms_plugin
 stats audit report demo launch judge_server ask page cli
 """.split()  # noqa: SIM905 - a line for each floor

@@ -15,9 +15,11 @@ from .pope import POPE
 from .treebench import TREEBENCH
 from .visual_probe import VISUAL_PROBE
 from .vstar import VSTAR
+from .vstar_mini import VSTAR_MINI
 
 BENCHMARKS: dict[str, Benchmark] = {
     "vstar": VSTAR,
+    "vstar_mini": VSTAR_MINI,
     "hrbench4k": HRBENCH_4K,
     "hrbench8k": HRBENCH_8K,
     "mme_realworld_lite": MME_REALWORLD_LITE,

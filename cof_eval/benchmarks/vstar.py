@@ -54,10 +54,18 @@ def load(data: Path | None) -> list[Item]:
     Raises:
         DataError: if the folder, the questions' file, a row or a box annotation is not as expected.
     """
-    folder = fetch_folder("V*", "vstar", REPOSITORY) if data is None else data
+    return load_folder(fetch_folder("V*", "vstar", REPOSITORY) if data is None else data)
+
+
+def load_folder(folder: Path, benchmark: str = "vstar") -> list[Item]:
+    """Every question of a folder in the layout of V*, as questions of `benchmark`.
+
+    Raises:
+        DataError: as `load`.
+    """
     source = folder / QUESTIONS
     lines = load_questions(source).removeprefix(b"\xef\xbb\xbf").splitlines()
-    items = [_item(folder, line, f"{source}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]
+    items = [_item(benchmark, folder, line, f"{source}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]
     if not items:
         raise DataError(f"{source} holds no question; expected one JSON object a line: copy the file from {REPOSITORY} again")
     return items
@@ -115,7 +123,7 @@ def parse_options(text: str) -> tuple[str, ...]:
     return tuple(match[2].strip() for match in found)
 
 
-def _item(folder: Path, line: bytes, where: str) -> Item:
+def _item(benchmark: str, folder: Path, line: bytes, where: str) -> Item:
     try:
         row = msgspec.json.decode(line, type=_Row)
         relative = _inside(row.image)
@@ -125,7 +133,7 @@ def _item(folder: Path, line: bytes, where: str) -> Item:
         boxes = load_boxes(folder / relative.with_suffix(".json"))
         question = Question(
             id=str(row.question_id),
-            benchmark="vstar",
+            benchmark=benchmark,
             category=row.category,
             cluster=row.image,
             text=row.text,

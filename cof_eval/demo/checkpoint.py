@@ -98,14 +98,14 @@ def write_checkpoint(folder: Path, *, seed: int = 0, max_pixels: int = MAX_PIXEL
     Returns:
         The folder.
     """
-    tokenizer = _tokenizer()
-    _processor(tokenizer, max_pixels).save_pretrained(folder)
+    tokenizer = build_tokenizer(CORPUS, VOCABULARY)
+    build_processor(tokenizer, max_pixels).save_pretrained(folder)
     _model(tokenizer, seed).save_pretrained(folder)
     return folder
 
 
-def _tokenizer() -> Any:
-    """A byte-level BPE tokenizer with Qwen2.5-VL's special tokens."""
+def build_tokenizer(corpus: str, vocabulary: int) -> Any:
+    """A byte-level BPE tokenizer trained on a text, with Qwen2.5-VL's special tokens beside at most `vocabulary` others."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -114,8 +114,8 @@ def _tokenizer() -> Any:
     words.pre_tokenizer = pre_tokenizers.Sequence([digits, pieces])
     words.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, min_frequency=1, show_progress=False)
-    words.train_from_iterator(CORPUS.splitlines(), trainer)
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=alphabet, min_frequency=1, show_progress=False)
+    words.train_from_iterator(corpus.splitlines(), trainer)
     words.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     words.add_tokens([AddedToken(token, special=False, normalized=False) for token in MARKUP])
     return PreTrainedTokenizerFast(
@@ -128,7 +128,8 @@ def _tokenizer() -> Any:
     )
 
 
-def _processor(tokenizer: Any, max_pixels: int) -> Any:
+def build_processor(tokenizer: Any, max_pixels: int) -> Any:
+    """Qwen2.5-VL's processor with a tokenizer of ours."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
     patches = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}

@@ -10,8 +10,8 @@ from test_layers import HEAVY, PACKAGE, top_level_imports
 
 TRAINING = PACKAGE.parent / "training"
 MODULES = sorted(TRAINING.rglob("*.py"))
-TRAINERS = {"zoom_trainer.py"}
-"""Subclasses of TRL's trainers: nothing without it, and imported only when used."""
+TRAINERS = {"zoom_trainer.py", "mini/vision.py", "mini/language.py", "mini/session.py"}
+"""Subclasses of TRL's trainers and training loops of our own: nothing without them, and imported only when used."""
 HEAVY_HERE = HEAVY | {"trl", "peft", "accelerate", "deepspeed", "pyarrow"}
 
 
@@ -32,7 +32,7 @@ def test_the_package_never_imports_training() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.name)
 def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
-    assert path.name in TRAINERS or not top_level_imports(path) & HEAVY_HERE
+    assert path.relative_to(TRAINING).as_posix() in TRAINERS or not top_level_imports(path) & HEAVY_HERE
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.name)

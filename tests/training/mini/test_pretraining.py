@@ -1,0 +1,210 @@
+"""Pre-training of the small model: its shortcuts give what transformers gives, it learns, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cof_eval.mini.questions import ask
+from cof_eval.mini.world import ASPECT, COLOURS, NATIVE, Plate, Scene
+from cof_eval.protocols import DIRECT
+from cof_eval.reply import parse_reply
+from training.mini import speech
+from training.mini.checkpoint import build_model, write_start
+from training.mini.language import (
+    Piece,
+    Plan,
+    Speaker,
+    Views,
+    answer_turn,
+    exchange,
+    fill_pool,
+    full_turn,
+    opening,
+    run_model,
+    scene_with_one_of_each,
+    short_turns,
+    train_language,
+)
+from training.mini.pixels import NOTHING, UNREADABLE, label, patches, shown
+from training.mini.session import Session
+from training.mini.vision import SIZE, build_head, train_vision
+from training.mini.vision import Plan as VisionPlan
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The untrained checkpoint."""
+    return write_start(tmp_path_factory.mktemp("mini") / "start", seed=3)
+
+
+@pytest.fixture(scope="module")
+def processor(start: Path) -> Any:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(start)
+
+
+@pytest.fixture
+def model(processor: Any) -> Any:
+    return build_model(processor.tokenizer, seed=3)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return scene_with_one_of_each(Random(3), SIZE, sides=(6, 48))
+
+
+def test_digits_colours_and_letters_are_one_token_each(processor: Any) -> None:
+    for word in (*"0123456789", *"ABCD", *(f" {colour}" for colour in COLOURS)):
+        assert len(processor.tokenizer(word)["input_ids"]) == 1, word
+
+
+def test_patches_are_those_of_the_image_processor(processor: Any, scene: Scene) -> None:
+    images = [shown(scene, SIZE), shown(scene, (504, 392))]
+    values, grids = patches(images)
+    expected = processor.image_processor(images=images, return_tensors="pt")
+    assert grids.tolist() == expected["image_grid_thw"].tolist()
+    assert float((values - expected["pixel_values"]).abs().max()) < 1e-5
+
+
+def test_a_taught_conversation_has_the_tokens_and_logits_of_evaluation(processor: Any, model: Any, scene: Scene) -> None:
+    import torch
+
+    image, question = shown(scene, SIZE), "Where is the red plate?"
+    parts = [{"type": "image"}, {"type": "text", "text": DIRECT.prompt(question)}]
+    said = [
+        {"role": "system", "content": [{"type": "text", "text": DIRECT.system}]},
+        {"role": "user", "content": parts},
+        {"role": "assistant", "content": [{"type": "text", "text": "Here."}]},
+    ]
+    expected = processor(text=[processor.apply_chat_template(said)], images=[image], return_tensors="pt")
+    speaker = Speaker(processor.tokenizer)
+    batch = speaker.batch([[Piece(opening(63)), *exchange(question, "Here.", first=True)]])
+    length = batch["input_ids"].shape[1]
+    assert torch.equal(batch["input_ids"], expected["input_ids"][:, :length])
+    with torch.no_grad():
+        values, grids = patches([image])
+        features = model.model.visual(values, grid_thw=grids).pooler_output[None]
+        ours = run_model(model, speaker, batch, features)
+        theirs = model(**expected).logits[:, :length]
+    assert float((ours - theirs).abs().max()) < 1e-3
+
+
+def test_the_loss_is_taken_on_what_is_taught(processor: Any) -> None:
+    speaker = Speaker(processor.tokenizer)
+    batch = speaker.batch([[Piece("Where is it?"), Piece("Here.", taught=True)], [Piece("Where?"), Piece("No.", taught=True)]])
+    taught = [row[row != -100] for row in batch["labels"]]
+    assert [processor.tokenizer.decode(row) for row in taught] == ["Here.", "No."]
+
+
+def test_tokens_are_labelled_with_the_plates_whose_centre_they_hold() -> None:
+    plates = (Plate("red", "blue", 0.05, 0.05, 0.1, True), Plate("white", "green", 0.95, ASPECT - 0.02, 3 / SIZE[0], False))
+    labels = label(Scene(plates, 0), SIZE)
+    names = [*COLOURS]
+    assert (labels.plate != NOTHING).nonzero()[0].tolist() == [0, 62]
+    assert labels.plate[[0, 62]].tolist() == [names.index("red"), names.index("white")]
+    assert labels.dot[[0, 62]].tolist() == [names.index("blue"), UNREADABLE]
+    np.testing.assert_allclose(labels.place[0], (0.05, 0.05 / ASPECT), rtol=1e-5)
+    np.testing.assert_allclose(labels.place[1], (1.5 / 9, 0.5 / 7), rtol=1e-5)
+
+
+def test_what_is_taught_to_say_is_the_right_answer_as_evaluation_reads_it() -> None:
+    for one in ask(40, seed="train/said"):
+        reply = parse_reply(speech.saying(one), DIRECT.call_syntax, DIRECT.answer_syntax)
+        assert reply.answer == one.options[one.right]
+
+
+def test_taught_turns_are_true_of_the_scene(scene: Scene) -> None:
+    rng, dots = Random(0), {plate.colour: plate.dot for plate in scene.plates}
+    for question, answer in [*short_turns(scene, 30, rng), *(full_turn(scene, rng) for _ in range(30))]:
+        if "color" in question:
+            colour = question.split(" plate?")[0].split()[-1]
+            assert f"Plate and dot: {colour} {dots[colour]}." in answer
+
+
+def test_answers_can_be_told_from_the_thought() -> None:
+    rng = Random(0)
+    for question, thought, answer in (answer_turn(rng) for _ in range(50)):
+        option = answer.removesuffix("</answer>").strip()
+        assert f") {option}\n" in question
+        if "color" in question:
+            assert thought.startswith("<think>Plate and dot:")
+            assert f" {option}." in thought
+        else:
+            first, second = (int(part.split()[1]) for part in thought.split("Plate at: ")[1:])
+            assert option == ("left" if first < second else "right")
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+class _StopError(Exception):
+    pass
+
+
+class _Interrupted(Session):
+    """Stops after some steps, as a killed process would: with what it last saved."""
+
+    def log(self, measured: dict[str, float]) -> None:
+        super().log(measured)
+        self.left = getattr(self, "left", 4) - 1
+        if not self.left:
+            raise _StopError
+
+
+def test_the_vision_stage_learns_and_a_resumed_one_ends_where_an_uninterrupted_one_does(
+    processor: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    plan = VisionPlan(steps=8, batch=4, warmup=2)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    ends = []
+    for folder in (whole, broken):
+        folder.mkdir()
+        model = build_model(processor.tokenizer, seed=3)
+        if folder == broken:
+            with pytest.raises(_StopError):
+                train_vision(model, build_head(3), _Interrupted(folder, log_steps=1, save_s=0), plan)
+            assert len(losses(folder)) == 3
+            model = build_model(processor.tokenizer, seed=4)  # what was trained comes from the folder
+        train_vision(model, build_head(3), Session(folder, log_steps=1), plan)
+        ends.append(torch.cat([weight.flatten() for weight in model.model.visual.parameters()]))
+    assert losses(broken) == losses(whole)
+    assert len(losses(whole)) == 8
+    assert losses(whole)[-1] < losses(whole)[0]
+    assert torch.equal(*ends)
+    assert "vision 8/8" in capsys.readouterr().err
+
+
+def test_the_language_stage_learns_at_several_sizes_and_leaves_the_encoder_alone(
+    model: Any, processor: Any, tmp_path: Path
+) -> None:
+    import torch
+
+    before = [weight.clone() for weight in model.model.visual.parameters()]
+    views = (Views(size=SIZE, pool=3, images=2, share=0.5), Views(size=(504, 392), pool=2, images=1, share=0.5))
+    plan = Plan(stage="try", steps=12, views=views, turns=4, full=0.5, texts=4, warmup=2)
+    train_language(model, processor.tokenizer, Session(tmp_path, log_steps=3), plan)
+    assert losses(tmp_path)[-1] < losses(tmp_path)[0]
+    assert all(torch.equal(a, b) for a, b in zip(before, model.model.visual.parameters(), strict=True))
+
+
+def test_pools_hold_the_features_of_their_scenes(model: Any) -> None:
+    pool = fill_pool(model, Views(size=SIZE, pool=3, images=1, share=1), seed="pool")
+    values, grids = patches([shown(pool.scenes[2], SIZE)])
+    assert pool.features.shape == (3, 63, 128)
+    np.testing.assert_allclose(pool.features[2], model.model.visual(values, grid_thw=grids).pooler_output.detach(), atol=1e-4)
+
+
+def test_scenes_are_painted_alike_at_every_size() -> None:
+    one = ask(1, seed="train/alike")[0].scene
+    small, large = (np.asarray(shown(one, SIZE, fine=fine), dtype=float) for fine in (2, NATIVE[0] // SIZE[0]))
+    assert np.abs(small - large).mean() < 3

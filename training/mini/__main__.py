@@ -1,0 +1,72 @@
+"""`python -m training.mini FOLDER`: pre-trains the small model from scratch; the same command goes on after an interruption.
+
+Writes `base/`, a checkpoint that transformers, vLLM and `cof-eval` load, when all stages are done (or, with `--now`, as it stands).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from cof_eval.demo.__main__ import write_part
+
+from . import language, vision
+from .checkpoint import build_model, write_start
+from .language import ALL_SIZES, train_language
+from .session import Session
+from .vision import build_head, train_vision
+
+VISION = (
+    vision.Plan(steps=2_200),
+    vision.Plan(stage="large", steps=600, crowds=((30, 2, 60), (8, 30, 120)), learning_rate=6e-4, warmup=20),
+)
+LANGUAGE = (
+    language.Plan(stage="language", steps=1_000),
+    language.Plan(stage="sizes", steps=1_500, views=ALL_SIZES, turns=8, full=0.7, texts=6, learning_rate=1e-3),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m training.mini", description="Pre-train the small model from scratch.")
+    parser.add_argument("folder", type=Path, help="of checkpoints, metrics and the result")
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: %(default)s)")
+    parser.add_argument("--now", action="store_true", help="only write base/ from what has been trained so far")
+    given = parser.parse_args(arguments)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    write_part(given.folder / "start", {"seed": given.seed}, lambda part: write_start(part, seed=given.seed))
+    print(pretrain(given.folder, seed=given.seed, threads=given.threads, now=given.now))
+    return 0
+
+
+def pretrain(folder: Path, *, seed: int, threads: int, now: bool) -> Path:
+    """Train what is missing of all stages and write the checkpoint; returns its folder."""
+    import torch
+    from transformers import AutoTokenizer
+
+    torch.set_num_threads(threads)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "start")
+    model, session = build_model(tokenizer, seed=seed), Session(folder, frozen=now)
+    head = build_head(seed)
+    for seeing in VISION:
+        train_vision(model, head, session, seeing)
+    for plan in LANGUAGE:
+        train_language(model, tokenizer, session, plan)
+    return write_base(model, folder / "start", folder / "base")
+
+
+def write_base(model: Any, start: Path, out: Path) -> Path:
+    """The model as a checkpoint in bf16, with the processor it started with; returns its folder."""
+    import torch
+    from transformers import AutoProcessor
+
+    AutoProcessor.from_pretrained(start).save_pretrained(out)
+    model.to(torch.bfloat16).save_pretrained(out)
+    return out
+
+
+if __name__ == "__main__":
+    sys.exit(main())
