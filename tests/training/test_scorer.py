@@ -14,8 +14,8 @@ from training.scorer import Scorer
 class Together(ScriptedAsker):
     """Answers nobody until eight have asked: whoever asks one after the other waits for ever."""
 
-    async def ask(self, prompt: str, card: Card) -> str:
-        label = await super().ask(prompt, card)
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+        label = await super().ask(prompt, card, image)
         while len(self.prompts) < 8:
             await asyncio.sleep(0)
         return label
