@@ -35,8 +35,8 @@ COLOURS: dict[str, Rgb] = {
 
 SMALLEST, LARGEST = 8 / NATIVE[0], 96 / NATIVE[0]
 """Sides of plates: 8 to 96 px of the native image. Shown at 224 they are 1.6 to 19 px."""
-DOT = 0.5
-"""Side of a dot, as a share of its plate's."""
+DOT = 0.3
+"""Side of a dot, as a share of its plate's: a plate is found long before its dot can be read."""
 _MARGIN = 0.012
 """Least distance of two plates, and of a plate and the edge, as a share of the width."""
 _CLUTTER = 60
@@ -110,25 +110,25 @@ def _apart(one: Plate, other: Plate) -> bool:
     return abs(one.x - other.x) >= reach or abs(one.y - other.y) >= reach
 
 
-def paint(scene: Scene, size: Size = NATIVE) -> Image.Image:
-    """The picture of a scene.
+def paint(scene: Scene, size: Size = NATIVE, window: tuple[int, int, int, int] | None = None) -> Image.Image:
+    """The picture of a scene, or a window of it.
 
     Args:
         scene: what is in it.
-        size: of the picture, px; of the aspect of `NATIVE`, or nearly so.
+        size: of the whole picture, px; of the aspect of `NATIVE`, or nearly so.
+        window: (x1, y1, x2, y2), px of the whole picture; None for all of it.
     """
-    image = Image.fromarray(_ground(scene.clutter, size))
+    window = window or (0, 0, *size)
+    image = Image.fromarray(_ground(scene.clutter, size, window))
     draw = ImageDraw.Draw(image)
     for plate in scene.plates:
-        box = pixel_box(plate, size)
+        x1, y1, x2, y2 = pixel_box(plate, size)
+        box = (x1 - window[0], y1 - window[1], x2 - window[0], y2 - window[1])
         _blot(draw, box, plate.round, COLOURS[plate.colour])
-        inset = (1 - DOT) / 2 * (box[2] - box[0])
-        _blot(
-            draw,
-            tuple(round(v + d) for v, d in zip(box, (inset, inset, -inset, -inset), strict=True)),
-            plate.round,
-            COLOURS[plate.dot],
-        )
+        dot = max(1, round(DOT * (x2 - x1)))
+        inset = (x2 - x1 - dot) // 2
+        corner = (box[0] + inset, box[1] + inset)
+        _blot(draw, (*corner, corner[0] + dot, corner[1] + dot), plate.round, COLOURS[plate.dot])
     return image
 
 
@@ -148,16 +148,17 @@ def _blot(draw: ImageDraw.ImageDraw, box: tuple[int, ...], is_round: bool, colou
         draw.rectangle(inclusive, fill=colour)
 
 
-def _ground(seed: int, size: Size) -> np.ndarray:
-    """The tinted ground with its clutter, as (height, width, 3) bytes."""
+def _ground(seed: int, size: Size, window: tuple[int, int, int, int]) -> np.ndarray:
+    """The tinted ground with its clutter within a window, as (height, width, 3) bytes."""
     width, height = size
-    grey = Image.new("L", size, 110)
+    left, top, right, bottom = window
+    grey = Image.new("L", (right - left, bottom - top), 110)
     draw, rng = ImageDraw.Draw(grey), Random(seed)
     for _ in range(_CLUTTER):
         tone, kind = 110 + rng.choice((-1, 1)) * rng.randint(4, 30), rng.randrange(3)
         x, y, reach, turn = (
-            rng.random() * width,
-            rng.random() * height,
+            rng.random() * width - left,
+            rng.random() * height - top,
             rng.uniform(0.01, 0.09) * width,
             rng.uniform(0, math.pi),
         )
@@ -169,8 +170,8 @@ def _ground(seed: int, size: Size) -> np.ndarray:
         else:
             end = (x + 3 * reach * math.cos(turn), y + 3 * reach * math.sin(turn))
             draw.line((x, y, *end), fill=tone, width=max(1, round(0.004 * width)))
-    tint_x = (np.arange(width) / (width - 1) - 0.5)[None, :] * _TINT
-    tint_y = (np.arange(height) / (height - 1) - 0.5)[:, None] * _TINT
+    tint_x = (np.arange(left, right) / (width - 1) - 0.5)[None, :] * _TINT
+    tint_y = (np.arange(top, bottom) / (height - 1) - 0.5)[:, None] * _TINT
     light = np.asarray(grey, dtype=np.float32)
     tinted = np.stack([light + tint_x, light + tint_y, light], axis=-1)
     return np.asarray(np.clip(tinted, 0, 255).round(), dtype=np.uint8)

@@ -11,11 +11,12 @@ from importlib import import_module
 
 from .changed import load_protocol, parse_protocol_in
 from .cof import COF, COF_FORCED, COF_RELEASED
+from .cof_mini import COF_MINI
 from .direct import DIRECT, DIRECT_FORCED
 from .protocol import BoxFrame, CallsPerTurn, Crops, Precedence, Protocol, fill
 
 __all__ = [
-    "COF", "COF_FORCED", "COF_RELEASED", "DIRECT", "DIRECT_FORCED", "PROTOCOLS", "BoxFrame", "CallsPerTurn", "Crops", "Precedence",
+    "COF", "COF_FORCED", "COF_MINI", "COF_RELEASED", "DIRECT", "DIRECT_FORCED", "PROTOCOLS", "BoxFrame", "CallsPerTurn", "Crops", "Precedence",
     "Protocol", "fill", "parse_protocol",
 ]  # fmt: skip
 

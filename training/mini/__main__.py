@@ -14,17 +14,15 @@ from cof_eval.demo.__main__ import write_part
 
 from . import language, vision
 from .checkpoint import build_model, write_start
-from .language import ALL_SIZES, train_language
+from .language import train_language
 from .session import Session
 from .vision import build_head, train_vision
 
-VISION = (
-    vision.Plan(steps=2_200),
-    vision.Plan(stage="large", steps=600, crowds=((30, 2, 60), (8, 30, 120)), learning_rate=6e-4, warmup=20),
-)
+VISION = vision.Plan(steps=3_000)
 LANGUAGE = (
-    language.Plan(stage="language", steps=1_000),
-    language.Plan(stage="sizes", steps=1_500, views=ALL_SIZES, turns=8, full=0.7, texts=6, learning_rate=1e-3),
+    language.Plan(stage="lookup", steps=2_000, lists=1.0, texts=0),
+    language.Plan(stage="language", steps=1_200, views=language.FEW, lists=0.3, full=0.5),
+    language.Plan(stage="sizes", steps=1_500, views=language.ALL_SIZES, lists=0.3, full=0.7, learning_rate=1e-3),
 )
 
 
@@ -51,8 +49,7 @@ def pretrain(folder: Path, *, seed: int, threads: int, now: bool) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(folder / "start")
     model, session = build_model(tokenizer, seed=seed), Session(folder, frozen=now)
     head = build_head(seed)
-    for seeing in VISION:
-        train_vision(model, head, session, seeing)
+    train_vision(model, head, session, VISION)
     for plan in LANGUAGE:
         train_language(model, tokenizer, session, plan)
     return write_base(model, folder / "start", folder / "base")

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cof_eval.mini.world import ASPECT, COLOURS, Plate, Scene, paint, place
+from cof_eval.mini.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene, draw_size, paint, place
 
 FACTOR, PATCH = 28, 14
+COLUMNS, ROWS = 10, 10
+"""Cells of the grid that places are rounded to: their first digit in thousandths tells the cell."""
 NOTHING, UNREADABLE = len(COLOURS), len(COLOURS)
 """Classes after the colours': a token with no plate's centre; a dot too small to tell its colour."""
-READABLE = 7.0
-"""Least side of a plate whose dot's colour is to be told, px of the image the model sees."""
+READABLE = 1.5
+"""Least side of a dot whose colour is to be told, px of the picture before it was enlarged."""
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 _STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 """Of Qwen2-VL's image processor."""
@@ -31,8 +33,28 @@ class Labels:
     """Colour of the plate whose centre the token holds, or `NOTHING`."""
     dot: np.ndarray
     """Colour of its dot, or `UNREADABLE`; -100 where there is no plate."""
-    place: np.ndarray
-    """(tokens, 2): the plate's centre, or the token's own, as shares of width and height."""
+    column: np.ndarray
+    """Cell of the scene that holds the plate's centre, or the token's own."""
+    row: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A window of a scene, as an image of a conversation shows it."""
+
+    width: int
+    """Of the whole scene at the window's scale, px."""
+    painted: int
+    """Width at which the scene is painted before it is resized: more than `width` for a shown image, less for an enlarged crop."""
+    left: int = 0
+    top: int = 0
+    size: tuple[int, int] = (252, 196)
+    """Of the window, px; multiples of 28."""
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """The window as (x1, y1, x2, y2), in shares of the scene's width."""
+        return tuple(v / self.width for v in (self.left, self.top, self.left + self.size[0], self.top + self.size[1]))  # type: ignore[return-value]
 
 
 def patches(images: Sequence[Image.Image]) -> tuple[Any, Any]:
@@ -52,31 +74,68 @@ def patches(images: Sequence[Image.Image]) -> tuple[Any, Any]:
 
 def shown(scene: Scene, size: tuple[int, int], *, fine: int = 2) -> Image.Image:
     """A scene at a size that evaluation would show, painted `fine` times as large and resized as evaluation resizes."""
-    width = size[0] * fine
-    return paint(scene, (width, round(width * ASPECT))).resize(size, Image.Resampling.LANCZOS)
+    return window(scene, View(size[0], size[0] * fine, size=size))
 
 
-def label(scene: Scene, size: tuple[int, int]) -> Labels:
-    """What the visual tokens of a scene show at this size."""
-    columns, rows = size[0] // FACTOR, size[1] // FACTOR
-    plate = np.full(rows * columns, NOTHING)
-    dot = np.full(rows * columns, -100)
+def window(scene: Scene, view: View) -> Image.Image:
+    """What a view shows of a scene, resized from its painting as evaluation resizes."""
+    scale = view.painted / view.width
+    x1, y1 = round(view.left * scale), round(view.top * scale)
+    x2, y2 = x1 + round(view.size[0] * scale), y1 + round(view.size[1] * scale)
+    whole = (view.painted, round(view.painted * ASPECT))
+    image = paint(scene, whole, (x1, y1, x2, y2))
+    return image if image.size == view.size else image.resize(view.size, Image.Resampling.LANCZOS)
+
+
+def label(scene: Scene, view: View) -> Labels:
+    """What the visual tokens of a view show."""
+    columns, rows = view.size[0] // FACTOR, view.size[1] // FACTOR
+    x1, y1, x2, y2 = view.bounds
+    plate, dot = np.full(rows * columns, NOTHING), np.full(rows * columns, -100)
     y, x = np.mgrid[0:rows, 0:columns]
-    where = np.stack([(x + 0.5) / columns, (y + 0.5) / rows], axis=-1).reshape(-1, 2).astype(np.float32)
+    across, down = (x1 + (x.ravel() + 0.5) * FACTOR / view.width), (y1 + (y.ravel() + 0.5) * FACTOR / view.width)
+    least = READABLE / min(view.width, view.painted) / DOT
     for one in sorted(scene.plates, key=lambda p: p.side):
-        column, row = min(columns - 1, int(one.x * columns)), min(rows - 1, int(one.y / ASPECT * rows))
-        token = row * columns + column
+        if not (x1 <= one.x < x2 and y1 <= one.y < y2):
+            continue
+        token = int((one.y - y1) * view.width / FACTOR) * columns + int((one.x - x1) * view.width / FACTOR)
         plate[token] = _NAMES.index(one.colour)
-        dot[token] = _NAMES.index(one.dot) if one.side * size[0] >= READABLE else UNREADABLE
-        where[token] = one.x, one.y / ASPECT
-    return Labels(plate, dot, where)
+        dot[token] = _NAMES.index(one.dot) if one.side >= least else UNREADABLE
+        across[token], down[token] = one.x, one.y
+    return Labels(plate, dot, *_cells(across, down))
 
 
-def crowded(rng: Random, size: tuple[int, int], count: int, *, sides: tuple[float, float] = (2, 60)) -> Scene:
-    """A scene with many plates of all sizes (px at `size`), whose colours may repeat: much to learn from a small image."""
+def _cells(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        np.clip((x * COLUMNS).astype(int), 0, COLUMNS - 1),
+        np.clip((y / ASPECT * ROWS).astype(int), 0, ROWS - 1),
+    )
+
+
+def cell(plate: Plate) -> tuple[int, int]:
+    """(column, row) of the cell that holds a plate's centre."""
+    column, row = _cells(np.array([plate.x]), np.array([plate.y]))
+    return int(column[0]), int(row[0])
+
+
+SCALES = (
+    (252, 504, 30),
+    (252, 756, 30),
+    (504, 1008, 20),
+    (756, NATIVE[0], 14),
+    (NATIVE[0], NATIVE[0], 8),
+    (1512, 756, 6),
+    (2 * NATIVE[0], NATIVE[0], 4),
+)
+"""(width, painted, plates within 252x196 px) of what evaluation shows: scenes at four resolutions, and crops of them enlarged twice."""
+
+
+def draw_crowd(rng: Random) -> tuple[Scene, View]:
+    """A window of 252x196 px at any of the scales with as many plates in it as fit well, whose colours may repeat."""
+    width, painted, count = rng.choice(SCALES)
+    view = View(width, painted, rng.randint(0, width - 252), rng.randint(0, round(width * ASPECT) - 196))
     plates: list[Plate] = []
     for _ in range(count):
         colour, dot = rng.sample(_NAMES, 2)
-        side = sides[0] * (sides[1] / sides[0]) ** rng.random() / size[0]
-        place(plates, rng, colour=colour, dot=dot, side=side)
-    return Scene(tuple(plates), rng.getrandbits(32))
+        place(plates, rng, colour=colour, dot=dot, side=draw_size(rng), spot=view.bounds)
+    return Scene(tuple(plates), rng.getrandbits(32)), view

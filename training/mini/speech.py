@@ -1,31 +1,27 @@
-"""What the model is taught to say: where it looks and what it sees, then the answer.
+"""What the model is taught to say: where it looks and what it sees, then a call or the answer.
 
 What is looked up (the dot, the place) follows directly on the plate's colour: one step of attention finds it, where words between them
-would make it two, which takes much longer to learn. Places are thousandths of the image's width and height, rounded to a grid, so that few numbers have to be learned.
+would make it two, which takes much longer to learn. Places are thousandths of the image's width and height, rounded to the middle of a cell,
+and the numbers of a call repeat their digits.
 """
 
 from __future__ import annotations
 
 from cof_eval.mini import questions
-from cof_eval.mini.world import ASPECT, Plate
+from cof_eval.mini.world import Plate
+from cof_eval.protocols import COF_MINI
 
-COLUMNS, ROWS = 16, 12
-"""Cells of the grid that places are rounded to; about 80 px of the native image each."""
+from .pixels import COLUMNS, cell
 
-
-def cell(plate: Plate) -> tuple[int, int]:
-    """(column, row) of the cell that holds a plate's centre."""
-    return min(COLUMNS - 1, int(plate.x * COLUMNS)), min(ROWS - 1, int(plate.y / ASPECT * ROWS))
-
-
-def across(column: int) -> int:
-    """The middle of a column, in thousandths of the width."""
-    return round((column + 0.5) * 1000 / COLUMNS)
+CELL = 1000 // COLUMNS
+"""Side of a cell, thousandths."""
+ACROSS, DOWN = 42, 45
+"""Half the width and height of a call's box, thousandths: widened by the protocol, it holds its cell with room to spare."""
 
 
-def down(row: int) -> int:
-    """The middle of a row, in thousandths of the height."""
-    return round((row + 0.5) * 1000 / ROWS)
+def middle(index: int) -> int:
+    """The middle of a column or row, in thousandths."""
+    return index * CELL + CELL // 2
 
 
 def seen(plate: Plate) -> str:
@@ -36,12 +32,19 @@ def seen(plate: Plate) -> str:
 def located(plate: Plate) -> str:
     """What is thought of where a plate is."""
     column, row = cell(plate)
-    return f"Plate at: {plate.colour} {across(column):03} {down(row):03}."
+    return f"Plate at: {plate.colour} {middle(column):03} {middle(row):03}."
 
 
 def turn(thought: str, option: str) -> str:
     """A turn that answers with an option's text, which scoring takes as it takes the letter."""
     return f"<think>{thought}</think> <answer> {option}</answer>"
+
+
+def looking(plate: Plate) -> str:
+    """A turn that zooms to the cell where a plate is."""
+    column, row = (middle(index) for index in cell(plate))
+    call = COF_MINI.call_text((column - ACROSS, row - DOWN, column + ACROSS, row + DOWN))
+    return f"<think>{located(plate)}</think> {call}"
 
 
 def saying(asked: questions.Asked) -> str:

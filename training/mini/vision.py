@@ -1,7 +1,8 @@
 """First stage: the vision encoder learns, on crowded scenes, what each visual token shows.
 
 A small head on the merged tokens tells the plate's colour, the dot's, and the place; it is dropped afterwards. Question and answer
-pairs alone teach an untrained encoder nothing in any affordable time.
+pairs alone teach an untrained encoder nothing in any affordable time. Its attention reaches no further than 112 px, so that small windows
+of scenes at every scale show it all that it will ever see.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from torch import nn
 from torch.nn import functional
 
 from cof_eval.benchmarks.vstar_mini import TRAINING
-from cof_eval.mini.world import COLOURS, Scene
+from cof_eval.mini.world import COLOURS
 
 from .checkpoint import WIDTH
-from .pixels import Labels, crowded, label, patches, shown
+from .pixels import COLUMNS, ROWS, Labels, draw_crowd, label, patches, window
 from .session import Session
 
 SIZE = (252, 196)
@@ -33,8 +34,6 @@ class Plan:
     stage: str = "vision"
     """Names its checkpoint."""
     steps: int
-    crowds: tuple[tuple[int, float, float], ...] = ((30, 2, 60),)
-    """(plates, least and largest side in px) of scenes, each kind as often as the others."""
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: int = 100
@@ -47,34 +46,35 @@ class Head(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
         super().__init__()
         self.plate = nn.Linear(WIDTH, len(COLOURS) + 1)
         self.dot = nn.Linear(WIDTH, len(COLOURS) + 1)
-        self.place = nn.Linear(WIDTH, 2)
+        self.column = nn.Linear(WIDTH, COLUMNS)
+        self.row = nn.Linear(WIDTH, ROWS)
 
-    def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits of the plate's and the dot's colour, and the place, for tokens of shape (n, width)."""
-        return self.plate(tokens), self.dot(tokens), self.place(tokens)
+    def forward(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits of the plate's and the dot's colour, and of the place's column and row, for tokens of shape (n, width)."""
+        return {name: layer(tokens) for name, layer in self.named_children()}
 
 
 def dense_loss(head: Head, tokens: torch.Tensor, labels: list[Labels]) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss of all tokens, and how much of each kind is right."""
-    plate, dot, place = (
-        torch.from_numpy(np.concatenate([getattr(one, name) for one in labels])) for name in ("plate", "dot", "place")
-    )
-    said_plate, said_dot, said_place = head(tokens)
-    there = plate < len(COLOURS)
+    told = head(tokens)
+    truth = {name: torch.from_numpy(np.concatenate([getattr(one, name) for one in labels])) for name in told}
+    there = truth["plate"] < len(COLOURS)
     weight = torch.ones(len(COLOURS) + 1)
     weight[-1] = 0.3
-    off = (said_place - place).abs()
-    loss = functional.cross_entropy(said_plate, plate, weight=weight) + functional.cross_entropy(
-        said_dot, dot, ignore_index=-100
-    )
-    loss = loss + 10 * functional.smooth_l1_loss(said_place, place, beta=0.05)
-    legible = there & (dot < len(COLOURS))
+    loss = functional.cross_entropy(told["plate"], truth["plate"], weight=weight)
+    loss = loss + functional.cross_entropy(told["dot"], truth["dot"], ignore_index=-100)
+    for name in ("column", "row"):
+        each = functional.cross_entropy(told[name], truth[name], reduction="none")
+        loss = loss + 0.5 * each[there].mean() + 0.2 * each.mean()
+    right = {name: logits.argmax(-1) == truth[name] for name, logits in told.items()}
+    legible = there & (truth["dot"] < len(COLOURS))
     return loss, {
         "loss": loss.item(),
-        "plate": _share(said_plate.argmax(-1) == plate, there),
-        "nothing": _share(said_plate.argmax(-1) == plate, ~there),
-        "dot": _share(said_dot.argmax(-1) == dot, legible),
-        "place": float(off[there].detach().mean()),
+        "plate": _share(right["plate"], there),
+        "nothing": _share(right["plate"], ~there),
+        "dot": _share(right["dot"], legible),
+        "column": _share(right["column"], there),
+        "row": _share(right["row"], there),
     }
 
 
@@ -97,17 +97,12 @@ def train_vision(model: Any, head: Head, session: Session, plan: Plan) -> None:
         plan.stage, module, steps=plan.steps, learning_rate=plan.learning_rate, warmup=plan.warmup
     ):
         rng = Random(f"{TRAINING}/{plan.stage}/{step}")
-        scenes = [_scene(rng, plan) for _ in range(plan.batch)]
-        values, grids = patches([shown(scene, SIZE) for scene in scenes])
+        crowds = [draw_crowd(rng) for _ in range(plan.batch)]
+        values, grids = patches([window(*crowd) for crowd in crowds])
         tokens = visual(values, grid_thw=grids).pooler_output
-        loss, said = dense_loss(head, tokens, [label(scene, SIZE) for scene in scenes])
+        loss, said = dense_loss(head, tokens, [label(*crowd) for crowd in crowds])
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         session.log(said)
-
-
-def _scene(rng: Random, plan: Plan) -> Scene:
-    count, least, largest = rng.choice(plan.crowds)
-    return crowded(rng, SIZE, count, sides=(least, largest))

@@ -1,0 +1,102 @@
+"""What is taught about a scene, from bare look-ups to the benchmark's questions; and what can be taught without an image."""
+
+from __future__ import annotations
+
+from random import Random
+
+from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
+from cof_eval.mini import questions
+from cof_eval.mini.world import ASPECT, COLOURS, Plate, Scene, draw_size, place
+
+from . import speech
+from .pixels import cell
+from .talk import Piece, exchange, opening
+
+Turn = tuple[str, str]
+"""A question and what is answered."""
+
+
+def scene_with_one_of_each(rng: Random, *, smallest: float = 0.0) -> Scene:
+    """A scene whose plates have eight different colours.
+
+    Args:
+        rng: draws it.
+        smallest: the share of the range of sizes that is left out, from the smallest on.
+    """
+    plates: list[Plate] = []
+    for colour in rng.sample(list(COLOURS), len(COLOURS)):
+        dot = rng.choice([c for c in COLOURS if c != colour])
+        place(plates, rng, colour=colour, dot=dot, side=draw_size(rng, low=smallest))
+    return Scene(tuple(plates), rng.getrandbits(32))
+
+
+def listed(scene: Scene, image_tokens: int, rng: Random) -> list[Piece]:
+    """A conversation that lists every plate with its dot, or with its place: as many look-ups in as few words as can be."""
+    dots = rng.random() < 0.5
+    asked, _ = exchange("List the dots." if dots else "List the places.", "", first=True)
+    pieces = [Piece(opening(image_tokens) + asked.text)]
+    for plate in rng.sample(scene.plates, len(scene.plates)):
+        told = speech.seen(plate) if dots else speech.located(plate)
+        _, answer = told.removesuffix(".").split(f" {plate.colour} ", 1)
+        pieces += [Piece(f" {plate.colour}"), Piece(f" {answer}", taught=True)]
+    return pieces
+
+
+def short_turns(scene: Scene, count: int, rng: Random) -> list[Turn]:
+    """Short questions about a scene's plates: the dot's colour, or the place."""
+    made = []
+    for _ in range(count):
+        plate = rng.choice(scene.plates)
+        if rng.random() < 0.6:
+            made.append((f"What is the color of the dot on the {plate.colour} plate?", speech.seen(plate)))
+        else:
+            made.append((f"Where is the {plate.colour} plate?", speech.located(plate)))
+    return made
+
+
+def full_turn(scene: Scene, rng: Random) -> Turn:
+    """A question as the benchmark asks it, and the right turn."""
+    one, two = rng.sample(scene.plates, 2)
+    if rng.random() < 0.6 or abs(one.x - two.x) < questions.LEAST_GAP:
+        right = rng.randrange(4)
+        question, options = questions.about_colour(one, right, rng)
+        thought = speech.seen(one)
+    else:
+        right = rng.randrange(2)
+        question, options = questions.about_sides(one, two, right)
+        thought = f"{speech.located(one)} {speech.located(two)}"
+    return choice_text(question, options, ANSWER_LETTER), speech.turn(thought, options[right])
+
+
+def answer_turn(rng: Random) -> tuple[str, str, str]:
+    """A question with options, the thought that was had, and the answer: what can be learned without an image."""
+    colours = rng.sample(list(COLOURS), 2)
+    one, two = (
+        Plate(colour, rng.choice([c for c in COLOURS if c != colour]), rng.random(), ASPECT * rng.random(), 0.05, True)
+        for colour in colours
+    )
+    if rng.random() < 0.6 or cell(one)[0] == cell(two)[0]:
+        right = rng.randrange(4)
+        question, options = questions.about_colour(one, right, rng)
+        thought = speech.seen(one)
+    else:
+        right = rng.randrange(2)
+        question, options = questions.about_sides(one, two, right)
+        thought = f"{speech.located(one)} {speech.located(two)}"
+    head, tail = speech.turn(thought, options[right]).split("<answer>")
+    return choice_text(question, options, ANSWER_LETTER), f"{head}<answer>", tail
+
+
+def answer_from_thought(rng: Random) -> list[Piece]:
+    """The same as a conversation whose answer is taught."""
+    question, thought, answer = answer_turn(rng)
+    asked, _ = exchange(question, "", first=True)
+    return [Piece(opening(0) + asked.text + thought), Piece(f"{answer}<|im_end|>", taught=True)]
+
+
+def conversation(turns: list[Turn], image_tokens: int) -> list[Piece]:
+    """Questions and answers about one image, one after the other."""
+    pieces = [Piece(opening(image_tokens))]
+    for number, (question, answer) in enumerate(turns):
+        pieces += exchange(question, answer, first=number == 0)
+    return pieces
