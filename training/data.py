@@ -23,7 +23,7 @@ from cof_eval.engines.checkpoint import Checkpoint
 from cof_eval.errors import DataError, ImageError
 from cof_eval.images import ImageSource, load_native, source_hash
 from cof_eval.journal import Journal, read_journal
-from cof_eval.protocols import Protocol
+from cof_eval.protocols import BoxFrame, Protocol
 from cof_eval.records import Size, digest
 from cof_eval.resolution import NATIVE, PixelLimits, parse_resolution, shown_size, visual_tokens
 
@@ -134,7 +134,9 @@ class Inspector:
         self._recipe = recipe
         self._processor = checkpoint.processor
         self._images = folder / "images"
-        self._limits: PixelLimits = recipe.talk().limits(checkpoint.limits)
+        protocol = recipe.talk()
+        self._limits: PixelLimits = protocol.limits(checkpoint.limits)
+        self._in_pixels = protocol.frame in (BoxFrame.SHOWN, BoxFrame.UNIT_OR_PIXELS)
         self._resolution = parse_resolution(recipe.grpo.resolution) if recipe.grpo else NATIVE
         self._most = recipe.grpo.max_prompt_tokens if recipe.grpo else recipe.max_tokens
 
@@ -187,8 +189,9 @@ class Inspector:
         return Picture(str(path.resolve()), size)
 
     def _check_frame(self, draft: Draft, images: tuple[Picture, ...]) -> None:
-        """Boxes that a conversation holds are pixels of its first image: that one must keep its size (but for rounding)."""
-        if draft.question is not None or not images or sum(m.role == "assistant" for m in draft.messages) < 2:
+        """Where boxes are pixels of the shown image, that one must keep its size (but for rounding)."""
+        calls = sum(message.role == "assistant" for message in draft.messages) > 1
+        if not (self._in_pixels and calls and images) or draft.question is not None:
             return
         width, height = images[0].size
         if not self._limits.min_pixels <= width * height <= self._limits.max_pixels + self._limits.factor * (width + height):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cof_eval.agent import MESSAGE_TOKENS
 from cof_eval.preflight import Finding, Level
+from cof_eval.protocols import CallsPerTurn, Protocol
 from cof_eval.resolution import RESOLUTIONS
 
 from .recipe import Device, Method, Precision, Recipe, RecipeError, Sharding
@@ -176,23 +177,24 @@ def _cures(recipe: Recipe) -> str:
 def _check_tokens(recipe: Recipe, shape: Shape, count: CountTokens) -> Iterator[Finding]:
     protocol = recipe.talk()
     text = count(protocol.system) + count(protocol.prompt("")) + QUESTION_TOKENS + 3 * MESSAGE_TOKENS
+    most = min(recipe.max_pixels, protocol.max_pixels)
+    least = min(max(recipe.min_pixels, protocol.min_pixels), most)
     if recipe.grpo is None:
         yield _one(
             "conversation",
-            text + recipe.min_pixels // PIXELS_A_TOKEN,
-            text + recipe.max_pixels // PIXELS_A_TOKEN,
+            text + least // PIXELS_A_TOKEN,
+            text + most // PIXELS_A_TOKEN,
             recipe.max_tokens,
             "max_tokens",
         )
         yield _fits("context", recipe.max_tokens, shape.context, "max_tokens")
         return
-    shown = min(recipe.max_pixels, RESOLUTIONS[recipe.grpo.resolution].max_pixels or recipe.max_pixels)
+    shown = min(most, RESOLUTIONS[recipe.grpo.resolution].max_pixels or most)
     prompt, completion = recipe.grpo.max_prompt_tokens, recipe.grpo.max_completion_tokens
-    yield _one(
-        "prompt", text + recipe.min_pixels // PIXELS_A_TOKEN, text + shown // PIXELS_A_TOKEN, prompt, "max_prompt_tokens"
-    )
-    crop = min(recipe.grpo.crop_pixels, recipe.max_pixels) // PIXELS_A_TOKEN + count(protocol.format) + 2 * MESSAGE_TOKENS
-    turns, zooms = protocol.max_turns, min(protocol.max_turns, protocol.max_images) - 1
+    yield _one("prompt", text + least // PIXELS_A_TOKEN, text + shown // PIXELS_A_TOKEN, prompt, "max_prompt_tokens")
+    words = count(protocol.crop_turn + protocol.closing.replace("{format}", protocol.format))
+    crop = min(recipe.grpo.crop_pixels, most) // PIXELS_A_TOKEN + words + 2 * MESSAGE_TOKENS
+    turns, zooms = protocol.max_turns if protocol.zooms else 1, _most_zooms(protocol)
     needed = turns * protocol.max_new_tokens + zooms * crop
     says = f"{turns} turns of {protocol.max_new_tokens:,} tokens and {zooms} crops of {crop:,} are {needed:,} tokens"
     if needed <= completion:
@@ -201,6 +203,14 @@ def _check_tokens(recipe: Recipe, shape: Shape, count: CountTokens) -> Iterator[
         cure = "raise grpo.max_completion_tokens, or lower grpo.crop_pixels or protocol_args max_turns"
         yield Finding(Level.FAILED, "completion", f"{says}, {completion:,} fit: crops would vanish in silence; {cure}")
     yield _fits("context", prompt + completion, shape.context, "grpo.max_prompt_tokens + grpo.max_completion_tokens")
+
+
+def _most_zooms(protocol: Protocol) -> int:
+    """Crops of the longest rollout."""
+    if not protocol.zooms or protocol.max_turns == 1:
+        return 0
+    images = protocol.max_images - 1
+    return images if protocol.calls_per_turn is CallsPerTurn.ALL else min(images, protocol.max_turns - 1)
 
 
 def _one(what: str, least: int, most: int, limit: int, name: str) -> Finding:

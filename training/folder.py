@@ -3,6 +3,7 @@
 | file | holds |
 |---|---|
 | `recipe.yaml` | the whole recipe, defaults included |
+| `protocol.yaml` | the whole protocol that it names |
 | `data/` | rows trained on, rows dropped and why |
 | `checkpoint-N/` | weights, optimizer and random states after step N, and the recipe, written last: without it the rest is not whole |
 | `metrics.jsonl`, `curves.png` | what was measured |
@@ -14,10 +15,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import yaml
 from filelock import FileLock, Timeout
 
@@ -27,6 +30,7 @@ from .recipe import Recipe
 from .recipe_file import to_yaml
 
 RECIPE = "recipe.yaml"
+PROTOCOL = "protocol.yaml"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _MAY_CHANGE = {"keep", "out"}
 """Sections of a recipe that decide nothing about the weights."""
@@ -103,6 +107,7 @@ class TrainingFolder:
             differences = self._differences()
             if not differences:
                 _write(self.path / RECIPE, to_yaml(self.recipe))
+                _write(self.path / PROTOCOL, _protocol(self.recipe))
         except Timeout as error:
             raise RunError(
                 f"{self.path} is in use by another session; wait for it, or choose another folder (out=…)"
@@ -116,17 +121,9 @@ class TrainingFolder:
             )
 
     def _differences(self) -> list[str]:
-        file = self.path / RECIPE
-        if not file.is_file():
-            return []
-        old, new = yaml.safe_load(file.read_text(encoding="utf-8")), yaml.safe_load(to_yaml(self.recipe))
-        flat_old, flat_new = _flat(old), _flat(new)
-        names = sorted({*flat_old, *flat_new})
-        return [
-            f"{name} was {flat_old.get(name)!r}, now {flat_new.get(name)!r}"
-            for name in names
-            if flat_old.get(name) != flat_new.get(name) and name.split(".")[0] not in _MAY_CHANGE
-        ]
+        """What another recipe, or another protocol under the same name, would change."""
+        found = _compared(self.path / RECIPE, to_yaml(self.recipe), except_for=_MAY_CHANGE)
+        return found or [f"protocol: {line}" for line in _compared(self.path / PROTOCOL, _protocol(self.recipe))]
 
 
 def mark_whole(recipe: Recipe) -> Any:
@@ -141,6 +138,28 @@ def mark_whole(recipe: Recipe) -> Any:
                 _write(Path(args.output_dir) / f"checkpoint-{state.global_step}" / RECIPE, to_yaml(recipe))
 
     return Marker()
+
+
+def _protocol(recipe: Recipe) -> str:
+    """The recipe's protocol, all of it: a file that a recipe names may change under it."""
+    return yaml.safe_dump(msgspec.to_builtins(recipe.talk()), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _compared(file: Path, text: str, *, except_for: Collection[str] = ()) -> list[str]:
+    """What differs between a YAML file, if it is there, and a new text for it."""
+    if not file.is_file():
+        return []
+    old, new = _flat(yaml.safe_load(file.read_text(encoding="utf-8"))), _flat(yaml.safe_load(text))
+    return [
+        f"{name} was {_short(old.get(name))}, now {_short(new.get(name))}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name) and name.split(".")[0] not in except_for
+    ]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:

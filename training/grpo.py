@@ -21,8 +21,9 @@ from cof_eval.benchmarks import Item
 from cof_eval.engines.checkpoint import Checkpoint, fingerprint
 from cof_eval.images import ImageSource
 from cof_eval.judging import Judge, judge_settings, load_card, start_judge
-from cof_eval.protocols import Protocol
+from cof_eval.protocols import Precedence, Protocol
 from cof_eval.provenance import git_commit, machine, versions
+from cof_eval.reply import AnswerSyntax, CallSyntax
 from cof_eval.resolution import parse_resolution
 from cof_eval.run import RunFolder
 from cof_eval.settings import api_key, judge_url
@@ -39,6 +40,9 @@ from .rows import Row
 from .scorer import Scorer
 from .zoom_environment import ZoomRoom
 
+_READ = (CallSyntax.TOOL_CALL, AnswerSyntax.TAG, Precedence.ANSWER)
+"""How turns are read in rollouts with a tool: what `conversation.RESPONSE_TEMPLATE` and `rewards.well_formed` say."""
+
 CONCURRENT_JUDGEMENTS = 64
 """Questions to a served judge at once, of each process."""
 
@@ -51,7 +55,35 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    return session.run_command(Stage.GRPO, words, refuse=check_rewards, build=build_trainer)
+    return session.run_command(Stage.GRPO, words, refuse=check_stage, build=build_trainer)
+
+
+def check_stage(recipe: Recipe) -> None:
+    """Whether GRPO can work by this recipe at all.
+
+    Raises:
+        UsageError: saying what it cannot do.
+    """
+    check_protocol(recipe.talk())
+    check_rewards(recipe)
+
+
+def check_protocol(protocol: Protocol) -> None:
+    """Whether rollouts can follow the protocol: the template tells TRL which turns are calls, and it reads one syntax.
+
+    Raises:
+        RecipeError: naming what it cannot follow.
+    """
+    if protocol.turn_patterns:
+        raise RecipeError(
+            f"protocol {protocol.name!r} forces the text of turns (turn_patterns); rollouts must be sampled freely"
+        )
+    given = (protocol.call_syntax, protocol.answer_syntax, protocol.precedence)
+    if protocol.zooms and given != _READ:
+        raise RecipeError(
+            f"protocol {protocol.name!r} has call_syntax, answer_syntax, precedence = {', '.join(given)}; rollouts are read with "
+            f"{', '.join(_READ)} (or no tool, as in direct)"
+        )
 
 
 def check_rewards(recipe: Recipe) -> None:
@@ -125,7 +157,7 @@ def grpo_arguments(recipe: Recipe, checkpoint: Checkpoint, out: Path) -> Any:
         repetition_penalty=protocol.repetition_penalty,
         beta=grpo.kl,
         max_completion_length=grpo.max_completion_tokens,
-        max_tool_calling_iterations=protocol.max_turns - 1,
+        max_tool_calling_iterations=protocol.max_turns - 1 if protocol.zooms else 0,
         generation_kwargs=_turn_limits(recipe, checkpoint),
         reward_weights=list(grpo.rewards.values()),
         use_vllm=grpo.generation is Generation.VLLM,

@@ -52,10 +52,11 @@ def speak(messages: Any, protocol: Protocol) -> tuple[tuple[Spoken, ...], bool]:
     if not isinstance(messages, list) or not messages:
         raise RowError(Reason.UNREADABLE, "the row has no list of messages")
     spoken = [_spoken(message) for message in messages]
-    if spoken[0].role != "system":
+    if protocol.system and spoken[0].role != "system":
         spoken.insert(0, Spoken("system", (protocol.system,)))
-    written = tuple(_as_protocol(message, index, protocol) for index, message in enumerate(spoken))
-    return written, all(_is_protocol(message, index, protocol) for index, message in enumerate(written))
+    first = int(spoken[0].role == "system")
+    written = tuple(_as_protocol(message, index == first, protocol) for index, message in enumerate(spoken))
+    return written, all(_is_protocol(message, index == first, protocol) for index, message in enumerate(written))
 
 
 def check_conversation(messages: Sequence[Spoken], images: int, protocol: Protocol) -> None:
@@ -65,9 +66,11 @@ def check_conversation(messages: Sequence[Spoken], images: int, protocol: Protoc
         RowError: saying what is wrong.
     """
     roles = [message.role for message in messages]
-    expected = ["system", *["user", "assistant"] * ((len(roles) - 1) // 2)]
-    if roles != expected or len(roles) < 3:
-        raise RowError(Reason.ROLES, f"roles are {', '.join(roles)}; expected system, then user and assistant in turn")
+    opening = ["system"] if protocol.system or roles[:1] == ["system"] else []
+    expected = [*opening, *["user", "assistant"] * (len(roles) // 2)]
+    if roles != expected or len(roles) < 2:
+        says = ", then ".join([*opening, "user and assistant in turn"])
+        raise RowError(Reason.ROLES, f"roles are {', '.join(roles)}; expected {says}")
     placed = sum(part is None for message in messages for part in message.parts)
     if placed != images:
         raise RowError(Reason.IMAGE_COUNT, f"{placed} images stand in the messages, {images} are given")
@@ -105,27 +108,36 @@ def _part(part: Any) -> str | None:
     raise RowError(Reason.UNREADABLE, f"a part of a message is {str(part)[:60]!r}; expected type text or image")
 
 
-def _as_protocol(message: Spoken, index: int, protocol: Protocol) -> Spoken:
-    """A prompt in the protocol's own white space, if it says what the protocol says."""
+def _as_protocol(message: Spoken, first: bool, protocol: Protocol) -> Spoken:
+    """A prompt in the protocol's own white space, if it says what the protocol says; `first` is the question's."""
     images = tuple(part for part in message.parts if part is None)
     text = message.text.strip()
     if message.role == "system" and text.split() == protocol.system.split():
         return Spoken("system", (protocol.system,))
     if message.role != "user" or message.parts[: len(images)] != images:
         return message
+    if first:
+        question = _question(text, protocol)
+        return Spoken("user", (*images, protocol.prompt(question))) if question else message
     if images and text.split() == protocol.format.split():
-        return Spoken("user", (*images, protocol.format))
-    question = _question(text, protocol)
-    return Spoken("user", (*images, protocol.prompt(question))) if index == 1 and question else message
+        return Spoken("user", (*images, *_format(protocol)))
+    return message
 
 
-def _is_protocol(message: Spoken, index: int, protocol: Protocol) -> bool:
+def _format(protocol: Protocol) -> tuple[str, ...]:
+    """What closes a message with crops."""
+    return (protocol.format,) if protocol.format else ()
+
+
+def _is_protocol(message: Spoken, first: bool, protocol: Protocol) -> bool:
     if message.role == "assistant":
         return True
     if message.role == "system":
         return message.parts == (protocol.system,)
-    question = _question(message.text.strip(), protocol) if index == 1 else None
-    return message.parts[-1:] == (protocol.prompt(question) if question else protocol.format,)
+    if not first:
+        return tuple(part for part in message.parts if part is not None) == _format(protocol)
+    question = _question(message.text.strip(), protocol)
+    return question is not None and message.parts[-1:] == (protocol.prompt(question),)
 
 
 def _question(text: str, protocol: Protocol) -> str | None:

@@ -77,8 +77,9 @@ def _image(cell: Mapping[str, Any], folder: Path) -> ImageSource:
 
 def _draft(source: Source, where: str, question: Question, image: ImageSource, protocol: Protocol) -> Draft:
     """The opening of a rollout."""
-    prompt = protocol.prompt(inert(question.text))
-    messages = (Spoken("system", (protocol.system,)), Spoken("user", (None, prompt)))
+    prompt = inert(protocol.prompt(question.text, question.options))
+    system = (Spoken("system", (protocol.system,)),) if protocol.system else ()
+    messages = (*system, Spoken("user", (None, prompt)))
     return Draft(source=source.path, row=where, messages=messages, images=(image,), question=question)
 
 

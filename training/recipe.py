@@ -247,6 +247,7 @@ class Recipe:
     """Folder of the run."""
     data: tuple[Source, ...]
     protocol: str = "cof"
+    """Whose conversations are learned: prompts, tool, frame of the boxes, crops. A name, or the path of a YAML file."""
     protocol_args: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the protocol to change, as in `cof-eval run --protocol-args`."""
     max_tokens: int = 81_920

@@ -6,7 +6,7 @@ A crop is cut again and must be the recorded one to the pixel; so what is traine
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import msgspec
@@ -27,8 +27,12 @@ from .conversation import take
 from .recipe import Source
 from .rows import Draft, Dropped, Reason, RowError, Spoken
 
-_SAME = ("system", "question", "format", "call_syntax", "answer_syntax")
-"""What of a protocol a model learns: a run that differs in these taught another conversation."""
+_FREE = {
+    "name", "factor", "min_pixels", "max_pixels", "crop_min_pixels", "max_turns", "max_images", "max_new_tokens", "context",
+    "temperature", "top_p", "repetition_penalty", "turn_patterns",
+}  # fmt: skip
+"""What of a protocol no conversation shows: limits and decoding. A run that differs in anything else (its words, the frame of
+its boxes, how crops are made) taught another conversation."""
 
 
 def read_trajectories(source: Source, protocol: Protocol) -> Iterator[Draft | Dropped]:
@@ -43,10 +47,11 @@ def read_trajectories(source: Source, protocol: Protocol) -> Iterator[Draft | Dr
         limits = msgspec.convert((run.settings.get("engine") or {}).get("limits"), PixelLimits)
     except (CofError, msgspec.ValidationError) as error:
         raise DataError(f"{source.path} cannot be trained on: {error}") from error
-    differ = [name for name in _SAME if getattr(spoken, name) != getattr(protocol, name)]
+    differ = [f.name for f in fields(Protocol) if f.name not in _FREE and getattr(spoken, f.name) != getattr(protocol, f.name)]
     if differ:
         raise DataError(
-            f"{source.path} was run under {spoken.name!r}, which differs from the recipe's {protocol.name!r} in {', '.join(differ)}"
+            f"{source.path} was run under {spoken.name!r}, which differs from the recipe's {protocol.name!r} in {', '.join(differ)}; "
+            "give the recipe the run's protocol (protocol, protocol_args)"
         )
     natives = _natives(source.images) if source.images else {}
     replay = Replay(run, spoken, spoken.limits(limits), natives)
@@ -124,6 +129,10 @@ class Replay:
                 "the shown image is not to be had: run with --keep-images all, or name the folder of the native images (images: …)",
             )
         held = native if self.protocol.crop_source is CropSource.NATIVE else None
+        if held is None and self.protocol.crop_source is CropSource.NATIVE and trajectory.calls:
+            raise RowError(
+                Reason.REPLAY, "its crops were cut from the native image, which is not to be had: name its folder (images: …)"
+            )
         return View(shown, trajectory.image.size, held)
 
     def _shown(self, trajectory: Trajectory) -> Image.Image | None:

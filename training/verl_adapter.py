@@ -26,13 +26,14 @@ from cof_eval.benchmarks import Item
 from cof_eval.conversation import Conversation
 from cof_eval.engine import Message, TextPart
 from cof_eval.engines.checkpoint import load_checkpoint
+from cof_eval.errors import UsageError
 from cof_eval.images import encode_png, load_native, resize
 from cof_eval.protocols import Protocol, parse_protocol
 from cof_eval.records import Outcome, Question, from_json, to_json
 from cof_eval.reply import RawCall, parse_reply
 from cof_eval.resolution import PixelLimits, Resolution, shown_size
 from cof_eval.scoring import score
-from cof_eval.zoom import TOOL_NAME, View
+from cof_eval.zoom import TOOL_NAME, CropSource, View
 
 from .rewards import REWARDS, Facts, Reward, well_formed
 
@@ -68,8 +69,14 @@ class ZoomDesk:
 
 
 def open_desk(config: Mapping[str, Any]) -> ZoomDesk:
-    """A desk from a tool's `config`: `checkpoint`, and optionally `protocol`, `protocol_args` and `crop_pixels`."""
+    """A desk from a tool's `config`: `checkpoint`, and optionally `protocol`, `protocol_args` and `crop_pixels`.
+
+    Raises:
+        UsageError: for a protocol whose crops verl cannot make.
+    """
     protocol = parse_protocol(str(config.get("protocol", "cof")), config.get("protocol_args"))
+    if protocol.crop_source is CropSource.NATIVE:
+        raise UsageError(f"protocol {protocol.name!r} cuts crops from the native image; verl hands over the shown one only")
     crops = min(protocol.max_pixels, int(config.get("crop_pixels", 5120 * 28 * 28)))
     return ZoomDesk(replace(protocol, max_pixels=crops), load_checkpoint(str(config["checkpoint"])).limits)
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cof_eval.protocols import BoxFrame
+from training.grpo import check_protocol
 from training.recipe import Source
-from training.recipe_file import RECIPES
+from training.recipe_file import RECIPES, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "training.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL) for line in block.splitlines()]
 
 
@@ -37,16 +40,26 @@ def test_a_documented_command_is_accepted(command: str) -> None:
 
 def test_every_recipe_stands_in_the_table() -> None:
     named = set(re.findall(r"^\| `((?:sft|grpo)_\w+)` \|", DOCS, re.MULTILINE))
-    assert named >= {path.stem for path in RECIPES.glob("sft_*.yaml")}
+    assert named == {path.stem for path in RECIPES.glob("*.yaml")}
 
 
 def test_documented_sources_are_sources() -> None:
     import msgspec
 
-    for block in re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL):
-        for source in yaml.safe_load(block)["data"]:
-            assert set(source) <= set(Source.__dataclass_fields__)
-            msgspec.convert(source, Source)
+    sources = [source for block in BLOCKS for source in yaml.safe_load(block).get("data", [])]
+    assert {source["format"] for source in sources} == {"messages", "run"}
+    for source in sources:
+        assert set(source) <= set(Source.__dataclass_fields__)
+        msgspec.convert(source, Source)
+
+
+def test_the_documented_protocol_is_one_that_both_stages_take(tmp_path: Path) -> None:
+    (block,) = [block for block in BLOCKS if "base:" in block]
+    (tmp_path / "my_protocol.yaml").write_text(block)
+    for stage in ("sft", "grpo"):
+        recipe = load_recipe(Path(f"{stage}_tiny"), {"protocol": str(tmp_path / "my_protocol.yaml")})
+        check_protocol(recipe.talk())
+        assert recipe.talk().frame is BoxFrame.MILLI
 
 
 def test_make_without_a_recipe_says_which_is_missing() -> None:

@@ -127,6 +127,9 @@ def _changed(memorised: Path, **changes: object) -> Recipe:
         ({"train.per_device": "3"}, "is not divisible"),
         ({"grpo.group": "1"}, "grpo.group=1 must be at least 2"),
         ({"grpo.judge": "nobody"}, "unknown judge card 'nobody'"),
+        ({"protocol": "mini_o3"}, "precedence = grounding, tag, answer; rollouts are read with tool_call, tag, answer"),
+        ({"protocol": "pixel_reasoner"}, "= tool_call, boxed, answer; rollouts are read with"),
+        ({"protocol": "cof_forced"}, "forces the text of turns (turn_patterns)"),
         ({"stage": "sft"}, "stage sft has no use for a section grpo"),
     ],
 )

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from cof_eval.protocols import BoxFrame
+from cof_eval.zoom import CropSource
 from training.recipe import RecipeError, Stage
 from training.recipe_file import RECIPES, load_recipe, parse_changes, to_yaml
 
@@ -47,6 +49,7 @@ def test_the_papers_settings_are_the_papers() -> None:
         ({"keep.last": 1}, "keep.last=1 must be at least 2"),
         ({"protocol": "sof"}, "unknown protocol 'sof'; known: cof"),
         ({"protocol_args": {"turns": 3}}, "unknown turns"),
+        ({"protocol": "nowhere.yaml"}, "protocol file nowhere.yaml cannot be read"),
         ({"max_pixels": 100}, "contradict each other"),
         ({"grpo": {}}, "stage sft has no use for a section grpo"),
         ({"stage": "grpo"}, "stage grpo needs a section grpo"),
@@ -83,6 +86,15 @@ def test_changes_are_read_as_yaml() -> None:
     }
     with pytest.raises(RecipeError, match="expected key=value"):
         parse_changes(["fast"])
+
+
+def test_a_protocol_may_be_a_users_own_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: cof\nframe: milli\ncrop_source: native\n")
+    recipe = load_recipe(Path("grpo_tiny"), {"protocol": str(tmp_path / "mine.yaml"), "protocol_args": {"max_turns": 2}})
+    protocol = recipe.talk()
+    assert (protocol.name, protocol.frame, protocol.crop_source) == ("mine+max_turns=2", BoxFrame.MILLI, CropSource.NATIVE)
+    (tmp_path / "r.yaml").write_text(to_yaml(recipe))
+    assert load_recipe(tmp_path / "r.yaml").talk() == protocol
 
 
 def test_exponents_may_be_written_as_people_write_them(tmp_path: Path) -> None:

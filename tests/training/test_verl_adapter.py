@@ -14,6 +14,7 @@ from cof_eval.benchmarks import Item
 from cof_eval.demo.checkpoint import write_checkpoint
 from cof_eval.engine import TextPart
 from cof_eval.engines.checkpoint import load_checkpoint
+from cof_eval.errors import UsageError
 from training import verl_adapter
 from training.prompts import prompt_rows
 from training.rewards import Facts
@@ -100,5 +101,7 @@ def test_verls_tool_gives_the_evaluations_crops_and_words(
 
 def test_the_adapter_needs_no_verl_until_its_tool_is_asked_for(checkpoint: Path) -> None:
     assert open_desk({"checkpoint": str(checkpoint)}).protocol.max_pixels == 5120 * 28 * 28
+    with pytest.raises(UsageError, match="cuts crops from the native image; verl hands over the shown one only"):
+        open_desk({"checkpoint": str(checkpoint), "protocol_args": {"crop_source": "native"}})
     with pytest.raises(AttributeError, match="has no attribute 'Zoom'"):
         importlib.import_module("training.verl_adapter").Zoom  # noqa: B018

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,12 @@ from memorised import ANSWERS, CALL, ZOOMING, labels, zoomed_conversation
 
 from cof_eval.agent import rollout
 from cof_eval.errors import EngineUnusableError
+from cof_eval.images import pixel_hash, resize
+from cof_eval.protocols import BoxFrame, parse_protocol
 from cof_eval.records import Stop
 from cof_eval.report import reported, write_report
 from cof_eval.run import load_run
+from cof_eval.zoom import CropSource
 from training.conversation import messages_for_trl
 from training.zoom_trainer import ZoomTrainer
 
@@ -142,6 +146,32 @@ def test_a_training_rollout_is_the_evaluations(trainer: Make, _quiet: None) -> N
     assert [turn.calls for turn in trained.turns] == [turn.calls for turn in evaluated.turns]
     assert (trained.answer, trained.stop, trained.shown) == (evaluated.answer, evaluated.stop, evaluated.shown)
     assert trained.zooms == trained.tool_errors == 1
+
+
+def test_rollouts_follow_a_users_own_protocol(trainer: Make, _quiet: None) -> None:
+    mine = replace(
+        ZOOMING, name="mine", frame=BoxFrame.MILLI, crop_source=CropSource.NATIVE, system="Look.", format="", closing=""
+    )
+    far = CALL.replace("[20, 20, 90, 90]", "[600, 600, 900, 900]")  # outside the image, were these its pixels
+    texts = [far, ANSWERS[0]]
+    made, trajectories = scripted(trainer, lambda turn, i: texts[turn] + END, protocol=mine)
+    subject = made.trainer.inputs[0]["subject"]
+    evaluated = made.runner.run(rollout(subject, ScriptedEngine(lambda request, turn: texts[turn]), mine))
+    (zoom,) = trajectories[0].calls
+    assert (zoom.frame, zoom.box, zoom.executed) == ("milli", (600.0, 600.0, 900.0, 900.0), True)
+    assert [turn.calls for turn in trajectories[0].turns] == [turn.calls for turn in evaluated.turns]
+    crop = subject.view.native.crop(tuple(int(v) for v in zoom.crop.native_box))
+    assert pixel_hash(resize(crop, zoom.crop.size)) == zoom.crop.hash
+    prompt = made.checkpoint.processor.tokenizer.decode(made.trainer.sampled[0][0])
+    assert prompt.startswith("<|im_start|>system\nLook.<|im_end|>")
+
+
+def test_a_protocol_without_a_tool_is_sampled_once(trainer: Make, _quiet: None) -> None:
+    direct = parse_protocol("direct", {"max_new_tokens": 80, "temperature": 1.0, "max_pixels": 224 * 224})
+    made, trajectories = scripted(trainer, lambda turn, i: f"{CALL}{END}" if i else f"A{END}", protocol=direct)
+    assert made.trainer.turn == 1
+    assert [(len(t.turns), t.zooms) for t in trajectories] == [(1, 0)] * 4
+    assert (trajectories[0].stop, trajectories[0].answer) == (Stop.ANSWERED, "A")
 
 
 def test_what_the_agent_takes_for_the_end_ends_the_sampling_too(trainer: Make, _quiet: None) -> None:

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from fakes import answer, call, question
-from test_trajectories import SHOWN, TURNS, read, recorded, write_run
+from test_trajectories import BYTES, MILLI, NATIVE, TURNS, read, recorded, write_run
 
 from cof_eval.conversation import Conversation
 from cof_eval.engine import Request
 from cof_eval.engines.checkpoint import Checkpoint
-from cof_eval.protocols import COF
+from cof_eval.protocols import COF, Protocol
 from cof_eval.reply import parse_reply
 from cof_eval.resolution import PixelLimits
 from cof_eval.settings import KeepImages
-from cof_eval.zoom import View
+from cof_eval.zoom import CropSource, View
 from training.conversation import RESPONSE_TEMPLATE, load_template, messages_for_trl, parts_for_trl, take, turn_text
 from training.data import Inspector
 from training.rows import Draft, Row
@@ -73,10 +73,14 @@ def by_sft(row: Row, processor: Any) -> Rendered:
 class Zooming:
     """The tool as TRL's environment, on the contract's own hands."""
 
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
     def reset(self, images: Any = None, **row: Any) -> None:
         """Begin."""
-        view = View(images[0], SHOWN.size)
-        self.talk = Conversation(COF, PixelLimits(28, 12_544, 12_845_056), question(), view)
+        native = self._protocol.crop_source is CropSource.NATIVE
+        view = View(images[0], NATIVE.size, NATIVE if native else None)
+        self.talk = Conversation(self._protocol, PixelLimits(28, 12_544, 12_845_056), question(), view)
 
     def image_zoom_in_tool(self, written: str) -> list:  # type: ignore[type-arg]
         """Zoom in.
@@ -87,7 +91,9 @@ class Zooming:
         return parts_for_trl(take(self.talk, written)[1], filled=True)
 
 
-def by_grpo(opening: Any, script: Sequence[str], processor: Any, model: Any, tmp_path: Path) -> Rendered:
+def by_grpo(
+    opening: Any, script: Sequence[str], processor: Any, model: Any, tmp_path: Path, protocol: Protocol = COF
+) -> Rendered:
     """What TRL's GRPO trainer makes of a rollout whose turns are scripted."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
@@ -129,7 +135,7 @@ def by_grpo(opening: Any, script: Sequence[str], processor: Any, model: Any, tmp
         arguments,
         Dataset.from_list(rows),
         processing_class=processor,
-        environment_factory=Zooming,
+        environment_factory=lambda: Zooming(protocol),
     )
     trainer.train()
     assert trainer.rendered is not None and trainer.turn == len(script)
@@ -143,14 +149,18 @@ def model(tiny_data: Path) -> Any:
     return AutoModelForImageTextToText.from_pretrained(str(tiny_data / "checkpoint"))
 
 
-@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+CASES = {**{name: (script, COF) for name, script in SCRIPTS.items()}, "a user's own protocol": (TURNS, MILLI)}
+
+
+@pytest.mark.parametrize(("script", "protocol"), CASES.values(), ids=CASES)
 @pytest.mark.filterwarnings("ignore")
 def test_evaluation_sft_and_grpo_render_a_trajectory_alike(
-    script: list[str], processor: Any, model: Any, tmp_path: Path
+    script: list[str], protocol: Protocol, processor: Any, model: Any, tmp_path: Path
 ) -> None:
-    write_run(tmp_path / "run", script, keep=KeepImages.ALL)
-    (draft,) = read(tmp_path / "run", errors=True)
-    _, engine, _ = recorded(script, "k0")
+    write_run(tmp_path / "run", script, keep=KeepImages.ALL, protocol=protocol)
+    (tmp_path / "native.png").write_bytes(BYTES)
+    (draft,) = read(tmp_path / "run", errors=True, protocol=protocol, images=str(tmp_path))
+    _, engine, _ = recorded(script, "k0", protocol=protocol)
     assert isinstance(draft, Draft)
     inspect = Inspector.__new__(Inspector)
     inspect._images = tmp_path / "images"
@@ -159,7 +169,7 @@ def test_evaluation_sft_and_grpo_render_a_trajectory_alike(
 
     evaluated = by_evaluation(engine.requests, script, processor)
     trained = by_sft(row, processor)
-    explored = by_grpo(engine.requests[0].messages, script, processor, model, tmp_path / "grpo")
+    explored = by_grpo(engine.requests[0].messages, script, processor, model, tmp_path / "grpo", protocol)
     assert trained == evaluated
     assert explored == evaluated
     own = [token for token, learned in zip(evaluated.ids, evaluated.learned, strict=True) if learned]

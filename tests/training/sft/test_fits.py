@@ -66,6 +66,16 @@ def test_a_recipe_that_cannot_fit_says_so_from_the_shape_alone(changes: dict[str
         demand(check(recipe, find_shape(recipe.model), words))
 
 
+def test_tokens_are_those_that_the_protocol_allows() -> None:
+    grpo = {"stage": "grpo", "grpo": {"max_completion_tokens": 9000}, "train.per_device": 1}
+    small = load_recipe(Path("sft_7b"), {**grpo, "protocol_args": {"max_pixels": 448 * 448, "max_images": 9}})
+    demand(check(small, find_shape(small.model), words))
+    (says,) = [f.says for f in check(small, find_shape(small.model), words) if f.what == "completion"]
+    assert says.startswith("6 turns of 512 tokens and 8 crops of")  # a turn may hold several calls
+    direct = load_recipe(Path("sft_7b"), {**grpo, "protocol": "direct"})
+    assert any("1 turns of 512 tokens and 0 crops" in f.says for f in check(direct, find_shape(direct.model), words))
+
+
 def test_rows_that_do_not_fit_are_a_warning_until_the_longest_is_known() -> None:
     recipe = load_recipe(Path("sft_7b"), {"machine.memory_gib": 24})
     shape = find_shape(recipe.model)

@@ -14,9 +14,10 @@ import pytest
 from tiny_run import LIMIT_S, ROOT, environment, row, sft, tiny_recipe, write_rows
 
 from cof_eval.engines.checkpoint import load_checkpoint
+from cof_eval.errors import RunError
 from training.conversation import load_template
 from training.data import prepare
-from training.folder import RECIPE
+from training.folder import RECIPE, TrainingFolder
 from training.metrics import load_metrics
 from training.model import PROJECTOR, VISION, adapter_config, load_weights, open_checkpoint
 from training.recipe import Method
@@ -135,6 +136,17 @@ def test_what_cannot_be_trained_is_one_line(trained: Path, words: list[str], say
     assert main([str(trained / RECIPE), *words]) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("error: ") and says in last
+
+
+def test_a_protocol_file_that_changes_under_a_run_is_noticed(tiny_data: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("base: cof\nframe: milli\n")
+    recipe = tiny_recipe(tiny_data, tmp_path / "run", protocol=str(mine))
+    TrainingFolder(recipe).close()
+    TrainingFolder(recipe).close()
+    mine.write_text("base: cof\nframe: unit\n")
+    with pytest.raises(RunError, match="begun with another recipe: protocol: frame was 'milli', now 'unit'"):
+        TrainingFolder(recipe)
 
 
 def test_checking_a_recipe_says_what_fits_and_trains_nothing(trained: Path, capsys: Any, tmp_path: Path) -> None:

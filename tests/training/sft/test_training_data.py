@@ -102,6 +102,24 @@ def test_other_prompts_are_kept_and_counted(prepared: Any, capsys: Any) -> None:
     assert done.reworded == 1 and "1 of them word their prompts otherwise" in capsys.readouterr().err
 
 
+def test_boxes_in_thousandths_survive_a_resize(prepared: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: cof\nframe: milli\ncrop_source: native\n")
+    (kept,) = prepared([row("large.png")], protocol=str(tmp_path / "mine.yaml")).rows()
+    assert kept.images[0].size == (560, 420)  # read whole; shown as small as evaluation would
+
+
+def test_a_protocol_without_system_message_or_format_gets_none(prepared: Any, tmp_path: Path) -> None:
+    (tmp_path / "bare.yaml").write_text("base: cof\nsystem: ''\nquestion: '{question}'\nformat: ''\nclosing: ''\n")
+    crop = {**GOOD, "messages": said_by(said_by(MESSAGES[1:], 0, content="<image>What is it?"), 2, content="<image>\n")}
+    done = prepared([crop], protocol=str(tmp_path / "bare.yaml"))
+    (kept,) = done.rows()
+    assert [(m.role, m.parts) for m in kept.messages if m.role != "assistant"] == [
+        ("user", (None, "What is it?")),
+        ("user", (None,)),
+    ]
+    assert done.reworded == 0
+
+
 def test_parts_and_placeholders_mean_the_same(prepared: Any) -> None:
     parts = [{"type": "image"}, {"type": "text", "text": "\nQuestion: What is it?" + COF.format}]
     one, two = prepared([GOOD, {**GOOD, "messages": said_by(MESSAGES, 1, content=parts)}]).rows()
@@ -195,6 +213,17 @@ def test_questions_come_with_what_their_answers_are_scored_against(prepared: Any
     assert one.messages[1].parts == (None, COF.prompt(asked.removeprefix("<image>")))
     reasons = [d.reason for d in done.dropped_rows()]
     assert reasons == [Reason.QUESTION, Reason.ANSWER, Reason.IMAGE_COUNT, Reason.TOO_LONG]
+
+
+def test_a_question_is_counted_as_the_protocol_asks_it(prepared: Any, tiny_data: Path, tmp_path: Path) -> None:
+    asks = "base: cof\nsystem: ''\nquestion: 'Q: {stem}|{options}'\noption: '{letter}) {text}'\n"
+    (tmp_path / "mine.yaml").write_text(asks)
+    source = {"format": "questions", "path": str(tiny_data / "vstar"), "limit": 1}
+    (kept,) = prepared(data=[source], protocol=str(tmp_path / "mine.yaml"), **GRPO).rows()
+    assert [message.role for message in kept.messages] == ["user"]
+    assert kept.messages[0].text.endswith(
+        "|" + "\n".join(f"{n}) {t}" for n, t in zip("ABCD", kept.question.options, strict=False))
+    )
 
 
 def test_a_folder_like_vstar_gives_questions_with_boxes(prepared: Any, tiny_data: Path) -> None:

@@ -12,12 +12,12 @@ from fakes import LIMITS, ScriptedEngine, answer, call, noise, question
 from cof_eval.agent import Subject, rollout
 from cof_eval.errors import DataError
 from cof_eval.images import encode_png, pixel_hash, resize, source_hash
-from cof_eval.protocols import COF, DIRECT, Protocol
+from cof_eval.protocols import COF, DIRECT, BoxFrame, Crops, Protocol
 from cof_eval.records import ImageRef, Outcome, Stop, Trajectory, Verdict, verdict_key
 from cof_eval.resolution import parse_resolution, shown_size
 from cof_eval.run import RunFolder
 from cof_eval.settings import KeepImages
-from cof_eval.zoom import View
+from cof_eval.zoom import CropSource, View
 from training.conversation import messages_for_trl
 from training.recipe import Source
 from training.rows import Draft, Dropped, Reason, chat
@@ -29,9 +29,15 @@ SHOWN = resize(NATIVE, shown_size(NATIVE.size, parse_resolution("224"), COF.limi
 TURNS = [f"<think>Two.</think> {call(20, 20, 60, 60)} {call(50, 50, 90, 90)}", f"One more. {call(5, 5, 40, 40)}", answer("B")]
 
 
-def recorded(script: list[str], key: str, *, boxes: tuple[Any, ...] = ()) -> tuple[Trajectory, ScriptedEngine, dict[str, Any]]:
+MILLI = replace(COF, name="mine", frame=BoxFrame.MILLI, crop_source=CropSource.NATIVE)
+"""A user's own protocol: thousandths, and crops from the native image."""
+
+
+def recorded(
+    script: list[str], key: str, *, boxes: tuple[Any, ...] = (), protocol: Protocol = COF
+) -> tuple[Trajectory, ScriptedEngine, dict[str, Any]]:
     """A trajectory of the evaluation, the engine that was asked, and every image it kept."""
-    view = View(SHOWN, NATIVE.size)
+    view = View(SHOWN, NATIVE.size, NATIVE if protocol.crop_source is CropSource.NATIVE else None)
     about = Subject(
         question=question(boxes=boxes),
         image=ImageRef(source_hash(BYTES), NATIVE.size),
@@ -40,7 +46,7 @@ def recorded(script: list[str], key: str, *, boxes: tuple[Any, ...] = ()) -> tup
         key=key,
     )
     engine, kept = ScriptedEngine(script), {pixel_hash(SHOWN): SHOWN}
-    return asyncio.run(rollout(about, engine, COF, keep_image=kept.__setitem__)), engine, kept
+    return asyncio.run(rollout(about, engine, protocol, keep_image=kept.__setitem__)), engine, kept
 
 
 def write_run(path: Path, *scripts: list[str], keep: KeepImages = KeepImages.ALL, protocol: Protocol = COF) -> list[Trajectory]:
@@ -50,7 +56,7 @@ def write_run(path: Path, *scripts: list[str], keep: KeepImages = KeepImages.ALL
     made = []
     with RunFolder(path, settings, keep_images=keep) as run:
         for number, script in enumerate(scripts):
-            found, _, kept = recorded(script, f"k{number}", boxes=((100.0, 100.0, 160.0, 160.0),))
+            found, _, kept = recorded(script, f"k{number}", boxes=((100.0, 100.0, 160.0, 160.0),), protocol=protocol)
             run.add_trajectory(found)
             if found.stop is Stop.ANSWERED:
                 outcome = Outcome.CORRECT if found.answer == "B" else Outcome.WRONG
@@ -61,27 +67,43 @@ def write_run(path: Path, *scripts: list[str], keep: KeepImages = KeepImages.ALL
     return made
 
 
-def read(path: Path, **filters: Any) -> list[Draft | Dropped]:
-    return list(read_trajectories(Source(format="run", path=str(path), **filters), COF))  # type: ignore[arg-type]
+def read(path: Path, *, protocol: Protocol = COF, **filters: Any) -> list[Draft | Dropped]:
+    return list(read_trajectories(Source(format="run", path=str(path), **filters), protocol))  # type: ignore[arg-type]
 
 
-def test_a_replayed_trajectory_is_what_the_model_was_sent(tmp_path: Path) -> None:
-    write_run(tmp_path / "run", TURNS)
-    (draft,) = read(tmp_path / "run")
-    _, engine, _ = recorded(TURNS, "k0")
+@pytest.fixture
+def photos(tmp_path: Path) -> str:
+    """A folder with the native image."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(BYTES)
+    return str(tmp_path / "photos")
+
+
+@pytest.mark.parametrize("protocol", [COF, MILLI], ids=lambda p: p.name)
+def test_a_replayed_trajectory_is_what_the_model_was_sent(protocol: Protocol, photos: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", TURNS, protocol=protocol)
+    native = protocol.crop_source is CropSource.NATIVE
+    (draft,) = read(tmp_path / "run", protocol=protocol, images=photos if native else None)
+    _, engine, _ = recorded(TURNS, "k0", protocol=protocol)
     sent = messages_for_trl(engine.requests[-1].messages)
     assert isinstance(draft, Draft)
     assert chat(draft.messages) == [*sent, {"role": "assistant", "content": [{"type": "text", "text": TURNS[-1]}]}]
     assert [image.data for image in draft.images] == [encode_png(part.image) for part in engine.requests[-1].images]
 
 
-def test_native_images_stand_in_for_images_that_were_not_kept(tmp_path: Path) -> None:
+def test_crops_of_a_native_image_need_it_again(photos: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", TURNS, [answer("B")], protocol=MILLI)
+    zoomed, direct = read(tmp_path / "run", protocol=MILLI)
+    assert isinstance(zoomed, Dropped) and isinstance(direct, Draft)
+    assert (zoomed.reason, "name its folder (images: …)" in zoomed.says) == (Reason.REPLAY, True)
+    assert all(isinstance(d, Draft) for d in read(tmp_path / "run", protocol=MILLI, images=photos))
+
+
+def test_native_images_stand_in_for_images_that_were_not_kept(photos: str, tmp_path: Path) -> None:
     write_run(tmp_path / "run", TURNS, keep=KeepImages.NONE)
     (dropped,) = read(tmp_path / "run")
     assert isinstance(dropped, Dropped) and dropped.reason is Reason.REPLAY and "--keep-images all" in dropped.says
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").write_bytes(BYTES)
-    (draft,) = read(tmp_path / "run", images=str(tmp_path / "photos"))
+    (draft,) = read(tmp_path / "run", images=photos)
     assert isinstance(draft, Draft) and len(draft.images) == 4
 
 
@@ -103,6 +125,27 @@ def test_zooms_that_miss_the_target_are_left_out(tmp_path: Path) -> None:
     kept = read(tmp_path / "run", coverage=0.9)
     assert [isinstance(d, Draft) for d in kept] == [True, False, True]  # a direct answer has no crop to miss with
     assert isinstance(kept[1], Dropped) and "0.00 of a target" in kept[1].says
+
+
+@pytest.mark.parametrize(
+    ("protocol", "what"),
+    [
+        (MILLI, "frame, crop_source"),
+        (replace(COF, widen=1.0), "widen"),
+        (replace(COF, crops=Crops.WITHHELD), "crops"),
+        (replace(COF, error_turn="No: {error}"), "error_turn"),
+    ],
+)
+def test_a_run_with_other_boxes_or_crops_is_refused(protocol: Protocol, what: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [answer("B")], protocol=protocol)
+    with pytest.raises(DataError, match=f"differs from the recipe's 'cof' in {what}; give the recipe the run's protocol"):
+        read(tmp_path / "run")
+
+
+def test_limits_and_decoding_teach_no_other_conversation(tmp_path: Path) -> None:
+    sampled = replace(COF, name="sampled", temperature=1.0, max_turns=9, max_new_tokens=99, turn_patterns=(".*",))
+    write_run(tmp_path / "run", TURNS, protocol=sampled)
+    assert [isinstance(d, Draft) for d in read(tmp_path / "run")] == [True]
 
 
 def test_a_run_under_other_words_is_refused(tmp_path: Path) -> None:
