@@ -194,7 +194,7 @@ class Cof(lmms):  # type: ignore[misc]
                 name: data_digest(name)
                 for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
             },
-            "notes": _notes(settings, self.protocol),
+            "notes": [*_notes(self.protocol), *option_order().notes, *([settings.note] if settings.note else [])],
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
             "sessions": [{"started": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, **_session(settings)}],
         }
@@ -222,13 +222,13 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
     return identity | {"fingerprint": "+".join(parts)}
 
 
-def _notes(settings: ModelSettings, protocol: Protocol) -> list[str]:
+def _notes(protocol: Protocol) -> list[str]:
     notes = []
     if protocol.turn_patterns:
         notes.append("calls and answers forced by structured output: shows the loop, measures no model")
     if protocol.crops is not Crops.REAL:
         notes.append(f"counterfactual crops: {protocol.crops.value} (what the model zoomed in on is not what it was shown)")
-    return [*notes, *([settings.note] if settings.note else [])]
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

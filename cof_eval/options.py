@@ -39,6 +39,14 @@ class OptionOrder:
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.seed}" if self.kind is OrderKind.SHUFFLED else self.kind.value
 
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of a number must know about it; nothing where options stand as the benchmark gives them."""
+        if self.kind is OrderKind.DATASET:
+            return []
+        why = " (the right one always first, which measures no model)" if self.kind is OrderKind.CORRECT_FIRST else ""
+        return [f"options in another order than the benchmark's: {self}{why}"]
+
 
 def parse_order(text: str) -> OptionOrder:
     """An order from `dataset`, `shuffled`, `shuffled:SEED`, `rotated` or `correct_first`.

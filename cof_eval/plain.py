@@ -23,7 +23,7 @@ from .records import Finish, Shown, Stop, Trajectory, Turn, Verdict
 from .reply import parse_reply
 from .resolution import PixelLimits
 from .run import RunFolder
-from .settings import KeepImages, api_key, judge_url
+from .settings import KeepImages, api_key, judge_url, option_order
 
 CARD = "equivalence"
 PLAIN = replace(DIRECT, name="plain")
@@ -121,9 +121,11 @@ def _keep(ended: Sequence[Ended], judge: Judge, model: str, run: Path) -> None:
         "protocol": msgspec.to_builtins(PLAIN),
         "engine": {"name": "lmms-eval", "limits": msgspec.to_builtins(LIMITS)},
         "seed": 0,
+        "option_order": str(option_order()),
+        "repeats": 1 + max(each.plan.job.repeat for each in ended),
         "judge": judge_settings(judge),
         "tasks": {ended[0].plan.job.task: len(ended)},
-        "notes": ["plain answers of a model that lmms-eval ran: pixels unverified"],
+        "notes": ["plain answers of a model that lmms-eval ran: pixels unverified", *option_order().notes],
         "versions": versions(),
     }
     with RunFolder(run, settings, keep_images=KeepImages.NONE) as folder:

@@ -27,6 +27,7 @@ from cof_eval.demo.scenes import write_scenes
 from cof_eval.errors import CofError, EngineUnusableError, UsageError
 from cof_eval.images import encode_png, load_native
 from cof_eval.model import Cof
+from cof_eval.options import parse_order
 from cof_eval.paths import data_dir
 from cof_eval.records import Outcome, Stop
 from cof_eval.run import load_run
@@ -337,7 +338,9 @@ class TestEvaluation:
             with pytest.raises(UsageError, match="option_order was 'correct_first', now 'shuffled:1'"):
                 evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
         assert results["results"]["cof_vstar_224"]["acc,none"] == 1.0
-        assert {t.question.answer for t in load_run(tmp_path / "run").trajectories.values()} == {"A"}
+        run = load_run(tmp_path / "run")
+        assert {t.question.answer for t in run.trajectories.values()} == {"A"}
+        assert run.settings["notes"] == parse_order("correct_first").notes
 
     def test_every_rotation_is_a_row_and_a_limit_counts_questions(
         self, manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -111,6 +111,16 @@ def test_an_order_is_written_as_it_is_read() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [("dataset", []), ("shuffled:7", ["shuffled:7"]), ("rotated", ["rotated"]), ("correct_first", ["measures no model"])],
+)
+def test_another_order_than_the_benchmarks_is_a_note(order: str, says: list[str]) -> None:
+    notes = parse_order(order).notes
+    assert len(notes) == len(says)
+    assert all(part in note for part, note in zip(says, notes, strict=True))
+
+
 WORDS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12).map(str.strip).filter(bool)
 
 

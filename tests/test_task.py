@@ -280,6 +280,7 @@ class TestPlainRun:
         assert [(t.turns[0].text, t.turns[0].output_tokens, t.verified) for t in ended[:3]] == [(s, 7, False) for s in said[:3]]
         assert run.settings["model"]["pretrained"] == "llava pretrained=x,api_key=…,max_new_tokens=9,hf_token=…"
         assert "pixels unverified" in run.settings["notes"][0]
+        assert (run.settings["option_order"], run.settings["repeats"]) == ("dataset", 1)
         assert run.expected_rows == 4
 
     def test_a_second_task_and_a_second_time_add_only_what_is_new(
@@ -292,6 +293,14 @@ class TestPlainRun:
         run = load_run(tmp_path / "run")
         assert run.settings["tasks"] == {"cof_vstar_224": 4, "cof_vstar_448": 4}
         assert len(run.rows) == len((tmp_path / "run" / "trajectories.jsonl").read_bytes().splitlines()) == 8
+
+    def test_another_order_of_options_is_kept_and_noted(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("COF_RUN", str(tmp_path / "run"))
+        monkeypatch.setenv("COF_OPTION_ORDER", "correct_first")
+        answered(task(), ["A", "A", "A", "A"])
+        settings = load_run(tmp_path / "run").settings
+        assert settings["option_order"] == "correct_first"
+        assert "right one always first" in settings["notes"][-1]
 
     def test_another_models_run_is_left_alone_and_scoring_goes_on(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

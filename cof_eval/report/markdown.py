@@ -79,7 +79,7 @@ def _benchmark(benchmark: str, runs: Sequence[Reported], published: pd.DataFrame
             overall = sweep[sweep["category"] == OVERALL]
             yield _scores(overall)
             yield _failures(overall)
-            yield from _own(run.own[run.own["benchmark"] == benchmark])
+            yield from metrics_text(run.own[run.own["benchmark"] == benchmark])
             yield from categories(sweep)
             yield from _looking(run.rows[run.rows["benchmark"] == benchmark])
     for other in runs[1:]:
@@ -100,7 +100,7 @@ def _scores(sweep: pd.DataFrame) -> str:
     return table(columns, lines)
 
 
-def _own(own: pd.DataFrame) -> Iterator[str]:
+def metrics_text(own: pd.DataFrame) -> Iterator[str]:
     """A benchmark's own metrics, percent: a row per resolution; nothing where it has none."""
     if len(own):
         values = {(line["resolution"], line["metric"]): float(line["value"]) for line in own.to_dict("records")}

@@ -122,6 +122,11 @@ def test_an_empty_run_is_no_baseline(rows) -> None:
         ),
         ({"versions": {"a": 1, "b": 2}}, {"versions": {"a": 2, "b": 3}}, ["versions"]),
         ({"judge": {"model": "x"}}, {"judge": None}, ["judge"]),
+        (
+            {"option_order": "dataset", "repeats": 1},
+            {"option_order": "correct_first", "repeats": 8},
+            ["option_order", "repeats"],
+        ),
     ],
 )
 def test_what_runs_differ_in_is_counted_in_things(make_run, one, other, names) -> None:

@@ -1,10 +1,13 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
 from cof_eval.errors import RunError, UsageError
+from cof_eval.protocols import PROTOCOLS
 from cof_eval.records import Outcome, Stop
 from cof_eval.report import reported
 from cof_eval.report import write_report as write_reported
@@ -138,6 +141,18 @@ def test_categories_stand_side_by_side(report, make_run, asked) -> None:
     text = report(make_run(asked("a", "224", RIGHT), asked("b", "224", WRONG, category="relative_position", options=2)))
     assert cells(text, "accuracy [95%] by category")[1:] == ["direct_attributes", "relative_position"]
     assert "100.0 [20.7, 100.0] (n=1) | 0.0 [0.0, 79.3] (n=1)" in text
+
+
+def test_a_benchmarks_own_metrics_stand_beside_accuracy(report, make_run, asked, tmp_path: Path) -> None:
+    run = make_run(
+        *(asked(f"q{i}", "224", RIGHT, benchmark="docvqa", options=0, answer=said) for i, said in enumerate(["a", "b"]))
+    )
+    for text in (report(run), card_text(reported([run]))):
+        assert cells(text, "the benchmark's own, percent")[1] == "anls"
+        assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0"
+    write_report([run], tmp_path)
+    (line,) = pd.read_csv(tmp_path / "metrics.csv").to_dict("records")
+    assert (line["metric"], line["value"], line["n"]) == ("anls", 0.5, 2)
 
 
 def test_two_runs_are_compared_pair_by_pair(report, whole) -> None:
@@ -334,10 +349,39 @@ class TestCard:
         assert cells(text, "model")[1] == "org/m"
         assert cells(text, "checkpoint")[1] == "abc"
         assert cells(text, "protocol settings")[1] == "max_turns=6, temperature=0.0"
+        assert cells(text, "option order")[1] == "–"
         assert cells(text, "judge")[1] == "card=equivalence, model=Qwen"
         assert cells(text, "versions")[1] == "vllm=0.30.0"
         assert text.endswith("## Caveats\n\n- random weights\n")
         assert "](" not in text
+
+    def test_every_switch_that_moves_scores_is_on_it(self, whole) -> None:
+        protocol = msgspec.to_builtins(replace(PROTOCOLS["mini_o3"], name="mine", crops="blank"))
+        text = card_text(reported([whole(protocol=protocol, option_order="shuffled:3", repeats=32)]))
+        said = cells(text, "protocol settings")[1]
+        texts = {
+            "name",
+            "system",
+            "question",
+            "option",
+            "format",
+            "crop_turn",
+            "error_turn",
+            "between",
+            "closing",
+            "turn_patterns",
+        }
+        kept = {name: value for name, value in protocol.items() if name not in texts | {"open_question"} and value is not None}
+        assert {"crops": "blank", "frame": "unit", "bad_call": "text", "temperature": 1.0}.items() <= kept.items()
+        assert said == ", ".join(f"{name}={value}" for name, value in kept.items())
+        assert (cells(text, "option order")[1], cells(text, "repeats")[1]) == ("shuffled:3", "32")
+        assert protocol["system"][:40] not in text
+
+    def test_the_test_is_named_as_it_was_made(self, make_run, asked) -> None:
+        def run(outcome: Outcome, label: str):
+            return make_run(*(asked(f"q{i}", "224", outcome, cluster=f"image{i // 2}") for i in range(8)), label=label)
+
+        assert "p = 0.12 (exact, over images, Holm)" in card_text(reported([run(RIGHT, "a"), run(WRONG, "b")]))
 
     def test_two_runs_are_compared_in_sentences(self, whole) -> None:
         text = card_text(reported([whole(3), whole(1, "base")]))
