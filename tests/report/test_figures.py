@@ -68,6 +68,30 @@ def check_layout(figure: Figure) -> None:
         assert apart, f"{one!r} overlaps {other!r}"
 
 
+def crowded(rows) -> pd.DataFrame:
+    """Four runs that are about as good at about the same price."""
+    each = [rows(f"model {i} · cof", right=7 + i % 3, zooms=1 + i % 2, output_tokens=60 + 9 * i) for i in range(4)]
+    return pd.concat(each)
+
+
+def test_four_runs_side_by_side_stay_readable(rows) -> None:
+    run = crowded(rows)
+    check_layout(frontier_figure(summarize(run), benchmark="vstar"))
+    counts = counts_figure(run, benchmark="vstar")
+    check_layout(counts)
+    names = [text for text in counts.texts if text.get_text().startswith("model ")]
+    bars = [axes.get_tightbbox() for axes in counts.axes]
+    assert len(names) == 4
+    assert not [name.get_text() for name in names if any(name.get_window_extent().overlaps(box) for box in bars)]
+
+
+def test_the_ends_of_every_curve_of_the_frontier_are_named_first(rows) -> None:
+    figure = frontier_figure(summarize(crowded(rows)), benchmark="vstar")
+    named = [text.get_text() for text in figure.axes[0].texts]
+    assert sum("224" in name for name in named) >= 2
+    assert sum("4k" in name for name in named) >= 2
+
+
 @pytest.mark.parametrize("label", ["base · direct", HOSTILE])
 def test_no_text_is_clipped_and_no_two_overlap(rows, label: str) -> None:
     ours, theirs = rows(zooms=2, output_tokens=7), rows(label, right=3, zooms=1)
@@ -88,7 +112,8 @@ def test_the_frontier_has_a_point_per_resolution_at_its_tokens(rows) -> None:
     line = figure.axes[0].containers[0].lines[0]
     assert list(line.get_xdata()) == [36 + 64 * 2**i for i in range(8)]
     assert set(line.get_ydata()) == {75.0}
-    assert [text.get_text() for text in figure.axes[0].texts] == [resolution.name for resolution in SWEEP]
+    names = sorted(figure.axes[0].texts, key=lambda text: text.xy[0])
+    assert [text.get_text() for text in names] == [resolution.name for resolution in SWEEP]
 
 
 def test_points_that_lie_together_share_a_name(make_run, asked) -> None:

@@ -15,7 +15,7 @@ from ...records import Stop
 from ..names import resolution_order
 from .style import LINE_IN, NAME_PT, NOTE_PT, WIDTH_IN, blank, drawable, fit, style, wrap, write_note
 
-PANEL_IN, NAME_IN, LEFT_IN, RIGHT_IN, BOTTOM_IN = 0.95, 0.3, 0.62, 0.1, 0.5
+PANEL_IN, NAME_IN, LEFT_IN, RIGHT_IN, BOTTOM_IN = 0.95, 0.4, 0.62, 0.1, 0.5
 
 OUTCOMES = (
     ("correct", "right", "#004488", ""),
@@ -41,7 +41,7 @@ def counts_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] 
     tallest = _tallest(rows[rows["run"].isin(runs)])
     with style():
         note = wrap(text, WIDTH_IN - LEFT_IN - RIGHT_IN, NOTE_PT)
-        top = 0.3
+        top = 0.2
         height = top + max(1, len(runs)) * (PANEL_IN + NAME_IN) + BOTTOM_IN + LINE_IN * len(note)
         figure = blank(height)
         for i, run in enumerate(runs):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from ..names import OVERALL, resolution_order
 from .style import (
@@ -80,26 +83,57 @@ def _set_axes(axes: Axes, points: pd.DataFrame) -> None:
 
 
 def _name_points(figure: Figure, axes: Axes, runs: Sequence[tuple[str, pd.DataFrame]]) -> None:
-    """The resolutions of each run's points, above or below their bars, runs in turn; neighbours that touch share a name."""
+    """The resolutions of each run's points, above or below their bars; neighbours that touch share a name.
+
+    Where several runs crowd, a name goes to the other side, or is left out; the ends of each curve are named first.
+    """
     figure.draw_without_rendering()
-    for i, (_, run) in enumerate(runs):
-        above = i % 2 == 0
-        for group in _touching(axes, run.sort_values("tokens"), 0.26 * figure.dpi):
-            names = resolution_order(group["resolution"])
-            height = 100 * float(group["acc_high"].max() if above else group["acc_low"].min())
-            axes.annotate(
-                names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}",
-                xy=(float(group["tokens"].mean()), height),
-                xytext=(0, 2.5 if above else -2.5),
-                textcoords="offset points",
-                fontsize=LABEL_PT - 0.6,
-                color=look(i)["color"],
-                ha="center",
-                va="bottom" if above else "top",
-                annotation_clip=False,
-                zorder=5,
-                path_effects=[withStroke(linewidth=1.8, foreground="white")],
-            )
+    names = [
+        _Name(resolution_order(group["resolution"]), group, i)
+        for i, (_, run) in enumerate(runs)
+        for group in _touching(axes, run.sort_values("tokens"), 0.26 * figure.dpi)
+    ]
+    taken: list[Bbox] = []
+    for name in sorted(names, key=lambda name: not name.ends_its_run(runs[name.run][1])):
+        for above in (name.run % 2 == 0, name.run % 2 == 1):
+            text = _write_name(axes, name, above)
+            place = text.get_window_extent()
+            if not any(place.overlaps(other) for other in taken):
+                taken.append(place)
+                break
+            text.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """The name of one point, or of several that touch."""
+
+    resolutions: list[str]
+    points: pd.DataFrame
+    run: int
+
+    def ends_its_run(self, run: pd.DataFrame) -> bool:
+        """Whether it names the first or the last resolution of its run."""
+        order = resolution_order(run["resolution"])
+        return order[0] in self.resolutions or order[-1] in self.resolutions
+
+
+def _write_name(axes: Axes, name: _Name, above: bool) -> Annotation:
+    first, last, points = name.resolutions[0], name.resolutions[-1], name.points
+    height = 100 * float(points["acc_high"].max() if above else points["acc_low"].min())
+    return axes.annotate(
+        first if first == last else f"{first}–{last}",
+        xy=(float(points["tokens"].mean()), height),
+        xytext=(0, 2.5 if above else -2.5),
+        textcoords="offset points",
+        fontsize=LABEL_PT - 0.6,
+        color=look(name.run)["color"],
+        ha="center",
+        va="bottom" if above else "top",
+        annotation_clip=False,
+        zorder=5,
+        path_effects=[withStroke(linewidth=1.8, foreground="white")],
+    )
 
 
 def _touching(axes: Axes, run: pd.DataFrame, gap: float) -> Iterator[pd.DataFrame]:
