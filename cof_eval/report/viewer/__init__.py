@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .chunks import ChunkFolder
 from .index import ANSWER_CHARS, Index
-from .overview import caption, grids, headline, number, settings, standing
+from .overview import caption, grids, headline, notes, number, settings, standing
 
 if TYPE_CHECKING:
     from ...run import RunData
@@ -98,7 +98,7 @@ def _render(runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame,
         complete=complete,
         headline=line,
         labels=labels,
-        notes=list(dict.fromkeys(str(note) for run in runs for note in run.settings.get("notes") or ())),
+        notes=notes(runs, labels),
         grids=grids(sweep, labels),
         settings=settings(runs),
         figures=_figures(files, out),

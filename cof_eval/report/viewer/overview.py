@@ -22,6 +22,10 @@ LEFT_OUT = ("format", "label", "notes", "sessions", "tasks")
 """Settings that stand elsewhere on the page, or that say how a run was made, not what it is."""
 
 
+MEANS = ("acc", "acc_low", "acc_high", "acc_upper", "zooms", "output_tokens", "visual_tokens")
+"""Columns of the sweep table that a cell shows, in its order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far a run is."""
@@ -60,8 +64,10 @@ class Cell:
     high: float
     upper: float
     zooms: float
-    tokens: float
-    """Output tokens, mean per row."""
+    text_tokens: float
+    """Generated ones, mean per row."""
+    visual_tokens: float
+    """Of each image once, mean per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,18 @@ def _cell(run: int, benchmark: str, resolution: str, line: Mapping[Any, Any] | N
         return None
     link = "#/list?" + urlencode({"run": run, "benchmark": benchmark, "resolution": resolution}, quote_via=quote)
     counts = (int(line[name]) for name in ("n", "pending", "unscored"))
-    means = (float(line.get(name, math.nan)) for name in ("acc", "acc_low", "acc_high", "acc_upper", "zooms", "output_tokens"))
+    means = (float(line.get(name, math.nan)) for name in MEANS)
     return Cell(link, *counts, *means)
+
+
+def notes(runs: Sequence[RunData], labels: Sequence[str]) -> list[str]:
+    """The runs' notes, each once; one that is not of all runs says whose it is."""
+    of_run = {label: [str(note) for note in run.settings.get("notes") or ()] for run, label in zip(runs, labels, strict=True)}
+    lines = []
+    for note in dict.fromkeys(note for each in of_run.values() for note in each):
+        whose = [label for label, each in of_run.items() if note in each]
+        lines.append(note if len(whose) == len(of_run) else f"{', '.join(whose)}: {note}")
+    return lines
 
 
 def settings(runs: Sequence[RunData]) -> list[Setting]:

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from cof_eval.records import Call, Finish, ImageRef, Outcome, Shown, Stop, Trajectory, Turn
+from cof_eval.reply import SYNTAXES, CallSyntax
 from cof_eval.report import reported, write_report
 from cof_eval.report.rows import rows_table
 from cof_eval.report.summary import summarize
@@ -105,6 +107,20 @@ class TestOverview:
         assert shown == pytest.approx(100 * verdicts.count("Correct") / 6, abs=0.05)
         assert set(page.locator("table.rows td:nth-child(4)").all_inner_texts()) == {"448"}
 
+    def test_a_cell_says_what_its_rows_cost(self, page, make_run, asked, alone) -> None:
+        page.goto(alone(make_run(asked("a", "224", RIGHT, output_tokens=12, visual_tokens=345))))
+        assert "12.0 text tokens" in page.locator("table.grid td").inner_text()
+        assert "345 visual" in page.locator("table.grid td").inner_text()
+
+    def test_a_note_that_is_not_of_all_runs_says_whose_it_is(self, page, make_run, asked, alone) -> None:
+        page.goto(
+            alone(
+                make_run(asked("a", "224", RIGHT), notes=["forced", "small"]),
+                make_run(asked("a", "224", RIGHT), notes=["small"]),
+            )
+        )
+        assert page.locator("p.note").all_inner_texts() == ["run 0: forced", "small"]
+
     def test_settings_that_differ_are_marked(self, page, looked) -> None:
         page.goto(looked.url)
         assert page.locator("tr.differs th").all_inner_texts() == [
@@ -196,6 +212,15 @@ class TestList:
         page.wait_for_selector('th[aria-sort="descending"]')
         assert [number(text) for text in page.locator("table.rows td:nth-child(7)").all_inner_texts()] == tokens[::-1]
 
+    @pytest.mark.parametrize("width", [420, 800, 1400])
+    def test_what_was_expected_stays_on_one_line(self, page, looked, width: int) -> None:
+        page.set_viewport_size({"width": width, "height": 900})
+        open_list(page, looked.url, "?verdict=wrong")
+        lines = page.locator("td.answer .below")
+        assert lines.count()
+        assert {text.strip()[:9] for text in lines.all_inner_texts()} == {"expected "}
+        assert all(line.bounding_box()["height"] < 24 for line in lines.all())
+
     def test_a_list_without_matches_says_so(self, page, looked) -> None:
         assert open_list(page, looked.url, "?q=nowhere-to-be-found") == []
         assert "No row passes these filters" in page.locator(".empty").inner_text()
@@ -234,6 +259,29 @@ class TestTrajectory:
             if call.crop:
                 assert drawn["width"] == pytest.approx((call.box[2] - call.box[0]) * scale, abs=1)
         assert page.locator(".boxed .target").count() == len(trajectory.question.boxes) > 0
+
+    def test_numbers_of_boxes_at_the_same_place_stand_side_by_side(self, page, make_run, asked, alone) -> None:
+        calls = tuple(Call("{}", (20, 40, 80, 90), "shown", error="no") for _ in range(3))
+        url = alone(
+            with_trajectory(make_run(asked("q", "224", WRONG)), turns=(Turn("…", Finish.STOP, 1, 0, 1, 9, 0.0, calls),))
+        )
+        open_list(page, url)
+        page.locator("td.question a").click()
+        page.wait_for_selector("article.trajectory")
+        places = sorted(label.bounding_box()["x"] for label in page.locator(".boxed .number").all())
+        width = page.locator(".boxed .number").first.bounding_box()["width"]
+        assert len(places) == 3
+        assert all(right - left >= width for left, right in pairwise(places))
+
+    def test_a_call_of_every_syntax_is_set_apart_from_the_words_around_it(self, page, make_run, asked, alone) -> None:
+        for syntax in set(CallSyntax) - {CallSyntax.NONE}:
+            said = f"<think>so</think>{SYNTAXES[syntax].write('zoom', {'bbox_2d': [1, 2, 3, 4]})}"
+            run = with_trajectory(make_run(asked("q", "224", WRONG)), turns=(Turn(said, Finish.STOP, 1, 0, 1, 9, 0.0, ()),))
+            open_list(page, alone(run))
+            page.locator("td.question a").click()
+            page.wait_for_selector("article.trajectory")
+            assert page.locator(".model-text").inner_text().replace("\n", "") == said.replace("\n", "")
+            assert "monospace" in page.locator(f".model-text .{syntax.value}").evaluate("e => getComputedStyle(e).fontFamily")
 
     def test_boxes_lead_to_their_crops_and_back(self, page, looked) -> None:
         (task, question), trajectory = next(

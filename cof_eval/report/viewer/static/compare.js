@@ -25,7 +25,7 @@
       Cof.shownImage(record, row, null),
       el("p.outcome", null, Cof.verdict(record.verdict ? record.verdict.verdict : "unscored"), " ",
         trajectory.answer ? Cof.inline(trajectory.answer.slice(0, 200)) : el("span.muted", null, Cof.stopWords(trajectory.stop))),
-      el("p.muted", null, `${Cof.size(trajectory.shown.size)} px · ${Cof.counted(calls.filter((each) => each.call.crop).length, "zoom")} · ${Cof.counted(tokens, "token")} · ${Cof.seconds(trajectory.wall_s)}`),
+      el("p.muted", null, `${Cof.size(trajectory.shown.size)} px · ${Cof.counted(calls.filter((each) => each.call.crop).length, "zoom")} · ${Cof.counted(tokens, "text token")}, ${Cof.count(rows.visual_tokens[row])} visual · ${Cof.seconds(trajectory.wall_s)}`),
       calls.some((each) => each.call.crop) && el("div.crops", null, calls.filter((each) => each.call.crop).map((each) => el("figure", null, Cof.crop(record, row, each), el("figcaption", null, el("span.number", null, String(each.number)))))),
       el("details.transcript", null, el("summary", null, "What it said"), Cof.turns(record, row, ignore)),
       el("p", null, el("a", { href: Cof.rowLink(row) }, "Open this trajectory")));

@@ -25,7 +25,7 @@
     verdict: { title: "verdict", of: (i) => VERDICTS.indexOf(Cof.name("verdict", i)) },
     zooms: { title: "zooms", of: (i) => rows.zooms[i] },
     errors: { title: "tool errors", of: (i) => rows.errors[i] },
-    tokens: { title: "output tokens", of: (i) => rows.output_tokens[i] },
+    tokens: { title: "text tokens", of: (i) => rows.output_tokens[i] },
     visual: { title: "visual tokens", of: (i) => rows.visual_tokens[i] },
     time: { title: "time", of: (i) => rows.wall_ms[i] },
   };

@@ -62,7 +62,7 @@
     return el("div.chips", null, found, found.length > 1 && el("a.clear", { href: Cof.link("list", { sort: choices.sort, desc: choices.descending ? 1 : "" }) }, "Clear all"));
   };
 
-  const HEADS = [["verdict", "Verdict"], ["question", "Question"], [null, "Answer"], ["resolution", "Resolution"], ["zooms", "Zooms", "num"], ["errors", "Errors", "num"], ["tokens", "Tokens", "num"], ["time", "Time", "num"]];
+  const HEADS = [["verdict", "Verdict"], ["question", "Question"], [null, "Answer"], ["resolution", "Resolution"], ["zooms", "Zooms", "num"], ["errors", "Errors", "num"], ["tokens", "Text tokens", "num"], ["time", "Time", "num"]];
 
   const head = (choices) => el("tr", null, HEADS.map(([sort, title, kind]) => {
     const active = sort !== null && choices.sort === sort;

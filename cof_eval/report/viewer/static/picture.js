@@ -52,7 +52,10 @@
     frame.classList.add("boxed");
     for (const target of record.targets) frame.append(el("span.target", { style: place(target), title: `annotated target of ${question.id}` }));
     const calls = Cof.calls(record).filter((each) => each.box);
+    const corners = new Map(); // how many boxes begin at about the same place: their numbers stand side by side
     for (const each of calls.sort((a, b) => area(b.box) - area(a.box))) {
+      const begin = each.box.slice(0, 2).map((value) => Math.round(value * 50)).join();
+      corners.set(begin, (corners.get(begin) ?? -1) + 1);
       const label = `Box ${each.number}`;
       const corner = each.box[1] < 0.06 ? "low" : "high";
       const box = el(choose ? "button.box" : "span.box", {
@@ -60,6 +63,7 @@
         "aria-label": choose ? `${label}, turn ${each.turn + 1}` : null, data: { box: each.number, outcome: Cof.outcome(each), corner },
         onclick: choose ? () => choose(each.number) : null,
       }, el("span.number", null, String(each.number)));
+      box.style.setProperty("--before", corners.get(begin));
       if (each.cut) frame.append(el("span.cut", { style: place(each.cut), data: { box: each.number } }));
       frame.append(box);
     }

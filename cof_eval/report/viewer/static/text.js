@@ -5,7 +5,7 @@
   // controls but tab and line break, soft hyphen, zero-width characters, and what changes the direction of text
   const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]/;
   const HIDDEN_ALL = new RegExp(HIDDEN, "g");
-  const TAG = /<(\/?)(think|tool_call|answer)>/gi;
+  const TAG = /<(\/?)(think|tool_call|grounding|answer)>/gi;
 
   const named = (char) => {
     const code = `U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;

@@ -2,7 +2,7 @@
 (() => {
   const { el, rows, count } = Cof;
 
-  const total = (record) => {
+  const total = (record, row) => {
     const { turns, shown, image, wall_s } = record.trajectory;
     const sum = (name) => turns.reduce((all, turn) => all + turn[name], 0);
     const calls = Cof.calls(record);
@@ -11,7 +11,7 @@
     return [
       ["Shown", `${Cof.size(shown.size)} px`], ["Native", `${Cof.size(image.size)} px`],
       ["Turns", count(turns.length)], ["Zooms", count(zooms)], ["Tool errors", count(errors)],
-      ["Output tokens", count(sum("output_tokens"))], ["Prompt tokens", `${count(sum("prompt_tokens"))}, ${count(sum("cached_tokens"))} cached`],
+      ["Text tokens", `${count(sum("output_tokens"))} generated`], ["Visual tokens", `${count(rows.visual_tokens[row])}, each image once`], ["Prompt tokens", `${count(sum("prompt_tokens"))}, ${count(sum("cached_tokens"))} cached`],
       ["Engine", Cof.seconds(sum("engine_s"))], ["Wall", Cof.seconds(wall_s)],
     ];
   };
@@ -109,7 +109,7 @@
             record.targets.length > 0 && el("label.key.key-target", null, el("input", { type: "checkbox", id: "targets", checked: true, onchange: (event) => image.classList.toggle("no-targets", !event.target.checked) }), "annotated target"))),
           compare && el("section", { "aria-label": "The same question elsewhere" }, el("h2", null, "The same question", el("a.action", { href: Cof.rowLink(row, "compare"), data: { step: "Compare" } }, "side by side ", el("kbd", null, "c"))), Cof.elsewhere(row, "trajectory")),
           Cof.verdictPanel(record),
-          el("section", { "aria-label": "Totals" }, el("h2", null, "Totals"), el("dl.facts", null, total(record).map(([term, value]) => [el("dt", null, term), el("dd", null, value)])))),
+          el("section", { "aria-label": "Totals" }, el("h2", null, "Totals"), el("dl.facts", null, total(record, row).map(([term, value]) => [el("dt", null, term), el("dd", null, value)])))),
         el("div.said-column", null, Cof.turns(record, row, chosen)))));
     choose(view, 0);
     document.title = `${question.id} at ${Cof.name("resolution", row)} · cof-eval`;
