@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -163,6 +164,19 @@ def finished(
 
 
 class TestEvaluation:
+    def test_coordinates_are_checked_before_the_model_is_asked(
+        self, manager: TaskManager, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        heard: list[str] = []
+
+        def reply(asked: Asked) -> str:
+            heard.append(capsys.readouterr().err)
+            return "<answer>A</answer>"
+
+        with serve(reply=reply) as server:
+            evaluate(cof(server, tmp_path / "run", protocol_args={"min_side": 5000}), manager, ["cof_vstar_224"], limit=1)
+        assert re.search(r"^failed +coordinates .* zooms show other pixels than were asked for", heard[0], re.MULTILINE)
+
     def test_every_metric_is_a_column_and_agrees_with_the_run_folder(
         self, finished: tuple[Path, dict[str, Any], FakeServer]
     ) -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tables
+from PIL import Image
 from tables import WRITERS, png, write_parquet, write_tsv
 
 from cof_eval.benchmarks import BENCHMARKS, Item
 from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
 from cof_eval.errors import DataError, ImageError
-from cof_eval.images import header_size, source_hash
+from cof_eval.images import encode_png, header_size, load_native, resize, source_hash
 from cof_eval.records import Question
+from cof_eval.reply import RawCall
+from cof_eval.resolution import PixelLimits, parse_resolution, shown_size
 from cof_eval.scoring import score
+from cof_eval.zoom import CropSource, View, ZoomRules, zoom
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +123,26 @@ class TestHrBench:
     def test_the_tsv_gives_the_same_questions(self, tmp_path: Path) -> None:
         file = write_tsv(tmp_path / "hr_bench_4k.tsv", tables.hr_rows())
         assert questions("hrbench4k", file) == questions("hrbench4k", tables.write_hrbench(tmp_path / "parquet"))
+
+    def test_an_8k_image_is_shown_at_4k_and_zoomed_into_at_its_own_size(self, tmp_path: Path) -> None:
+        photograph = Image.new("RGB", (7680, 4320), (90, 90, 90))
+        photograph.paste((250, 20, 20), (7000, 4000, 7112, 4112))
+        packed = base64.b64encode(encode_png(photograph)).decode()
+        rows = [row | {"image": "\n".join(textwrap.wrap(packed, 76))} for row in tables.hr_rows()[:4]]
+        items = load("hrbench8k", write_parquet(tmp_path / "hr_bench_8k.parquet", rows, tables.HR_SCHEMA))
+        assert len({item.image.path for item in items}) == 1
+        native = load_native(items[0].image.read())
+        limits = PixelLimits(28, 4 * 28**2, 4096 * 4096)
+        shown = resize(native, shown_size(native.size, parse_resolution("4k"), limits))
+        assert native.size == (7680, 4320)
+        assert 0.97 * 3840**2 < shown.width * shown.height <= 3840**2
+        x, y = shown.width / native.width, shown.height / native.height
+        call = RawCall("", "image_zoom_in_tool", {"bbox_2d": [7000 * x, 4000 * y, 7112 * x, 4112 * y]})
+        view = View(shown, native.size, native)
+        crop = zoom(call, view, view.shown_frame, ZoomRules(CropSource.NATIVE, 1.0, 1.0, limits)).image
+        assert crop is not None
+        assert crop.size == (112, 112)
+        assert crop.getpixel((56, 56)) == (250, 20, 20)
 
 
 class TestMmeRealWorld:

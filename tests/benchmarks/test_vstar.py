@@ -60,6 +60,11 @@ class TestSoundFolder:
         assert question.cluster == "direct_attributes/a.jpg"
         assert item.image.path == str(tmp_path / "direct_attributes/a.jpg")
 
+    def test_the_annotations_order_with_the_right_option_first_is_never_shown(self, tmp_path: Path) -> None:
+        beside = {"bbox": [[1, 2, 3, 4]], "question": "What is it?", "options": ["deep red", "white", "black"]}
+        (item,) = load(folder_with(tmp_path, row(), boxes=beside))
+        assert (item.question.options, item.question.answer) == (("white", "deep red", "black"), "B")
+
     def test_order_of_the_file_is_kept(self, tmp_path: Path) -> None:
         items = load(folder_with(tmp_path, row(question_id="b"), row(question_id=1), row(question_id="a")))
         assert [item.question.id for item in items] == ["b", "1", "a"]
