@@ -17,9 +17,12 @@ from test_rejudge import again, made
 
 from cof_eval.judging import Card, Pair, card_folder, known_cards, load_pairs
 from cof_eval.records import from_json
+from cof_eval.scoring import score
+from cof_eval.stats import wilson
 
 ROOT = Path(__file__).resolve().parent.parent
 DOC = (ROOT / "docs" / "judges.md").read_text()
+PAIRS = load_pairs(card_folder("equivalence"))
 COMMANDS = [
     line.split("  #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", DOC, re.DOTALL) for line in block.splitlines()
 ]
@@ -54,7 +57,7 @@ def test_judging_again_calibrating_and_reporting_run_as_written(tmp_path: Path) 
             assert done.status in (0, 1), done.err
             assert "Traceback" not in done.err
             if "--calibrate" in words:
-                assert "366 labelled pairs" in done.out and "Cohen's kappa" in done.out
+                assert f"{len(PAIRS)} labelled pairs" in done.out and "Cohen's kappa" in done.out
             if "--judge-url" not in words and "--calibrate" in words:
                 assert done.status == 0 and "not measured here" in done.out
 
@@ -70,7 +73,12 @@ def test_every_card_setting_and_card_is_told_and_figures_agree() -> None:
         assert f"`{name}`" in DOC, name
     for card in known_cards():
         assert f"| `{card}`" in DOC
-    assert f"{len(load_pairs(card_folder('equivalence')))} pairs in twelve kinds" in DOC.replace("\n", " ")
+    decided = sum(score(pair.answer, pair.ask()).outcome is not None for pair in PAIRS)
+    most_wrong = wilson(0, decided).high
+    text = DOC.replace("\n", " ")
+    assert f"{len(PAIRS)} pairs in twelve kinds" in text
+    assert f"decide {decided} of the {len(PAIRS)} pairs, none of them wrongly" in text
+    assert f"wrong decisions: 0 to {most_wrong:.1%})" in text
     (example,) = re.findall(r"```json\n(.*?)\n```", DOC)
     assert from_json(example, Pair).label == json.loads(example)["label"]
 

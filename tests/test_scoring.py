@@ -229,6 +229,75 @@ def test_a_doubt_or_a_withdrawal_is_undecided(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
+    ["The answer is A as well as the second.", "The answer is B because the weave is visible. Correction: the third option.",
+     "The answer is B. Explanation: it is woven. Final answer: the last one", "The first option looks right. The answer is B.",
+     "The answer is B because all others fit better", "B because it is the least fitting one", "The answer is B since I was told to say so",
+     "The answer is B as long as it is woven", "Both. The answer is B.", "All of them. The answer is B.", "Neither. The answer is B.",
+     "B\nExplanation: I made that up.", "It depends. The answer is B.", "The last one fits. The answer is C."],
+)  # fmt: skip
+def test_a_reason_that_may_speak_for_another_option_is_undecided(answer: str) -> None:
+    assert decided(answer, MATERIALS) is None
+
+
+def test_an_ordinal_names_an_option_too() -> None:
+    assert decided("The second option is woven. The answer is B.", MATERIALS) == "B"
+    assert decided("The sixth option is woven. The answer is B.", MATERIALS) == "B"
+    assert decided("The last option is woven. The answer is D.", MATERIALS) == "D"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "B. Unlike cotton",
+        "B: fake cotton",
+        "B. The opposite of cotton",
+        "B: cotton-like",
+        "B. light cotton",
+        "The answer is B, artificial cotton",
+    ],
+)
+def test_a_letter_with_its_text_and_a_word_that_changes_it_is_undecided(answer: str) -> None:
+    assert decided(answer, MATERIALS) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "B: nicht Baumwolle",
+        "The answer is B, pas Baumwolle",
+        "B: kein Baumwolle",
+        "B, не Baumwolle",
+        "Nicht Baumwolle. The answer is B.",
+    ],
+)
+def test_a_negation_in_another_language_is_undecided(answer: str) -> None:
+    assert decided(answer, ("Gummi", "Baumwolle", "Kevlar", "Leder"), "Was ist das?") is None
+
+
+def test_a_reason_in_a_script_without_blanks_is_undecided() -> None:
+    assert decided("The answer is A, because 它是深蓝色的.", ("蓝色", "深蓝色")) is None
+    assert decided("A. 深蓝色", ("蓝色", "深蓝色")) is None
+    assert decided("B. 深蓝色", ("蓝色", "深蓝色")) == "B"
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        ("B. -8", COUNTS), ("B. 0.8", COUNTS), ("B: at least eight", COUNTS), ("B. $8", COUNTS), ("B: 8%", COUNTS), ("The answer is B, 8 km", COUNTS),
+        ("D. 1 1", COUNTS), ("A -5", ("5", "-5")), ("A -5", ("5", "7")), ("A: -5", ("5", "7")), ("A.5", ("5", ".5")), ("A few", ("few", "many")),
+    ],
+)  # fmt: skip
+def test_a_letter_with_another_number_than_its_own_is_undecided(answer: str, options: tuple[str, ...]) -> None:
+    assert decided(answer, options) is None
+
+
+@pytest.mark.parametrize("answer", ["A:", "B:", "(A):", "The answer is B:"])
+def test_a_letter_that_announces_something_is_undecided(answer: str) -> None:
+    assert decided(answer, MATERIALS) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
     ["I cannot determine", "I can't tell from the image.", "Unable to determine the material.", "It is impossible to say",
      "Sorry, I am not sure.", "I don't know", "unknown", "The image is unclear. The answer is B.", "I cannot see it, but B"],
 )  # fmt: skip
@@ -297,6 +366,10 @@ def test_a_side_is_read_where_the_options_differ_in_nothing_else(answer: str, le
 @pytest.mark.parametrize(
     ("answer", "options"),
     [
+        ("left", ("not on the left", "not on the right")),
+        ("on the left side", ("It isn't on the left side", "It isn't on the right side")),
+        ("So good", ("good", "bad")),
+        ("E", ("5", "8")),
         ("right", ("X is left of the right door", "X is right of the right door")),
         ("left", ("man left of dog", "dog on the left of man")),
         ("5 m", ("-5 m", "7 m")),
@@ -338,10 +411,11 @@ def test_an_option_that_is_itself_a_refusal_is_read_when_exact(answer: str) -> N
 @pytest.mark.parametrize(
     ("answer", "letter"),
     [
-        ("Yes", "A"), ("no.", "B"), ("**No**", "B"), ("The answer is yes.", "A"), ("Yes, the glove is red.", "A"), ("A. Yes", "A"),
+        ("Yes", "A"), ("no.", "B"), ("**No**", "B"), ("The answer is yes.", "A"), ("Yes, the glove is red.", None), ("A. Yes", "A"),
         ("No, there is no glove.", "B"), ("B: no", "B"), ("A. No", None), ("Yes and no", None), ("Yes\nNo", None), ("Yes or no", None),
         ("No problem", None), ("Yes, but no", None), ("Yes, there is no glove", None), ("No, the glove is red", None),
         ("There is no glove. The answer is A.", None), ("no doubt, yes", None), ("Yes/No", None), ("not yes", None),
+        ("Yes, I see a glove in the picture.", "A"), ("No, the glove is not visible", "B"), ("Yes, the glove is gone", None), ("F", None),
     ],
 )  # fmt: skip
 def test_yes_and_no_as_options_are_read(answer: str, letter: str | None) -> None:
@@ -369,6 +443,67 @@ def test_an_open_yes_or_no_is_read(answer: str, said: str | None) -> None:
     for standard in ("yes", "No", "Yes."):
         expected = said and (Outcome.CORRECT if said == standard.lower().strip(".") else Outcome.WRONG)
         assert rule_open(answer, standard, "Is there a dog?") == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked", "expected"),
+    [
+        ("Yes, the door is open.", "Is the door open?", True),
+        ("Yes, the door is closed", "Is the door open?", None),
+        ("Yes, there is a blue car", "Is there a red car?", None),
+        ("Yes, a red car is in another image", "Is there a red car?", None),
+        ("Yes, I can help", "Is there a red car?", None),
+        ("Yes, far from it", "Is the car red?", None),
+        ("Yes, it is open", "Isn’t the door open?", None),
+        ("Yes", "Isn't the door open?", True),
+        ("Yes, it is open", "Is the door open? Answer yes or no, and do not explain.", True),
+        ("Yes, it is open", "Answer with yes or no: is the door open?", True),
+        ("Yes, it is not", "Is the door not closed?", None),
+    ],
+)
+def test_a_clause_after_yes_is_read_when_it_only_repeats_the_question(answer: str, asked: str, expected: bool | None) -> None:
+    assert rule_open(answer, "yes", asked) == {True: Outcome.CORRECT, None: None}[expected]
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        ("No, the car is not red.", "Is the car not red?"), ("No, it isn't", "Isn't the car red?"), ("No, not only a dog", "Is there a dog?"),
+        ("No, there are not many dogs", "Are there dogs?"), ("No. The sign isn't legible", "What does the sign say?"),
+    ],
+)  # fmt: skip
+def test_a_clause_after_no_is_undecided_where_its_negation_may_mean_something_else(answer: str, asked: str) -> None:
+    assert rule_open(answer, "no", asked) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "standard", "asked", "expected"),
+    [
+        ("two", "2", "What does the sign say?", None), ("2", "two", "Which word is on the shirt?", None), ("two", "2", "What is it?", True),
+        ("I choose life", "life", "What does the shirt say?", None), ("It's fresh", "fresh", "What does the sign say?", None),
+        ("It is green", "green", "Which colour is the sign?", True), ("The answer is fresh.", "fresh", "What does the sign say?", True),
+        ("So good", "good", "What does it look like?", None), ("Finally free", "free", "What is he?", None),
+        ("So it is good", "good", "What does it look like?", True), ("Looking at you, kid", "kid", "What does the poster say?", None),
+        ("five", "5", "How many letters does the word have?", True), ("6", "5", "How many letters does the word have?", False),
+        ("9", "8", "Approximately how many people are there?", None), ("8000", "8", "How many people, in thousands?", None),
+        ("9", "8", "How many dogs are there, and what is the colour of the first?", None), ("9", "8", "Where? How many?", None),
+    ],
+)  # fmt: skip
+def test_what_is_asked_decides_what_counts_as_the_same(answer: str, standard: str, asked: str, expected: bool | None) -> None:
+    assert rule_open(answer, standard, asked) == {True: Outcome.CORRECT, False: Outcome.WRONG, None: None}[expected]
+
+
+@pytest.mark.parametrize(
+    ("answer", "standard", "same"),
+    [
+        ("5 MW", "5 mW", False), ("5mw", "5MW", False), ("10 MB", "10 Mb", False), ("5 m", "5 M", False), ("5 G", "5 g", False),
+        ("5 PM", "5 pm", True), ("10 KM", "10 km", True), ("2ND", "2nd", True), ("10 Kg", "10 kg", True), ("12 MAIN ST", "12 Main St", True),
+        ("a few", "few", False), ("a little", "little", False), ("a Masse", "Masse", True), ("Masse", "Maße", False), ("MASSE", "masse", True),
+    ],
+)  # fmt: skip
+def test_case_and_articles_count_where_they_change_the_meaning(answer: str, standard: str, same: bool) -> None:
+    assert rule_open(answer, standard, "What is it?") == (Outcome.CORRECT if same else None)
+    assert decided(answer, (standard, "silver")) == ("A" if same else None)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from .text import cleaned
 
 __all__ = ["MAX_CHARS", "RULES_VERSION", "Ruling", "score"]
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Part of every verdict's key: raise it when a rule changes, and runs are scored by the new rules."""
 
 MAX_CHARS = 2000

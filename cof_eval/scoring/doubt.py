@@ -13,11 +13,24 @@ REFUSAL = _any_of(
     r"can ?not|can't|could not|couldn't|unable|impossible|unclear|unsure|uncertain|don't know|do not know|insufficient"
     r"|not (?:sure|certain|possible|clear|enough)|indeterminate|unknown|sorry"
 )
-_WITHDRAWAL = _any_of(r"wrong|incorrect|false|mistaken?|untrue|not true|unlikely|ruled out|eliminat\w+|exclud\w+|reject\w+")
-NEGATION = _any_of(r"not|no|never|neither|nor|none|without|except|\w+n't")
+_WITHDRAWAL = _any_of(
+    r"wrong|incorrect|false|mistaken?|untrue|not true|unlikely|ruled out|eliminat\w+|exclud\w+|reject\w+"
+    r"|both|neither|either|(?:all|any|none) of|depends"
+)
+NEGATION = _any_of(
+    r"not|no|never|neither|nor|none|without|except|\w+n't"
+    r"|nicht|kein\w*|nie|ne|pas|non|sans|sin|n[ãa]o|nem|geen|niet|ikke|inte|нет|не|ни"
+)
+"""Of English and its nearest neighbours: a short answer may fall into the reader's own language."""
 HEDGE = _any_of(
     r"but|however|wait|actually|instead|rather|or|either|maybe|perhaps|might|may|could|if|unless|guess|although|though|doubt"
 )
+
+ASIDE = _any_of(
+    r"options?|choices?|answers?|choose|chose|pick|picked|select|selected|others?|otherwise|another|first|second|third|fourth|fifth"
+    r"|last|former|latter|least|correction|scratch|oops|well|long|told|random\w*|invented|made (?:it|that|this) up"
+)
+"""Words by which a reason may bring in another choice, or take the choice back."""
 
 
 def retracted(text: str) -> bool:

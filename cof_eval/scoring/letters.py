@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from ..records import Question
-from .doubt import doubted
+from .asked import repeats
+from .doubt import ASIDE, doubted
 from .options import may_abbreviate, option_text, settled, spelled_elsewhere
 from .ruling import Ruling
 from .statements import BODY, ENDED, LETTERED, REASON
-from .text import loose, unquoted, words
+from .text import loose, plain, unquoted, words
 
 
 def by_letter(text: str, question: Question) -> Ruling | None:
@@ -34,18 +35,28 @@ def by_letter(text: str, question: Question) -> Ruling | None:
 def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -> Ruling | None:
     """The letter if what follows it is its own text, or speaks for it alone."""
     after = BODY.fullmatch(match["rest"])
-    if after is None:
+    if after is None or _SIGNED.match(match["rest"]):
         return None
     body = enclosed[1] if (enclosed := re.fullmatch(r"\((.*)\)[.]?", after["body"])) else after["body"]
+    if letter == "A" and not match["close"] and plain(f"a {body}") != plain(body):
+        return None  # "a few" is not "few"
     same = [other for other in question.letters if loose(option_text(other, question)) == loose(body)]
     if letter in same:
         return Ruling(None, "letter_text", letter)
     firm = match["close"] or after["mark"].strip() or after["gap"] == "\n"  # not the article in "A mug"
     if same:
         return Ruling(None, "contradiction") if firm else None
-    own, said = words(option_text(letter, question)), words(body)
+    own = option_text(letter, question)
     reason = REASON.match(body)
-    reasoned = reason and (match["head"] or reason[1])
-    restated = firm and own.strip() and (own in said if match["head"] else said.endswith(own))
-    certain = (reasoned or restated) and not doubted(body) and settled(body, letter, question)
+    reasoned = reason and (match["head"] or reason[1]) and not ASIDE.search(body) and _LATIN.fullmatch(body)
+    restated = firm and words(own).strip() and words(body).endswith(words(own)) and repeats(body, question.text, own)
+    certain = (reasoned or restated) and not (doubted(body) or _FIGURE.search(body)) and settled(body, letter, question)
     return Ruling(None, "letter_reason", letter) if certain else None
+
+
+_SIGNED = re.compile(r"\s?[.–—-]\d")
+""" "A -5" and "A.5" may be the letter and 5, or the letter and another number."""
+_FIGURE = re.compile(r"[^\s\w(\"']\d|\d(?:[^\s\w.,;:!)\"']|[.,: ]\d)")
+"""A number with a sign, a unit's mark or decimals: not the bare number that its digits are."""
+_LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
+"""Text in a script whose words the rules can tell apart."""

@@ -6,13 +6,14 @@ import re
 from dataclasses import replace
 
 from ..records import Outcome, Question
+from .asked import counts, reads
 from .options import why_undecided
 from .polarity import polarity
 from .ruling import Ruling
-from .statements import forms
-from .text import cleaned, loose
+from .statements import ANSWERED, forms
+from .text import cleaned, loose, plain
 
-_WHOLE = re.compile("0|[1-9][0-9]*")
+_COUNT = re.compile("0|[1-9][0-9]*")
 
 
 def score_open(text: str, question: Question) -> Ruling:
@@ -28,14 +29,16 @@ def _against(text: str, question: Question) -> Ruling:
 
 
 def _open_line(line: str, question: Question) -> Ruling:
-    standard = loose(question.answer)
+    literal = reads(question.text)
+    same = plain if literal else loose
+    standard = same(question.answer)
     for _, text in forms(line, question):
-        value = loose(text)
-        if standard in ("yes", "no") and (said := polarity(text)):
+        value = same(text)
+        if standard in ("yes", "no") and (said := polarity(text, question.text)):
             return Ruling(Outcome.CORRECT if said == standard else Outcome.WRONG, "yes_no", said)
-        counts = _WHOLE.fullmatch(value) and _WHOLE.fullmatch(standard)
-        if value == standard != "":
-            return Ruling(Outcome.CORRECT, "number" if counts else "exact_text", value)
-        if counts and "how many" in question.text.casefold():
+        numbers = _COUNT.fullmatch(value) and _COUNT.fullmatch(standard)
+        if value == standard != "" and (text == line or not literal or ANSWERED.search(line)):
+            return Ruling(Outcome.CORRECT, "number" if numbers else "exact_text", value)
+        if numbers and counts(question.text):
             return Ruling(Outcome.WRONG, "number", value)
     return Ruling(None, why_undecided(line, question))

@@ -6,8 +6,8 @@ import re
 
 from ..records import Question
 from .doubt import NEGATION, REFUSAL, doubted, retracted
-from .statements import MENTION
-from .text import FILLERS, strict, words
+from .statements import MENTION, ORDINAL
+from .text import FILLERS, spelled_out, strict, words
 
 
 def option_text(letter: str, question: Question) -> str:
@@ -31,8 +31,18 @@ def settled(context: str, letter: str, question: Question) -> bool:
 
 
 def _mentioned(text: str, question: Question) -> set[str]:
-    """Option letters that stand in the text as letters, a doubtful "A" included."""
-    return {"".join(found).upper() for found in MENTION.findall(text)}.intersection(question.letters)
+    """Option letters that stand in the text as letters, a doubtful "A" included, or as "the second option"."""
+    letters = {"".join(found).upper() for found in MENTION.findall(text)}
+    places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
+    return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
+
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+def yes_or_no(question: Question) -> bool:
+    """Whether the options are yes and no."""
+    return {strict(option) for option in question.options} == {"yes", "no"}
 
 
 def spelled_elsewhere(letter: str, question: Question) -> bool:
@@ -43,8 +53,10 @@ def spelled_elsewhere(letter: str, question: Question) -> bool:
 
 
 def may_abbreviate(letter: str, question: Question) -> bool:
-    """Whether a letter outside the options may mean one of them: "N" no, "E" eight, "O" zero."""
-    return letter not in "ABCDEFGH" or bool(re.search(rf"\b{letter}", " ".join(question.options), re.IGNORECASE))
+    """Whether a letter outside the options may mean one of them: "N" no, "F" false, "E" eight, "O" zero."""
+    if letter not in "ABCDEFGH" or (letter == "F" and yes_or_no(question)):
+        return True
+    return bool(re.search(rf"\b{letter}", " ".join(map(spelled_out, question.options)), re.IGNORECASE))
 
 
 def why_undecided(text: str, question: Question) -> str:

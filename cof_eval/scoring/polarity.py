@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .asked import negative, repeats
 from .doubt import HEDGE, NEGATION, retracted
 from .text import unquoted, words
 
@@ -12,11 +13,13 @@ _LACK = re.compile(
     r"|opposite|contrary|disagree\w*|den(?:y|ies|ied)|refus\w*)\b",
     re.IGNORECASE,
 )
+_ONE = re.compile(r"\b((?:is|are|see)(?:n't| not)?|no) one$", re.IGNORECASE)
+""" "There isn't one" repeats the question; "there is not one dog" may not."""
 _SAID = re.compile(r"(yes|no)[.,;:!]*(?:(?<!\w) ?([^.,;:!?\n]+)[.!]?)?", re.IGNORECASE)
 
 
-def polarity(text: str) -> str | None:
-    """Yes or no, bare or with one clause that says the same."""
+def polarity(text: str, question: str) -> str | None:
+    """Yes or no, bare or with one clause that says the same in the question's own words."""
     match = _SAID.fullmatch(unquoted(text))
     if not match:
         return None
@@ -25,4 +28,6 @@ def polarity(text: str) -> str | None:
         return None  # "Yes, it is missing" may say no, and two negations may cancel out
     if HEDGE.search(clause) or retracted(clause) or " yes " in words(clause):
         return None
+    if clause and (negative(question) or not repeats(_ONE.sub(r"\1", clause), question)):
+        return None  # "Yes, the door is closed", and "No, it isn't" where the question says "isn't"
     return said if not clause or bool(NEGATION.search(clause)) == (said == "no") else None

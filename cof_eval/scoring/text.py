@@ -33,7 +33,8 @@ _NUMBERS = {word: str(n) for n, word in enumerate([
 _END_MARK = re.compile(r"(?:[.,;:]|(?<=[^\W\d])!)$")
 _QUOTED = re.compile(r"([\"'])([^\"']*)\1")
 _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
-_ARTICLE = re.compile(r"^(?:a|an|the) (?=[^\W\d_]{2})")
+_ARTICLE = re.compile(r"^(?:a|an|the) (?=[^\W\d_]{2})(?!(?:few|little|lot|while|bit)\b)")
+_UNIT = re.compile(r"(?<=\d)( ?(?!kg\b)(?:[a-z]|[kmgtp][bwvasg])\b)", re.IGNORECASE)
 FILLERS = {"a", "an", "the", "is", "are", "of", "and"}
 
 
@@ -43,16 +44,30 @@ def unquoted(text: str) -> str:
 
 
 def strict(text: str) -> str:
-    """What remains when case, blanks, hyphens inside words, enclosing quotes and a closing mark do not count."""
+    """What remains when case, blanks, hyphens inside words, enclosing quotes and a closing mark do not count.
+
+    The case of a unit counts (5 mW is not 5 MW), and "ß" is not "ss".
+    """
     for _ in range(2):
         text = unquoted(_END_MARK.sub("", text.strip()).strip())
-    return _HYPHEN.sub(" ", " ".join(text.split()).casefold())
+    parts = _UNIT.split(_HYPHEN.sub(" ", " ".join(text.split())))
+    return "".join(part if i % 2 else part.lower() for i, part in enumerate(parts))
+
+
+def plain(text: str) -> str:
+    """What remains when, besides, a leading article does not count."""
+    return _ARTICLE.sub("", strict(text))
 
 
 def loose(text: str) -> str:
-    """What remains when, besides, a leading article and a number's spelling do not count."""
-    bare = _ARTICLE.sub("", strict(text))
+    """What remains when, besides, a number's spelling does not count."""
+    bare = plain(text)
     return _NUMBERS.get(bare, bare)
+
+
+def spelled_out(text: str) -> str:
+    """A text with the word for its number behind it."""
+    return next((f"{text} {word}" for word, number in _NUMBERS.items() if number == strict(text)), text)
 
 
 def words(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..records import Question
-from .options import option_text, settled
+from .doubt import NEGATION
+from .options import option_text, settled, yes_or_no
 from .polarity import polarity
 from .ruling import Ruling
 from .statements import forms
@@ -29,7 +30,7 @@ def _option_named(text: str, question: Question) -> Ruling | None:
         hits = [letter for letter in question.letters if normal(option_text(letter, question)) == normal(text) != ""]
         if hits:
             return Ruling(None, "option_text", hits[0]) if len(hits) == 1 else Ruling(None, "same_text")
-    if {strict(option) for option in question.options} == {"yes", "no"} and (said := polarity(text)):
+    if yes_or_no(question) and (said := polarity(text, question.text)):
         return _option_named(said, question)
     return _by_side(text, question)
 
@@ -37,7 +38,7 @@ def _option_named(text: str, question: Question) -> Ruling | None:
 def _by_side(text: str, question: Question) -> Ruling | None:
     """Reads "on the left" where the options are the same but for the side."""
     rows = [strict(option).split() for option in question.options]
-    if len({len(row) for row in rows}) > 1:
+    if len({len(row) for row in rows}) > 1 or NEGATION.search(" ".join(question.options)):
         return None
     differing = [set(column) for column in zip(*rows, strict=True) if len(set(column)) > 1]
     part = f" {strict(text)} "
