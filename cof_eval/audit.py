@@ -182,13 +182,13 @@ def panel_lines(panel: Mapping[str, Sequence[Judged]]) -> list[str]:
     return lines
 
 
-_HEAD = f"  {'':<26}{'pairs':>6}{'unscored':>10}  {'agreement':<26}{'false accepts':<26}false rejects"
+_HEAD = f"  {'':<26}{'pairs':>6}{'unscored':>10}  {'agreement':<30}{'false accepts':<28}false rejects"
 
 
 def _row(counts: Tally) -> str:
     agreement = _share(counts.agreed, counts.scored)
     accepts, rejects = _share(counts.false_accepts, counts.wrong), _share(counts.false_rejects, counts.correct)
-    return f"  {counts.name:<26}{counts.n:>6}{counts.unscored:>10}  {agreement:<26}{accepts:<26}{rejects}"
+    return f"  {counts.name:<26}{counts.n:>6}{counts.unscored:>10}  {agreement:<30}{accepts:<28}{rejects}"
 
 
 def _share(part: int, of: int) -> str:
