@@ -21,6 +21,9 @@ from cof_eval.servers import Patience
 
 ANSWERS = ["B", "A. red", *(f"a shade such as the sea's, sample {i}" for i in range(20)), "not red"]
 HASTY = Patience(retries=3, timeout_s=0.3, backoff_s=0.01, patience_s=0.5)
+"""Gives up on a server that hangs before a test grows long."""
+CALM = Patience(retries=3, timeout_s=60.0, backoff_s=0.01, patience_s=0.5)
+"""Never takes a busy machine for a server that hangs."""
 
 
 def made(path: Path, answers: list[str] = ANSWERS) -> Path:
@@ -41,10 +44,12 @@ def made(path: Path, answers: list[str] = ANSWERS) -> Path:
     return path
 
 
-def again(path: Path, *servers: FakeServer, card: str = "equivalence", concurrency: int = 8) -> Rejudged:
+def again(
+    path: Path, *servers: FakeServer, card: str = "equivalence", concurrency: int = 8, patience: Patience = CALM
+) -> Rejudged:
     async def run() -> Rejudged:
         url = ",".join(server.url for server in servers) or None
-        judge = await start_judge(card, url, "EMPTY", concurrency=concurrency, patience=HASTY)
+        judge = await start_judge(card, url, "EMPTY", concurrency=concurrency, patience=patience)
         try:
             return await rejudge(path, judge, concurrency)
         finally:
@@ -119,7 +124,7 @@ def test_whatever_a_judge_suffers_no_verdict_is_lost_or_invented_and_another_pas
         return fault if chance.random() < 0.4 else None
 
     with serve(models=["judge"], label=by_meaning, fault=sometimes) as server:
-        counts = again(run, server)
+        counts = again(run, server, patience=HASTY)
     assert sum(counts.outcomes.values()) == counts.total == len(ANSWERS)
     after = outcomes(run)
     assert {key: outcome for key, outcome in after.items() if outcome is not Outcome.UNSCORED}.items() <= whole.items()
@@ -137,6 +142,19 @@ def test_what_is_no_label_is_unscored_and_completed_later(tmp_path: Path, whole:
         assert again(run, server).outcomes[Outcome.UNSCORED] == 21
     with serve(models=["judge"], label=by_meaning) as server:
         again(run, server)
+    assert outcomes(run) == whole
+
+
+def test_replies_that_were_cut_are_unscored_and_completed_later(tmp_path: Path, whole: dict[str, Outcome]) -> None:
+    run = made(tmp_path / "run")
+    with serve(models=["judge"], label=by_meaning, finish="length") as server:
+        assert again(run, server).outcomes[Outcome.UNSCORED] == 21
+    assert {v.reason for v in load_run(run).verdicts.values() if v.verdict is Outcome.UNSCORED} == {
+        "the judge's reply was cut (finish reason 'length')"
+    }
+    with serve(models=["judge"], label=by_meaning) as server:
+        again(run, server)
+        assert len(server.judged) == 21
     assert outcomes(run) == whole
 
 
