@@ -64,6 +64,8 @@ def test_turns_are_printed_and_written_as_a_page(photo: Path) -> None:
     assert "<script" not in page.replace("&lt;script", "")
     assert len(re.findall(r'src="data:image/jpeg;base64,', page)) == 2
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert re.findall(r"<text [^>]*>(\d)</text>", page) == re.findall(r"<figcaption>Crop (\d): ", page) == ["1"]
+    assert "3 turns, 1 zoom, 1 tool error, " in page
 
 
 def test_a_question_that_is_not_answered_ends_with_one(photo: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from ..ask import Asked, pieces
 from ..images import preview
-from ..records import Call, Turn
+from ..records import Call, Trajectory
 
 _TEMPLATE = "trajectory.html"
 
@@ -39,18 +40,23 @@ def render_page(asked: Asked, *, model: str, resolution: str) -> str:
         model=model,
         resolution=resolution,
         shown=_data_url(images[trajectory.shown.hash]),
-        turns=[_turn(turn, images) for turn in trajectory.turns],
+        turns=_turns(trajectory, images),
+        letter=max(trajectory.image.size) / 28,
         boxes=[call.crop.native_box for call in trajectory.calls if call.crop],
     )
 
 
-def _turn(turn: Turn, images: Mapping[str, Image.Image]) -> dict[str, Any]:
-    return {"turn": turn, "said": list(pieces(turn.text)), "calls": [_call(call, images) for call in turn.calls]}
+def _turns(trajectory: Trajectory, images: Mapping[str, Image.Image]) -> list[dict[str, Any]]:
+    crops = count(1)
+    return [
+        {"turn": turn, "said": list(pieces(turn.text)), "calls": [_call(call, images, crops) for call in turn.calls]}
+        for turn in trajectory.turns
+    ]
 
 
-def _call(call: Call, images: Mapping[str, Image.Image]) -> dict[str, Any]:
+def _call(call: Call, images: Mapping[str, Image.Image], crops: Iterator[int]) -> dict[str, Any]:
     image = images.get(call.crop.hash) if call.crop else None
-    return {"call": call, "image": _data_url(image) if image else None}
+    return {"call": call, "number": next(crops) if call.crop else None, "image": _data_url(image) if image else None}
 
 
 def _data_url(image: Image.Image) -> str:
