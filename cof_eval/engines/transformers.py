@@ -122,12 +122,13 @@ class TransformersEngine:
             return
         try:
             responses = await asyncio.to_thread(self._batch, batch)
-        except Exception as error:  # a batch that fails fails its turns, not the run
-            for waiting in batch:
-                if not waiting.reply.done():
-                    waiting.reply.set_exception(
-                        EngineError(f"transformers failed: {str(error).strip() or type(error).__name__}")
-                    )
+        except Exception as error:  # a turn that fails, for want of memory for instance, fails no other turn, and not the run
+            if len(batch) > 1:
+                for waiting in batch:
+                    await self._answer([waiting])
+            elif not batch[0].reply.done():
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                batch[0].reply.set_exception(EngineError(f"transformers failed: {reason}"))
             return
         for waiting, response in zip(batch, responses, strict=True):
             if not waiting.reply.done():
