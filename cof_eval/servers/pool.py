@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import random
 import time
 from collections import Counter
@@ -262,7 +263,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks, at most 300 characters."""
+    """An error's message without line breaks, at most 300 characters; the system's own where it has one.
+
+    A refused connection reaches us as a time limit that ran out.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
