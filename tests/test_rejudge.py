@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 from fake_server import Asked, FakeServer, Fault, serve
 from fakes import question
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cof_eval.errors import RunError
 from cof_eval.journal import read_journal
-from cof_eval.judging import start_judge
+from cof_eval.judging import Card, Judge, load_card, start_judge
 from cof_eval.records import ImageRef, Outcome, Row, Shown, Stop, Trajectory, Verdict
 from cof_eval.rejudge import Rejudged, rejudge
 from cof_eval.run import RunFolder, load_run
@@ -108,6 +113,58 @@ def test_verdicts_depend_neither_on_order_nor_concurrency_nor_servers(
         again(made(tmp_path / "run"), *([one, other] if several else [one]), concurrency=concurrency)
     assert outcomes(tmp_path / "run") == whole
     assert bool(other.judged) is several
+
+
+class Stopped(Exception):
+    """What ends a re-judging half-way."""
+
+
+class Reader:
+    """A judge that looks at the answer alone, takes its time, and may end everything after some answers."""
+
+    model = "reader"
+
+    def __init__(self, chance: random.Random, stop_after: int | None) -> None:
+        self.chance, self.stop_after = chance, stop_after
+        self.asked: list[str] = []
+
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+        for _ in range(self.chance.randrange(4)):
+            await asyncio.sleep(0)
+        if len(self.asked) == self.stop_after:
+            raise Stopped
+        self.asked.append(prompt)
+        return by_meaning(prompt)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def verdicts_by_answer(path: Path) -> dict[str, tuple[Outcome, str, str]]:
+    data = load_run(path)
+    found = [(t, data.verdicts[key]) for key, t in data.trajectories.items() if t.stop is Stop.ANSWERED]
+    return {t.answer: (verdict.verdict, verdict.by, verdict.label) for t, verdict in found}
+
+
+@hypothesis.settings(max_examples=15, deadline=None)
+@given(
+    st.permutations(ANSWERS), st.integers(1, 30), st.lists(st.integers(0, 12), max_size=3), st.randoms(use_true_random=False)
+)
+def test_a_verdict_depends_on_no_order_concurrency_or_restart(
+    answers: list[str], concurrency: int, stops: list[int], chance: random.Random
+) -> None:
+    expected = {said: (Outcome.WRONG, "judge", "0") for said in ANSWERS}
+    expected |= {said: (Outcome.CORRECT, "judge", "1") for said in ANSWERS if said[-1] in "02468"}
+    expected |= {"B": (Outcome.CORRECT, "rule:letter", "B"), "A. red": (Outcome.WRONG, "rule:letter_text", "A")}
+    with TemporaryDirectory() as folder:
+        run = made(Path(folder) / "run", answers)
+        for stop in [*stops, None]:
+            judge = Judge(load_card("equivalence"), Reader(chance, stop))
+            with contextlib.suppress(Stopped):
+                asyncio.run(rejudge(run, judge, concurrency))
+        assert verdicts_by_answer(run) == expected
+        keys = [verdict.key for verdict in read_journal(run / "verdicts.jsonl", Verdict)]
+        assert len(keys) == len(set(keys)) == len(ANSWERS)
 
 
 FAULTS = [Fault.BUSY, Fault.BROKEN, Fault.OVERLOADED, Fault.HANG, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.TRUNCATED, Fault.RESET,
