@@ -18,8 +18,9 @@ COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst 
 	$(if $(DATA),--data $(DATA)) $(if $(JUDGE_URL),--judge-url $(JUDGE_URL)) $(if $(BASE_URL),--base-url $(BASE_URL)) \
 	$(if $(LIMIT),--limit $(LIMIT))
 
-# A tiny model on shared CPU cores: one thread, little cache, nothing compiled.
-TINY = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TORCHDYNAMO_DISABLE=1 VLLM_CPU_KVCACHE_SPACE=1
+# A tiny model on shared CPU cores: one thread (more would wait for each other), little cache, nothing compiled.
+ONE_THREAD = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+TINY = $(ONE_THREAD) TORCHDYNAMO_DISABLE=1 VLLM_CPU_KVCACHE_SPACE=1
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
@@ -66,11 +67,11 @@ reference: demo  ## results/reference/demo again: the demo's runs and their repo
 
 sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
 	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
-	$(BIN)/python -m training.sft $(RECIPE) $(SET)
+	$(if $(filter %_tiny,$(RECIPE)),$(ONE_THREAD) )$(BIN)/python -m training.sft $(RECIPE) $(SET)
 
 grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement learning by a recipe (docs/training.md)
 	@case "$(RECIPE)" in *_tiny) $(BIN)/python -m training.tiny;; esac
-	$(BIN)/python -m training.grpo $(RECIPE) $(SET)
+	$(if $(filter %_tiny,$(RECIPE)),$(ONE_THREAD) )$(BIN)/python -m training.grpo $(RECIPE) $(SET)
 
 judge-server: setup  ## [JUDGE=equivalence] [JUDGE_MODEL=…]: serve a card's model with vLLM on port 51232
 	@$(BIN)/python -m cof_eval.judge_server --card $(or $(JUDGE),equivalence) $(if $(JUDGE_MODEL),--model $(JUDGE_MODEL))

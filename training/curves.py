@@ -15,7 +15,8 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("loss", ("loss", "eval_loss")),
     ("token accuracy", ("mean_token_accuracy",)),
     ("reward", ("reward",)),
-    ("tool calls a rollout", ("tools/call_frequency",)),
+    ("KL", ("kl",)),
+    ("calls a rollout", ("rollout/zooms", "rollout/tool_errors")),
     ("tokens a rollout", ("completions/mean_length",)),
     ("gradient norm", ("grad_norm",)),
     ("learning rate", ("learning_rate",)),
@@ -40,6 +41,7 @@ def write_curves(runs: Mapping[str, Sequence[Metrics]], path: Path) -> Path:
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     from cof_eval.report.plots.style import LOOKS, STYLE
 
@@ -52,12 +54,15 @@ def write_curves(runs: Mapping[str, Sequence[Metrics]], path: Path) -> Path:
                 for number, name in enumerate(names):
                     points = [(m.step, m.values[name]) for m in metrics if name in m.values]
                     label = " · ".join([*([run] if len(runs) > 1 else []), *([name] if len(names) > 1 else [])])
-                    look = {"color": LOOKS[(index + number) % len(LOOKS)][0], "ls": ("-", "--", ":", "-.")[number % 4]}
+                    color = LOOKS[(index if len(runs) > 1 else number) % len(LOOKS)][0]
+                    look = {"color": color, "ls": ("-", "--", ":", "-.")[number % 4], "marker": "." if len(points) < 20 else ""}
                     axis.plot(*zip(*points, strict=True), label=label or "_only", **look) if points else None
             axis.set_ylabel(title)
             if len(runs) > 1 or len(names) > 1:
                 axis.legend(loc="best", fontsize=6)
+        axes[0].set_title(", ".join(runs), fontsize=8)
         axes[-1].set_xlabel("optimizer step")
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.savefig(path)
     return path
 

@@ -55,6 +55,7 @@ class Memory:
     def __str__(self) -> str:
         named = {"weights": self.weights, "training": self.training, "activations": self.activations}
         named |= {"generation": self.generation} if self.generation else {}
+        named |= {"overhead": self.overhead}
         return f"{self.total / GIB:.1f} GiB (" + ", ".join(f"{k} {v / GIB:.1f}" for k, v in named.items()) + ")"
 
 

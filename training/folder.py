@@ -77,6 +77,7 @@ class TrainingFolder:
 
     def finish(self, values: dict[str, Any]) -> None:
         """Say that the checkpoint is whole, and what it took."""
+        (self.path / "README.md").unlink(missing_ok=True)  # TRL's model card: a form, filled in for another model
         _write(self.path / "finished.json", json.dumps(values, indent=1) + "\n")
 
     def last_checkpoint(self) -> Path | None:

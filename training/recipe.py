@@ -125,7 +125,7 @@ class Train:
     """Share of the steps that warm up."""
     epochs: float = 3.0
     max_steps: int | None = None
-    """Ends earlier than the epochs would."""
+    """So many steps instead of `epochs`, whatever the data holds."""
     batch: int = 32
     """Rows (SFT) or prompts (GRPO) that one optimizer step learns from, over all devices."""
     per_device: int = 1

@@ -20,6 +20,7 @@ from .folder import TrainingFolder, mark_whole
 from .launch import launch
 from .metrics import load_metrics, metrics_callback
 from .model import open_checkpoint, write_merged, write_processor
+from .progress import speak_plainly
 from .recipe import Device, Method, Precision, Recipe, RecipeError, Stage
 from .recipe_file import load_recipe, parse_changes
 from .shapes import find_shape
@@ -89,6 +90,10 @@ def train(recipe: Recipe, build: BuildTrainer, resume: Callable[[Any, Path], Non
     """Prepare the data, train (or go on), and write the checkpoint; returns the exit status."""
     quiet_engines()
     from accelerate import PartialState
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
 
     state = PartialState(cpu=recipe.machine.device is Device.CPU)
     with TrainingFolder(recipe, main=state.is_main_process) as folder:
@@ -100,6 +105,7 @@ def train(recipe: Recipe, build: BuildTrainer, resume: Callable[[Any, Path], Non
             prepared = prepare(recipe, checkpoint, folder.data)
         demand(check(recipe, find_shape(recipe.model), checkpoint.text_tokens, longest=prepared.longest))
         with build(recipe, checkpoint, prepared, folder) as trainer:
+            speak_plainly(trainer)
             last = folder.last_checkpoint()
             if last is not None:
                 resume(trainer, last)

@@ -1,7 +1,8 @@
 """Data for the tiny recipes: `python -m training.tiny FOLDER` writes a random checkpoint, questions, and conversations.
 
-Scenes, boxes and checkpoint are the demo's; the conversations look at the annotated box and answer rightly, every other
-one without a zoom. They teach nothing about photographs: they walk the whole path on a CPU.
+Scenes, boxes and checkpoint are the demo's; the conversations look around the annotated box and answer rightly, every other
+one without a zoom. They are few and alike, so that a random model learns to speak like them in seconds, and rollouts that it
+then samples earn different rewards. They teach nothing about photographs: they walk the whole path on a CPU.
 """
 
 from __future__ import annotations
@@ -63,11 +64,20 @@ def converse(item: Item, *, zoom: bool) -> tuple[Message, ...]:
     talk = Conversation(COF, LIMITS, item.question, view)
     if zoom:
         target = Box(*item.question.boxes[0], Frame.native(*native.size)).to(view.shown_frame)
-        call = {"name": TOOL_NAME, "arguments": {"bbox_2d": [round(v, 1) for v in target.corners], "label": "the object"}}
-        text = f"<think>The object is small, so I will look closer.</think> <tool_call>{json.dumps(call)}</tool_call>"
-        take(talk, text)
-    talk.said(f"<think>I can see it clearly.</think> <answer>{item.question.answer}</answer>")
+        call = {"name": TOOL_NAME, "arguments": {"bbox_2d": _around(target)}}
+        take(talk, f"<think>It is small.</think> <tool_call>{json.dumps(call)}</tool_call>")
+    talk.said(f"<think>I can see it.</think> <answer>{item.question.answer}</answer>")
     return tuple(talk.messages)
+
+
+def _around(box: Box) -> list[int]:
+    """The half of each side of the image that holds most of a box: few numbers to learn."""
+    frame, spans = box.frame, []
+    for low, high, size in ((box.x1, box.x2, frame.width), (box.y1, box.y2, frame.height)):
+        start = 0 if low + high < size else int(size) // 2
+        spans.append((start, start + int(size) // 2))
+    (x1, x2), (y1, y2) = spans
+    return [x1, y1, x2, y2]
 
 
 def _row(item: Item, index: int, folder: Path) -> dict[str, Any]:

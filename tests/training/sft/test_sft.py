@@ -80,6 +80,7 @@ def test_the_checkpoint_is_whole(trained: Path, tiny_data: Path) -> None:
     for name in ("generation_config.json",):
         assert (trained / "model" / name).read_bytes() == (tiny_data / "checkpoint" / name).read_bytes()
     assert not (trained / "model" / "adapter_config.json").exists()
+    assert not (trained / "README.md").exists()  # TRL's form names no base and no data
     assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -126,7 +127,7 @@ def test_a_finished_run_is_not_trained_again(trained: Path, capsys: Any) -> None
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["train.learning_rate=1"], "was begun with another recipe: train.learning_rate was 0.001, now 1.0"),
+        (["train.learning_rate=1"], "was begun with another recipe: train.learning_rate was 0.005, now 1.0"),
         (["lr=1"], "unknown lr; known"),
         (["machine.memory_gib=0.1"], "memory: "),
         (["model=./nowhere"], "no checkpoint at './nowhere'"),
