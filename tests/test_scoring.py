@@ -72,7 +72,7 @@ def rule_open(answer: str, standard: str, text: str = "What does the sign say?")
         "B\ncotton", "B\nThe glove is made of cotton.", "B\nExplanation: the weave is visible.", "B\n(B)", "(B)\ncotton",
         "The glove is white. The answer is B.", "Looking closely, the weave is visible.\nSo the answer is B.",
         "I do not see any other glove in the image. Therefore, the correct answer is (B) cotton.",
-        "The answer is B. The glove is made of cotton.", "The answer is B.\nReason: the weave is visible.",
+        "The answer is B. The glove is made of cotton.", "B. It is cotton in the picture.", "The answer is B. It is cotton, as seen here.", "The answer is B.\nReason: the weave is visible.",
     ],
 )  # fmt: skip
 def test_a_letter_is_read_in_every_usual_dress(answer: str) -> None:
@@ -221,7 +221,7 @@ def test_a_negation_is_undecided(answer: str) -> None:
      "It looks like cotton", "This statement is false. The answer is B.", "cotton-like", "cotton...", "anything but cotton",
      "Someone who is mistaken says so. The answer is B.", "The glove isn't cotton. The answer is B.", "e.g. the answer is B",
      "I doubt that it is cotton. The answer is B.", "Not option B. The answer is B.", "Considering it isn't cotton, the answer is B.",
-     "B. cotton is ruled out", "(B) cotton gloves are usually white", "B: cotton would be soft", "B: as woven", "B because", "so a"],
+     "B. cotton is ruled out", "B. It was cotton, is it?", "(B) cotton gloves are usually white", "B: cotton would be soft", "B: as woven", "B because", "so a"],
 )  # fmt: skip
 def test_a_doubt_or_a_withdrawal_is_undecided(answer: str) -> None:
     assert decided(answer, MATERIALS) is None

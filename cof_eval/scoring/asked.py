@@ -20,7 +20,7 @@ _LOOSELY = re.compile(
 )
 _PLAIN = """
     a an the is are was were be it its this that these those there here of in on at to with and as has have do does did i we you he she
-    they can see show shows showing contain contains depict depicts feature features include includes made any present visible shown
+    they them can see show shows showing contain contains depict depicts feature features include includes made any present visible shown
     seen image picture photo photograph color colour material
 """
 PLAIN = frozenset(_PLAIN.split())
