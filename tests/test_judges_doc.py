@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from commands import cof_eval
-from fake_server import serve
+from fake_server import serve, tiny_checkpoint
 from test_readme import _parses
 from test_rejudge import again, made
 
+from cof_eval.demo.scenes import write_scenes
 from cof_eval.judging import Card, Pair, card_folder, known_cards, load_pairs
 from cof_eval.records import from_json
 from cof_eval.scoring import score
@@ -60,6 +61,19 @@ def test_judging_again_calibrating_and_reporting_run_as_written(tmp_path: Path) 
                 assert f"{len(PAIRS)} labelled pairs" in done.out and "Cohen's kappa" in done.out
             if "--judge-url" not in words and "--calibrate" in words:
                 assert done.status == 0 and "not measured here" in done.out
+
+
+def test_the_doctor_is_run_as_written_and_asks_the_judge(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (command,) = [c for c in COMMANDS if c.startswith(".venv/bin/cof-eval doctor")]
+    write_scenes(tmp_path / "vstar", count=2, seed=1)
+    with serve(models=["judge"]) as server:
+        words = shlex.split(command.replace("http://127.0.0.1:51232/v1", server.url))[1:]
+        words[words.index("MODEL")] = str(tiny_checkpoint(tmp_path_factory))
+        done = cof_eval(*words, cwd=tmp_path, COF_DATA_VSTAR=str(tmp_path / "vstar"))
+        assert len(server.judged) == 1
+    assert "ok       data of vstar" in done.out, done.err
+    assert "ok       judge                 equivalence, served as 'judge'; it decides a known pair rightly" in done.out
+    assert "Traceback" not in done.err
 
 
 def test_no_other_command_is_left_unchecked() -> None:
