@@ -11,7 +11,7 @@ from typing import Any
 
 from cof_eval.engines.checkpoint import Checkpoint
 from cof_eval.errors import CofError
-from cof_eval.settings import quiet_engines
+from cof_eval.settings import quiet_engines, world_size
 
 from .curves import write_curves
 from .data import Prepared, check_formats, prepare
@@ -82,7 +82,8 @@ def check_fits(recipe: Recipe, *, here: bool) -> None:
     check_formats(recipe)
     findings = check(recipe, find_shape(recipe.model), lambda text: len(text) // 3)
     machine = list(check_machine(recipe))
-    sys.stderr.write("".join(f"{finding}\n" for finding in [*findings, *machine]))
+    if world_size() == 1:  # the process that starts the others has said it
+        sys.stderr.write("".join(f"{finding}\n" for finding in [*findings, *machine]))
     demand([*findings, *machine] if here else findings)
 
 
