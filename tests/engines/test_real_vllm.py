@@ -153,13 +153,13 @@ def test_transformers_agrees_word_for_word(photo_run: RunData, tiny: Path, photo
     assert {key: here[key] for key in there} == there
 
 
-def said(run: RunData) -> dict[tuple[str, str], list[tuple[str, int, int | None]]]:
+def said(run: RunData) -> dict[tuple[str, str], list[tuple[str, int, int, int | None]]]:
     """What the model said to each question at each resolution."""
     return {(row.question_id, row.resolution): _said(run.trajectories[row.trajectory]) for row in run.rows}
 
 
-def _said(trajectory: Trajectory) -> list[tuple[str, int, int | None]]:
-    return [(turn.text, turn.prompt_tokens, turn.visual_tokens) for turn in trajectory.turns]
+def _said(trajectory: Trajectory) -> list[tuple[str, int, int, int | None]]:
+    return [(turn.text, turn.prompt_tokens, turn.output_tokens, turn.visual_tokens) for turn in trajectory.turns]
 
 
 def test_when_one_of_two_servers_is_killed_half_way_the_other_finishes_the_run(
