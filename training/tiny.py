@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ def write_tiny(folder: Path, *, count: int = 24, seed: int = 0) -> list[str]:
 
 def write_conversations(scenes: Path, folder: Path) -> Path:
     """A conversation about each question, in the published format: `conversations.jsonl` and its images."""
-    rows = [_row(item, index, folder) for index, item in enumerate(vstar.load(scenes))]
+    rows = [
+        write_conversation(converse(item, zoom=index % 2 == 0), f"{index:04}", folder)
+        for index, item in enumerate(vstar.load(scenes))
+    ]
     (folder / "conversations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
 
@@ -80,18 +84,19 @@ def _around(box: Box) -> list[int]:
     return [x1, y1, x2, y2]
 
 
-def _row(item: Item, index: int, folder: Path) -> dict[str, Any]:
-    messages: list[dict[str, str]] = []
+def write_conversation(messages: Sequence[Message], name: str, folder: Path) -> dict[str, Any]:
+    """A conversation as a row of the published format; writes its images, called after it, into the folder."""
+    said: list[dict[str, str]] = []
     images: list[str] = []
-    for message in converse(item, zoom=index % 2 == 0):
+    for message in messages:
         content = ""
         for part in message.parts:
             if isinstance(part, ImagePart):
-                images.append(f"{index:04}_{len(images)}.png")
+                images.append(f"{name}_{len(images)}.png")
                 (folder / images[-1]).write_bytes(encode_png(part.image))
             content += PLACEHOLDER if isinstance(part, ImagePart) else part.text
-        messages.append({"role": message.role.value, "content": content})
-    return {"messages": messages, "images": images}
+        said.append({"role": message.role.value, "content": content})
+    return {"messages": said, "images": images}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,9 +20,9 @@ from .vision import build_head, train_vision
 
 VISION = vision.Plan(steps=3_000)
 LANGUAGE = (
-    language.Plan(stage="lookup", steps=2_000, lists=1.0, texts=0),
-    language.Plan(stage="language", steps=1_200, views=language.FEW, lists=0.3, full=0.5),
-    language.Plan(stage="sizes", steps=1_500, views=language.ALL_SIZES, lists=0.3, full=0.7, learning_rate=1e-3),
+    language.Plan(stage="lookup", steps=1_400, lists=1.0, texts=0),
+    language.Plan(stage="language", steps=700, views=language.FEW, lists=0.3, full=0.5),
+    language.Plan(stage="sizes", steps=700, views=language.ALL_SIZES, lists=0.3, full=0.7, learning_rate=1e-3),
 )
 
 

@@ -41,14 +41,14 @@ class Views:
     """The share of the range of sizes that is left out, from the smallest on."""
 
 
-SMALL = (Views(size=SIZE, pool=6_000, images=32, smallest=0.5),)
+SMALL = (Views(size=SIZE, pool=4_000, images=32, smallest=0.5),)
 """Plates whose dots can be read, at the size that costs least."""
-FEW = (Views(size=SIZE, pool=6_000, images=10, smallest=0.5),)
+FEW = (Views(size=SIZE, pool=4_000, images=10, smallest=0.5),)
 ALL_SIZES = (
-    Views(size=SIZE, pool=3_000, images=10, share=0.4),
-    Views(size=(504, 392), pool=1_000, images=6, share=0.3),
-    Views(size=(756, 588), pool=400, images=4, share=0.2),
-    Views(size=NATIVE, pool=150, images=2, share=0.1),
+    Views(size=SIZE, pool=2_000, images=10, share=0.4),
+    Views(size=(504, 392), pool=800, images=6, share=0.3),
+    Views(size=(756, 588), pool=300, images=4, share=0.2),
+    Views(size=NATIVE, pool=120, images=2, share=0.1),
 )
 
 

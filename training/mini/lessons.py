@@ -30,15 +30,19 @@ def scene_with_one_of_each(rng: Random, *, smallest: float = 0.0) -> Scene:
     return Scene(tuple(plates), rng.getrandbits(32))
 
 
+LISTS = {"List the dots.": speech.seen, "List across.": speech.across, "List down.": speech.down}
+"""What is asked for, and what tells it of a plate."""
+
+
 def listed(scene: Scene, image_tokens: int, rng: Random) -> list[Piece]:
-    """A conversation that lists every plate with its dot, or with its place: as many look-ups in as few words as can be."""
-    dots = rng.random() < 0.5
-    asked, _ = exchange("List the dots." if dots else "List the places.", "", first=True)
+    """A conversation that lists one thing about every plate: as many look-ups in as few words as can be."""
+    question = rng.choice(list(LISTS))
+    asked, _ = exchange(question, "", first=True)
     pieces = [Piece(opening(image_tokens) + asked.text)]
     for plate in rng.sample(scene.plates, len(scene.plates)):
-        told = speech.seen(plate) if dots else speech.located(plate)
-        _, answer = told.removesuffix(".").split(f" {plate.colour} ", 1)
-        pieces += [Piece(f" {plate.colour}"), Piece(f" {answer}", taught=True)]
+        colour = f" {plate.colour}"
+        _, answer = LISTS[question](plate).removesuffix(".").split(colour, 1)
+        pieces += [Piece(colour), Piece(answer, taught=True)]
     return pieces
 
 
@@ -64,7 +68,7 @@ def full_turn(scene: Scene, rng: Random) -> Turn:
     else:
         right = rng.randrange(2)
         question, options = questions.about_sides(one, two, right)
-        thought = f"{speech.located(one)} {speech.located(two)}"
+        thought = speech.compared(one, two)
     return choice_text(question, options, ANSWER_LETTER), speech.turn(thought, options[right])
 
 
@@ -82,7 +86,7 @@ def answer_turn(rng: Random) -> tuple[str, str, str]:
     else:
         right = rng.randrange(2)
         question, options = questions.about_sides(one, two, right)
-        thought = f"{speech.located(one)} {speech.located(two)}"
+        thought = speech.compared(one, two)
     head, tail = speech.turn(thought, options[right]).split("<answer>")
     return choice_text(question, options, ANSWER_LETTER), f"{head}<answer>", tail
 

@@ -1,7 +1,7 @@
 """What the model is taught to say: where it looks and what it sees, then a call or the answer.
 
-What is looked up (the dot, the place) follows directly on the plate's colour: one step of attention finds it, where words between them
-would make it two, which takes much longer to learn. Places are thousandths of the image's width and height, rounded to the middle of a cell,
+What is looked up (the dot, the place across, the place down) follows directly on the plate's colour: one step of attention finds it, where
+words or even a blank between them would make it two, which takes much longer to learn. Places are thousandths of the image's width and height, rounded to the middle of a cell,
 and the numbers of a call repeat their digits.
 """
 
@@ -29,10 +29,24 @@ def seen(plate: Plate) -> str:
     return f"Plate and dot: {plate.colour} {plate.dot}."
 
 
+def across(plate: Plate) -> str:
+    """What is thought of how far from the left a plate is."""
+    return f"Across: {plate.colour}{middle(cell(plate)[0]):03}."
+
+
+def down(plate: Plate) -> str:
+    """What is thought of how far from the top a plate is."""
+    return f"Down: {plate.colour}{middle(cell(plate)[1]):03}."
+
+
 def located(plate: Plate) -> str:
     """What is thought of where a plate is."""
-    column, row = cell(plate)
-    return f"Plate at: {plate.colour} {middle(column):03} {middle(row):03}."
+    return f"{across(plate)} {down(plate)}"
+
+
+def compared(one: Plate, two: Plate) -> str:
+    """What is thought of which plate is on the left of the other."""
+    return f"{across(one)} {across(two)}"
 
 
 def turn(thought: str, option: str) -> str:
@@ -51,4 +65,4 @@ def saying(asked: questions.Asked) -> str:
     """A right turn that answers without a zoom."""
     if asked.category == questions.DIRECT:
         return turn(seen(asked.targets[0]), asked.options[asked.right])
-    return turn(" ".join(located(target) for target in asked.targets), asked.options[asked.right])
+    return turn(compared(*asked.targets), asked.options[asked.right])

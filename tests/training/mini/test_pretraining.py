@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,25 +17,15 @@ from cof_eval.protocols import DIRECT
 from cof_eval.reply import parse_reply
 from training.mini import speech
 from training.mini.checkpoint import build_model, write_start
-from training.mini.language import (
-    Piece,
-    Plan,
-    Speaker,
-    Views,
-    answer_turn,
-    exchange,
-    fill_pool,
-    full_turn,
-    opening,
-    run_model,
-    scene_with_one_of_each,
-    short_turns,
-    train_language,
-)
-from training.mini.pixels import NOTHING, UNREADABLE, label, patches, shown
+from training.mini.language import Plan, Views, fill_pool, train_language
+from training.mini.lessons import answer_turn, full_turn, listed, scene_with_one_of_each, short_turns
+from training.mini.pixels import NOTHING, SCALES, UNREADABLE, View, draw_crowd, label, patches, shown, window
 from training.mini.session import Session
+from training.mini.talk import Piece, Speaker, exchange, opening, run_model
 from training.mini.vision import SIZE, build_head, train_vision
 from training.mini.vision import Plan as VisionPlan
+
+WHOLE = View(SIZE[0], 2 * SIZE[0], size=SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +48,7 @@ def model(processor: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return scene_with_one_of_each(Random(3), SIZE, sides=(6, 48))
+    return scene_with_one_of_each(Random(3), smallest=0.5)
 
 
 def test_digits_colours_and_letters_are_one_token_each(processor: Any) -> None:
@@ -91,7 +82,7 @@ def test_a_taught_conversation_has_the_tokens_and_logits_of_evaluation(processor
     with torch.no_grad():
         values, grids = patches([image])
         features = model.model.visual(values, grid_thw=grids).pooler_output[None]
-        ours = run_model(model, speaker, batch, features)
+        ours = run_model(model, speaker, batch, features, SIZE)
         theirs = model(**expected).logits[:, :length]
     assert float((ours - theirs).abs().max()) < 1e-3
 
@@ -104,14 +95,52 @@ def test_the_loss_is_taken_on_what_is_taught(processor: Any) -> None:
 
 
 def test_tokens_are_labelled_with_the_plates_whose_centre_they_hold() -> None:
-    plates = (Plate("red", "blue", 0.05, 0.05, 0.1, True), Plate("white", "green", 0.95, ASPECT - 0.02, 3 / SIZE[0], False))
-    labels = label(Scene(plates, 0), SIZE)
+    plates = (Plate("red", "blue", 0.05, 0.05, 0.1, True), Plate("white", "green", 0.96, ASPECT - 0.02, 3 / SIZE[0], False))
+    labels = label(Scene(plates, 0), WHOLE)
     names = [*COLOURS]
     assert (labels.plate != NOTHING).nonzero()[0].tolist() == [0, 62]
     assert labels.plate[[0, 62]].tolist() == [names.index("red"), names.index("white")]
     assert labels.dot[[0, 62]].tolist() == [names.index("blue"), UNREADABLE]
-    np.testing.assert_allclose(labels.place[0], (0.05, 0.05 / ASPECT), rtol=1e-5)
-    np.testing.assert_allclose(labels.place[1], (1.5 / 9, 0.5 / 7), rtol=1e-5)
+    assert (labels.column[[0, 1, 62]].tolist(), labels.row[[0, 1, 62]].tolist()) == ([0, 1, 9], [0, 0, 9])
+
+
+def test_a_window_is_that_part_of_the_whole_picture_and_its_labels_too(scene: Scene) -> None:
+    whole, part = View(504, 1008, size=(504, 392)), View(504, 1008, 84, 56)
+    assert np.array_equal(np.asarray(shown(scene, (504, 392))), np.asarray(window(scene, whole)))
+    inner = (slice(56 + 8, 56 + 188), slice(84 + 8, 84 + 244))  # resizing looks over a window's edge
+    ours, theirs = np.asarray(window(scene, whole), dtype=int)[inner], np.asarray(window(scene, part), dtype=int)[8:188, 8:244]
+    assert np.abs(ours - theirs).mean() < 0.5  # clutter that an edge cuts is drawn half a pixel elsewhere
+    cut = np.s_[2:9, 3:12]
+    for name in ("plate", "dot", "column", "row"):
+        assert np.array_equal(
+            getattr(label(scene, whole), name).reshape(14, 18)[cut].ravel(), getattr(label(scene, part), name)
+        )
+
+
+def test_crowds_come_at_every_scale_and_are_labelled_where_they_are_painted() -> None:
+    rng = Random(1)
+    crowds = [draw_crowd(rng) for _ in range(60)]
+    assert {(view.width, view.painted) for _, view in crowds} == {(width, painted) for width, painted, _ in SCALES}
+    for scene, view in crowds:
+        assert len(scene.plates) >= 2
+        assert (label(scene, view).plate != NOTHING).any()
+        assert window(scene, view).size == SIZE
+
+
+def test_a_list_teaches_one_thing_about_every_plate_behind_its_colour(scene: Scene) -> None:
+    rng = Random(0)
+    truths = [
+        {plate.colour: plate.dot for plate in scene.plates},
+        {plate.colour: f"{int(plate.x * 10)}50" for plate in scene.plates},
+        {plate.colour: f"{int(plate.y / ASPECT * 10)}50" for plate in scene.plates},
+    ]
+    kinds = set()
+    for _ in range(20):
+        _, *pieces = listed(scene, 63, rng)
+        assert [piece.taught for piece in pieces] == [False, True] * len(scene.plates)
+        told = {a.text.strip(): b.text.strip() for a, b in zip(pieces[::2], pieces[1::2], strict=True)}
+        kinds.add(truths.index(told))
+    assert kinds == {0, 1, 2}
 
 
 def test_what_is_taught_to_say_is_the_right_answer_as_evaluation_reads_it() -> None:
@@ -137,7 +166,7 @@ def test_answers_can_be_told_from_the_thought() -> None:
             assert thought.startswith("<think>Plate and dot:")
             assert f" {option}." in thought
         else:
-            first, second = (int(part.split()[1]) for part in thought.split("Plate at: ")[1:])
+            first, second = (int(number) for number in re.findall(r"Across: [a-z]+(\d{3})\.", thought))
             assert option == ("left" if first < second else "right")
 
 
@@ -191,7 +220,7 @@ def test_the_language_stage_learns_at_several_sizes_and_leaves_the_encoder_alone
 
     before = [weight.clone() for weight in model.model.visual.parameters()]
     views = (Views(size=SIZE, pool=3, images=2, share=0.5), Views(size=(504, 392), pool=2, images=1, share=0.5))
-    plan = Plan(stage="try", steps=12, views=views, turns=4, full=0.5, texts=4, warmup=2)
+    plan = Plan(stage="try", steps=12, views=views, lists=0.3, turns=4, full=0.5, texts=4, warmup=2)
     train_language(model, processor.tokenizer, Session(tmp_path, log_steps=3), plan)
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.visual.parameters(), strict=True))

@@ -1,0 +1,90 @@
+"""`python -m training.mini.searcher FOLDER`: conversations of a scripted searcher, for supervised fine-tuning of the small model.
+
+It knows where everything is. It zooms to a plate whose dot is too small to read in the shown image, every other time to one whose dot
+could be read, and never to compare places. Scenes come from seeds that no evaluation uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from random import Random
+
+from cof_eval.benchmarks.options import LETTERS
+from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
+from cof_eval.conversation import Conversation
+from cof_eval.demo.__main__ import write_part
+from cof_eval.engine import Message
+from cof_eval.errors import CofError
+from cof_eval.images import resize
+from cof_eval.mini import questions, world
+from cof_eval.protocols import COF_MINI
+from cof_eval.records import Question
+from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
+from cof_eval.zoom import View
+
+from ..conversation import take
+from ..tiny import write_conversation
+from . import speech
+
+LIMITS = COF_MINI.limits(PixelLimits(factor=28, min_pixels=3_136, max_pixels=3840 * 3840))
+SHARES = {"224": 0.52, "448": 0.3, "672": 0.14, "native": 0.04}
+"""Of the conversations, by what resolution the scene is shown at."""
+LEGIBLE = 4.0
+"""Least side of a dot that is surely read, px of the shown image."""
+
+
+def converse(asked: questions.Asked, resolution: str, *, zoom: bool) -> tuple[Message, ...]:
+    """A right conversation about a question, with or without a look at its first target."""
+    native = world.paint(asked.scene)
+    shown = resize(native, shown_size(native.size, RESOLUTIONS[resolution], LIMITS))
+    question = Question("", "vstar_mini", asked.category, "", question_text(asked), asked.options, LETTERS[asked.right])
+    talk = Conversation(COF_MINI, LIMITS, question, View(shown, native.size, native))
+    if zoom:
+        take(talk, speech.looking(asked.targets[0]))
+    talk.said(speech.saying(asked))
+    return tuple(talk.messages)
+
+
+def zooms(asked: questions.Asked, resolution: str, rng: Random) -> bool:
+    """Whether the searcher looks closer."""
+    if asked.category != questions.DIRECT:
+        return False
+    width = shown_size(world.NATIVE, RESOLUTIONS[resolution], LIMITS)[0]
+    return asked.targets[0].side * world.DOT * width < LEGIBLE or rng.random() < 0.5
+
+
+def write_conversations(folder: Path, *, count: int, seed: int | str) -> Path:
+    """Writes `conversations.jsonl` and its images; returns the folder."""
+    rng = Random(f"{TRAINING}/searcher/{seed}")
+    rows = []
+    for index, asked in enumerate(questions.ask(count, seed=f"{TRAINING}/searcher/{seed}")):
+        (resolution,) = rng.choices(list(SHARES), list(SHARES.values()))
+        messages = converse(asked, resolution, zoom=zooms(asked, resolution, rng))
+        rows.append(write_conversation(messages, f"{index:05}", folder))
+    (folder / "conversations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.mini.searcher", description="Write a scripted searcher's conversations."
+    )
+    parser.add_argument("folder", type=Path, help="where to")
+    parser.add_argument("--count", type=int, default=3_000, help="conversations (default: %(default)s)")
+    parser.add_argument("--seed", default="0", help="any text (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    made_with: dict[str, object] = {"count": given.count, "seed": given.seed}
+    try:
+        print(write_part(given.folder, made_with, lambda part: write_conversations(part, count=given.count, seed=given.seed)))
+    except (CofError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
