@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cof_eval.demo.__main__ import write_part
+from cof_eval.records import digest
 
 from . import language, vision
-from .checkpoint import build_model, write_start
+from .checkpoint import build_model, corpus, write_start
 from .language import train_language
 from .session import Session
 from .vision import build_head, train_vision
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--now", action="store_true", help="only write base/ from what has been trained so far")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
-    write_part(given.folder / "start", {"seed": given.seed}, lambda part: write_start(part, seed=given.seed))
+    made_with: dict[str, object] = {"seed": given.seed, "corpus": digest(corpus())}
+    write_part(given.folder / "start", made_with, lambda part: write_start(part, seed=given.seed))
     print(pretrain(given.folder, seed=given.seed, threads=given.threads, now=given.now))
     return 0
 

@@ -11,9 +11,9 @@ from typing import Any
 from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
 from cof_eval.demo.checkpoint import CONTEXT, MAX_PIXELS, build_processor, build_tokenizer
 from cof_eval.mini import questions
-from cof_eval.protocols import DIRECT
+from cof_eval.protocols import COF_MINI, DIRECT
 
-from .speech import saying
+from .speech import looking, saying
 
 VOCABULARY = 480
 WIDTH = 128
@@ -24,7 +24,7 @@ LAYERS, VISION_LAYERS = 4, 3
 
 def write_start(folder: Path, *, seed: int = 0) -> Path:
     """Writes the untrained model with processor and tokenizer into `folder`; equal seeds give equal weights."""
-    tokenizer = build_tokenizer(_corpus(), VOCABULARY)
+    tokenizer = build_tokenizer(corpus(), VOCABULARY)
     build_processor(tokenizer, MAX_PIXELS).save_pretrained(folder)
     build_model(tokenizer, seed=seed).save_pretrained(folder)
     return folder
@@ -99,8 +99,9 @@ def build_config(tokenizer: Any) -> Any:
     )
 
 
-def _corpus() -> str:
+def corpus() -> str:
     """What the model reads and writes, for its tokenizer to learn."""
     asked = questions.ask(200, seed=f"{TRAINING}/corpus")
     lines = [DIRECT.system, "system user assistant", *(f"{question_text(a)}\n{saying(a)}" for a in asked)]
+    lines += [COF_MINI.system, *(looking(a.targets[0]) for a in asked)]
     return "\n".join(lines)
