@@ -24,7 +24,18 @@ TINY = $(ONE_THREAD) TORCHDYNAMO_DISABLE=1 VLLM_CPU_KVCACHE_SPACE=1
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
 
+# cof-mini (docs/mini.md): the shipped checkpoints, or those that reproduce-mini has trained.
+MINI ?= results/runs/mini
+MINI_BASE ?= results/reference/mini/base
+MINI_SFT ?= results/reference/mini/sft
+MINI_RL ?= results/reference/mini/rl
+# (folder, checkpoint, protocol, its settings): a run that leaves an answer undecided has a report, and is no reason to stop
+mini_run = $(TINY) $(BIN)/cof-eval run --model $(2) --protocol $(3) --protocol-args '$(4)' --benchmarks vstar_mini \
+	--resolutions 224,448,672,native --data vstar_mini=$(MINI)/questions --engine-args '$(TINY_ARGS)' --out $(MINI)/$(1) \
+	|| test -e $(MINI)/$(1)/report/report.md
+
 .PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
+.PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -75,6 +86,26 @@ grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement lear
 
 judge-server: setup  ## [JUDGE=equivalence] [JUDGE_MODEL=…]: serve a card's model with vLLM on port 51232
 	@$(BIN)/python -m cof_eval.judge_server --card $(or $(JUDGE),equivalence) $(if $(JUDGE_MODEL),--model $(JUDGE_MODEL))
+
+measure-mini: setup  ## the small model against its gates, on 200 questions of a fresh seed (docs/mini.md)
+	@$(BIN)/python -m cof_eval.demo.mini $(MINI)/questions --count 200 --seed gates
+	@$(call mini_run,base,$(MINI_BASE),direct,{})
+	@$(call mini_run,sft,$(MINI_SFT),cof_mini,{})
+	@$(call mini_run,sft_shown,$(MINI_SFT),cof_mini,{"crop_source": "shown"})
+	@$(call mini_run,sft_blank,$(MINI_SFT),cof_mini,{"crops": "blank"})
+	@$(call mini_run,sft_random,$(MINI_SFT),cof_mini,{"crops": "random"})
+	@$(call mini_run,rl,$(MINI_RL),cof_mini,{})
+	@$(BIN)/cof-eval report $(addprefix $(MINI)/,base sft rl) --out $(MINI)/report
+	@$(BIN)/python -m training.mini.gates $(MINI)
+
+reproduce-mini: setup  ## train the small model again, all three stages from their seeds, and measure it
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.mini results/training/mini
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.mini.searcher results/training/mini/conversations
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.sft mini_sft
+	$(BIN)/python -m cof_eval.demo.mini results/training/mini/questions --count 600 --seed train/rollouts
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.grpo mini_grpo
+	@$(MAKE) measure-mini MINI=results/runs/mini-reproduced MINI_BASE=results/training/mini/base \
+		MINI_SFT=results/training/mini_sft/model MINI_RL=results/training/mini_grpo/model
 
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench

@@ -50,6 +50,7 @@ class Gate:
 def table(run: RunData) -> pd.DataFrame:
     """The rows of a run with `native_px` and `shown_px`, the side of the smallest target, and `centred`: whether a crop held a centre."""
     rows = rows_table(run)
+    rows["correct"] = rows["correct"].fillna(0)  # nobody judges here: what the rules leave undecided is no right answer
     rows["native_px"] = [_side(run, key) for key in rows["trajectory"]]
     rows["shown_px"] = rows["native_px"] * rows["shown_width"] / [run.trajectories[k].image.size[0] for k in rows["trajectory"]]
     rows["centred"] = [_centred(run, key) for key in rows["trajectory"]]
