@@ -107,6 +107,11 @@ class Stopper:
         return self.says(asked)
 
 
+def _hear_ctrl_c() -> None:
+    """A command started in the background of a shell ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_the_journal_and_prints_the_command_that_finishes_the_run(
     scenes: Path, tmp_path: Path, expected: tuple[Any, ...]
 ) -> None:
@@ -114,7 +119,9 @@ def test_ctrl_c_keeps_the_journal_and_prints_the_command_that_finishes_the_run(
     environment = clean_environment()
     with serve(reply=stopper) as server, serve(models=["judge"], label=label) as judge:
         command = [str(BIN / "cof-eval"), *run_arguments(server, judge, scenes, tmp_path / "my run")]
-        first = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hear_ctrl_c
+        )  # fmt: skip
         stopper.stop = lambda: first.send_signal(signal.SIGINT)
         _, said = first.communicate(timeout=300)
         assert first.returncode == 130, said

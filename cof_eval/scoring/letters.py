@@ -38,12 +38,12 @@ def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -
     if after is None or _SIGNED.match(match["rest"]):
         return None
     body = enclosed[1] if (enclosed := re.fullmatch(r"\((.*)\)[.]?", after["body"])) else after["body"]
-    if letter == "A" and not match["close"] and plain(f"a {body}") != plain(body):
+    firm = match["close"] or after["mark"].strip() or after["gap"] == "\n"  # not the article in "A mug"
+    if letter == "A" and not firm and plain(f"a {body}") != plain(body):
         return None  # "a few" is not "few"
     same = [other for other in question.letters if loose(option_text(other, question)) == loose(body)]
     if letter in same:
         return Ruling(None, "letter_text", letter)
-    firm = match["close"] or after["mark"].strip() or after["gap"] == "\n"  # not the article in "A mug"
     if same:
         return Ruling(None, "contradiction") if firm else None
     own = option_text(letter, question)
