@@ -44,7 +44,7 @@ async def _six_turns() -> tuple[Sequence[int], Sequence[ImagePart]]:
     async with local_server(say) as server:
         engine = await open_engine("openai", EngineSettings(pretrained="local", base_url=server.url), COF)
         requests: list[Request] = []
-        await rollout(_subject(), Recorded(engine, requests), COF)  # type: ignore[arg-type]
+        await rollout(_subject(), Recorded(engine, requests), COF)
         await engine.close()
         return server.bodies, requests[-1].images
 

@@ -69,7 +69,7 @@ class _SlowAsker:
 
     model = "slow"
 
-    async def ask(self, prompt: str, card: Card) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
         await asyncio.sleep(LATENCY_S)
         return "1"
 
