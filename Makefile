@@ -11,7 +11,7 @@ ENGINE_ARGS ?= {}
 PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
-DEMO_QUESTIONS ?= 12
+DEMO_QUESTIONS ?= 60
 REFERENCE = results/reference/demo
 
 COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst cof_,,$(TASKS)) --resolutions $(RESOLUTIONS) \
@@ -22,17 +22,20 @@ COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst 
 ONE_THREAD = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 TINY = $(ONE_THREAD) TORCHDYNAMO_DISABLE=1 VLLM_CPU_KVCACHE_SPACE=1
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
-TINY_NOTE = random weights on generated scenes: shows the pipeline, measures no model
+MINI_NOTE = a model of 1.6 million parameters in a synthetic world: says nothing about photographs
 
 # cof-mini (docs/mini.md): the shipped checkpoints, or those that reproduce-mini has trained.
 MINI ?= results/runs/mini
 MINI_BASE ?= results/reference/mini/base
 MINI_SFT ?= results/reference/mini/sft
 MINI_RL ?= results/reference/mini/rl
-# (folder, checkpoint, protocol, its settings): a run that leaves an answer undecided has a report, and is no reason to stop
-mini_run = $(TINY) $(BIN)/cof-eval run --model $(2) --protocol $(3) --protocol-args '$(4)' --benchmarks vstar_mini \
-	--resolutions 224,448,672,native --data vstar_mini=$(MINI)/questions --engine-args '$(TINY_ARGS)' --out $(MINI)/$(1) \
-	|| test -e $(MINI)/$(1)/report/report.md
+# (folder of all runs, this one's name, resolutions, checkpoint, protocol, its settings): a run that leaves an answer undecided has a
+# report, and is no reason to stop
+mini_run = $(TINY) $(BIN)/cof-eval run --model $(4) --protocol $(5) --protocol-args '$(6)' --benchmarks vstar_mini --resolutions $(3) \
+	--data vstar_mini=$(1)/questions --engine-args '$(TINY_ARGS)' --note '$(MINI_NOTE)' --out $(1)/$(2) || test -e $(1)/$(2)/report/report.md
+measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
+comma := ,
+MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 
 .PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
@@ -44,13 +47,13 @@ help:  ## list the targets
 setup:  ## build .venv: pinned packages for the GPU or the CPU, checked by importing them
 	@$(PYTHON) scripts/setup.py
 
-demo: setup  ## the main job end to end on generated scenes and a tiny random model: no GPU, no download
-	@$(BIN)/python -m cof_eval.demo $(DEMO)/data --count $(DEMO_QUESTIONS) --seed 0
-	@$(TINY) $(BIN)/cof-eval run --model $(DEMO)/data/tiny-qwen2.5-vl --protocol cof_forced --data vstar=$(DEMO)/data/vstar \
-		--engine-args '$(TINY_ARGS)' --note '$(TINY_NOTE)' --out $(DEMO)/cof
-	@$(TINY) $(BIN)/cof-eval run --model $(DEMO)/data/tiny-qwen2.5-vl --protocol direct_forced --data vstar=$(DEMO)/data/vstar \
-		--engine-args '$(TINY_ARGS)' --note '$(TINY_NOTE)' --out $(DEMO)/direct
-	@$(BIN)/cof-eval report $(DEMO)/cof $(DEMO)/direct --out $(DEMO)/report
+demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
+	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about five minutes on two cores"
+	@$(BIN)/python -m cof_eval.demo.mini $(DEMO)/questions --count $(DEMO_QUESTIONS) --seed demo
+	@$(call mini_run,$(DEMO),base,all,$(MINI_BASE),direct,{})
+	@$(call mini_run,$(DEMO),sft,all,$(MINI_SFT),cof_mini,{})
+	@$(call mini_run,$(DEMO),rl,all,$(MINI_RL),cof_mini,{})
+	@$(BIN)/cof-eval report $(addprefix $(DEMO)/,sft base rl) --out $(DEMO)/report || test -e $(DEMO)/report/report.md
 
 test: setup  ## all tests, two at a time
 	@$(BIN)/pytest -n 2 --no-loadscope-reorder
@@ -71,9 +74,9 @@ report: need-run setup  ## RUN="FOLDER …": tables and plots again
 # The demo's runs, without their images, and the report on them: what the README and docs/report.md show.
 reference: demo  ## results/reference/demo again: the demo's runs and their report
 	@rm -rf $(REFERENCE)
-	@mkdir -p $(REFERENCE)/cof $(REFERENCE)/direct
-	@for run in cof direct; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
-	@$(BIN)/cof-eval report $(REFERENCE)/cof $(REFERENCE)/direct --out $(REFERENCE)/report
+	@mkdir -p $(addprefix $(REFERENCE)/,sft base rl)
+	@for run in sft base rl; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
+	@$(BIN)/cof-eval report $(addprefix $(REFERENCE)/,sft base rl) --out $(REFERENCE)/report || test -e $(REFERENCE)/report/report.md
 	@rm -rf $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet $(REFERENCE)/report/index.html $(REFERENCE)/report/viewer
 
 sft: need-recipe setup  ## RECIPE=… [SET="key=value …"]: supervised fine-tuning by a recipe (docs/training.md)
@@ -89,13 +92,13 @@ judge-server: setup  ## [JUDGE=equivalence] [JUDGE_MODEL=…]: serve a card's mo
 
 measure-mini: setup  ## the small model against its gates, on 200 questions of a fresh seed (docs/mini.md)
 	@$(BIN)/python -m cof_eval.demo.mini $(MINI)/questions --count 200 --seed gates
-	@$(call mini_run,base,$(MINI_BASE),direct,{})
-	@$(call mini_run,sft,$(MINI_SFT),cof_mini,{})
-	@$(call mini_run,sft_shown,$(MINI_SFT),cof_mini,{"crop_source": "shown"})
-	@$(call mini_run,sft_blank,$(MINI_SFT),cof_mini,{"crops": "blank"})
-	@$(call mini_run,sft_random,$(MINI_SFT),cof_mini,{"crops": "random"})
-	@$(call mini_run,rl,$(MINI_RL),cof_mini,{})
-	@$(BIN)/cof-eval report $(addprefix $(MINI)/,base sft rl) --out $(MINI)/report
+	@$(call measured,base,$(MINI_BASE),direct,{})
+	@$(call measured,sft,$(MINI_SFT),cof_mini,{})
+	@$(call measured,sft_shown,$(MINI_SFT),cof_mini,{"crop_source": "shown"})
+	@$(call measured,sft_blank,$(MINI_SFT),cof_mini,{"crops": "blank"})
+	@$(call measured,sft_random,$(MINI_SFT),cof_mini,{"crops": "random"})
+	@$(call measured,rl,$(MINI_RL),cof_mini,{})
+	@$(BIN)/cof-eval report $(addprefix $(MINI)/,base sft rl) --out $(MINI)/report || test -e $(MINI)/report/report.md
 	@$(BIN)/python -m training.mini.gates $(MINI)
 
 reproduce-mini: setup  ## train the small model again, all three stages from their seeds, and measure it
@@ -119,7 +122,7 @@ need-model:
 	@test -n "$(MODEL)" || { echo "make: MODEL is missing; for instance: make $(or $(filter sweep eval,$(MAKECMDGOALS)),sweep) MODEL=xintongzhang/CoF-rl-model-7b"; exit 2; }
 
 need-run:
-	@test -n "$(RUN)" || { echo "make: RUN is missing; for instance: make report RUN=$(DEMO)/cof"; exit 2; }
+	@test -n "$(RUN)" || { echo "make: RUN is missing; for instance: make report RUN=$(DEMO)/sft"; exit 2; }
 
 need-recipe:
 	@test -n "$(RECIPE)" || { echo "make: RECIPE is missing; for instance: make $(or $(filter sft grpo,$(MAKECMDGOALS)),sft) RECIPE=sft_tiny"; exit 2; }
