@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ LINE: Mapping[str, str] = {
     "rollout/zooms": "zooms",
     "rollout/tool_errors": "tool errors",
     "rollout/truncated": "truncated",
+    "rollout/unscored": "unscored",
     "kl": "KL",
     "grad_norm": "gradient norm",
     "learning_rate": "learning rate",
@@ -64,6 +66,12 @@ def speak_plainly(trainer: Any) -> None:
                 seconds = time.monotonic() - self._since
                 tqdm.write(f"trained {state.global_step - self._first} steps in {seconds:.0f} s", file=sys.stderr)
 
+    logging.getLogger("trl.trainer.grpo_trainer").addFilter(_worth_saying)
     for kind in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(kind)
     trainer.add_callback(Speaker())
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Leaves out TRL's page about a rollout without a reward: an answer that nobody could judge is counted in `metrics.jsonl`."""
+    return "reward functions returned None" not in record.getMessage()

@@ -17,7 +17,7 @@ from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from cof_eval.errors import EngineUnusableError
-from cof_eval.records import Row, Trajectory, Verdict, digest
+from cof_eval.records import Outcome, Row, Trajectory, Verdict, digest
 from training.rollout_log import LoggedRollout, RolloutLog
 from training.scorer import Scorer
 from training.zoom_environment import Sampled, end_rollouts
@@ -74,7 +74,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
             rewards = super()._calculate_rewards(inputs, *arguments)
         if self.model.training:
             self._log.write(self.state.global_step, list(self._logged(inputs, self._ended, verdicts)))
-        self._count(self._ended)
+        self._count(self._ended, verdicts)
         return rewards
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
@@ -104,7 +104,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
                 replace(place, repeat=repeat, trajectory=key), replace(trajectory, key=key, repeat=repeat), verdict
             )
 
-    def _count(self, trajectories: Sequence[Trajectory]) -> None:
+    def _count(self, trajectories: Sequence[Trajectory], verdicts: Sequence[Verdict]) -> None:
         """Add what the rollouts were like to the step's metrics."""
         metrics = self._metrics["train" if self.model.training else "eval"]
         counts: dict[str, list[float]] = {
@@ -112,6 +112,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
             "rollout/zooms": [t.zooms for t in trajectories],
             "rollout/tool_errors": [t.tool_errors for t in trajectories],
             "rollout/truncated": [t.stop.truncated for t in trajectories],
+            "rollout/unscored": [v.verdict is Outcome.UNSCORED for v in verdicts],
         }
         for name, values in counts.items():
             metrics[name].append(self._mean(values))
