@@ -1,0 +1,94 @@
+"""The shipped checkpoints of the small model: small, in bf16, and as good as the stored gates say, by the harness's own agent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from cof_eval.agent import Subject, rollout
+from cof_eval.benchmarks.vstar_mini import question_text
+from cof_eval.engine import Engine
+from cof_eval.engines import EngineSettings, open_engine
+from cof_eval.images import pixel_hash, resize
+from cof_eval.mini.questions import DIRECT as COLOURS_ASKED
+from cof_eval.mini.questions import Asked, ask
+from cof_eval.mini.world import NATIVE, paint
+from cof_eval.protocols import COF_MINI, DIRECT, Protocol
+from cof_eval.records import ImageRef, Outcome, Question, Trajectory
+from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
+from cof_eval.scoring import score
+from cof_eval.zoom import View
+from training.mini.gates import Gate, text
+
+SHIPPED = Path(__file__).resolve().parents[3] / "results" / "reference" / "mini"
+NAMES = ("base", "sft", "rl")
+LIMITS = PixelLimits(28, 112 * 112, 3840 * 3840)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_small_and_in_bf16(name: str) -> None:
+    from safetensors import safe_open
+
+    file = SHIPPED / name / "model.safetensors"
+    assert file.stat().st_size < 15_000_000
+    with safe_open(file, "pt") as weights:
+        assert {weights.get_slice(key).get_dtype() for key in weights.keys()} == {"BF16"}  # noqa: SIM118
+
+
+def test_the_stored_page_shows_the_stored_figures() -> None:
+    gates = [Gate(**values) for values in json.loads((SHIPPED / "gates.json").read_text())]
+    assert (SHIPPED / "gates.md").read_text() == text(gates)
+
+
+def large_targets(count: int) -> list[Asked]:
+    """Colour questions about targets that are large at native size and small at 224."""
+    asked = [one for one in ask(8 * count, seed="shipped") if one.category == COLOURS_ASKED]
+    return [one for one in asked if 20 <= one.targets[0].side * NATIVE[0] <= 40][:count]
+
+
+def answers(name: str, protocol: Protocol, asked: list[Asked], resolution: str) -> list[tuple[Trajectory, bool]]:
+    """Trajectories about questions at a resolution, each with whether the rules call its answer right."""
+
+    async def run() -> list[Trajectory]:
+        engine: Engine = await open_engine("transformers", EngineSettings(pretrained=str(SHIPPED / name)), protocol)
+        await engine.start()
+        try:
+            return list(
+                await asyncio.gather(*(rollout(subject(i, one, resolution), engine, protocol) for i, one in enumerate(asked)))
+            )
+        finally:
+            await engine.close()
+
+    trajectories = asyncio.run(run())
+    return [(t, score(t.answer, t.question).outcome is Outcome.CORRECT) for t in trajectories]
+
+
+def subject(index: int, one: Asked, resolution: str) -> Subject:
+    native = paint(one.scene)
+    shown = resize(native, shown_size(NATIVE, RESOLUTIONS[resolution], LIMITS))
+    boxes = tuple(target.corners(NATIVE[0]) for target in one.targets)
+    question = Question(str(index), "vstar_mini", one.category, "", question_text(one), one.options, "ABCD"[one.right], boxes)
+    image = ImageRef(pixel_hash(native), native.size)
+    return Subject(
+        question=question,
+        image=image,
+        view=View(shown, native.size, native),
+        shown_hash=pixel_hash(shown),
+        key=str(index),
+        repeat=0,
+    )
+
+
+def test_with_the_tool_it_reads_at_224_what_it_cannot_read_without() -> None:
+    asked = large_targets(12)
+    without, with_tool = answers("base", DIRECT, asked, "224"), answers("sft", COF_MINI, asked, "224")
+    assert sum(right for _, right in with_tool) >= sum(right for _, right in without) + 3
+    zoomed = [t for t, right in with_tool if right and t.zooms]
+    assert len(zoomed) >= 6
+    for trajectory in zoomed:
+        ((x1, y1, x2, y2),) = trajectory.question.boxes
+        crops = [call.crop.native_box for call in trajectory.calls if call.crop]
+        assert any(a <= (x1 + x2) / 2 <= c and b <= (y1 + y2) / 2 <= d for a, b, c, d in crops)
