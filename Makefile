@@ -11,7 +11,7 @@ ENGINE_ARGS ?= {}
 PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
-DEMO_QUESTIONS ?= 60
+DEMO_QUESTIONS ?= 40
 REFERENCE = results/reference/demo
 
 COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst cof_,,$(TASKS)) --resolutions $(RESOLUTIONS) \
@@ -105,10 +105,12 @@ reproduce-mini: setup  ## train the small model again, all three stages from the
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.mini results/training/mini
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.mini.searcher results/training/mini/conversations
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.sft mini_sft
+	$(BIN)/python -m training.mini.ship results/training/mini_sft results/training/mini/sft
 	$(BIN)/python -m cof_eval.demo.mini results/training/mini/questions --count 600 --seed train/rollouts
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.grpo mini_grpo
+	$(BIN)/python -m training.mini.ship results/training/mini_grpo results/training/mini/rl
 	@$(MAKE) measure-mini MINI=results/runs/mini-reproduced MINI_BASE=results/training/mini/base \
-		MINI_SFT=results/training/mini_sft/model MINI_RL=results/training/mini_grpo/model
+		MINI_SFT=results/training/mini/sft MINI_RL=results/training/mini/rl
 
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
