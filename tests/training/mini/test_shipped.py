@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from cof_eval.mini.questions import DIRECT as COLOURS_ASKED
 from cof_eval.mini.questions import Asked, ask
 from cof_eval.mini.world import NATIVE, paint
 from cof_eval.protocols import COF_MINI, DIRECT, Protocol
-from cof_eval.records import ImageRef, Outcome, Question, Trajectory
+from cof_eval.records import ImageRef, Outcome, Question, Stop, Trajectory
 from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
 from cof_eval.scoring import score
 from cof_eval.zoom import View
@@ -82,13 +83,27 @@ def subject(index: int, one: Asked, resolution: str) -> Subject:
     )
 
 
-def test_with_the_tool_it_reads_at_224_what_it_cannot_read_without() -> None:
+def test_the_base_reads_at_native_size_what_it_cannot_read_at_224() -> None:
     asked = large_targets(12)
-    without, with_tool = answers("base", DIRECT, asked, "224"), answers("sft", COF_MINI, asked, "224")
-    assert sum(right for _, right in with_tool) >= sum(right for _, right in without) + 3
-    zoomed = [t for t, right in with_tool if right and t.zooms]
-    assert len(zoomed) >= 6
-    for trajectory in zoomed:
-        ((x1, y1, x2, y2),) = trajectory.question.boxes
-        crops = [call.crop.native_box for call in trajectory.calls if call.crop]
-        assert any(a <= (x1 + x2) / 2 <= c and b <= (y1 + y2) / 2 <= d for a, b, c, d in crops)
+    right = {
+        resolution: sum(found for _, found in answers("base", DIRECT, asked, resolution)) for resolution in ("224", "native")
+    }
+    assert right["native"] >= 10
+    assert right["224"] < right["native"]
+
+
+def test_with_the_tool_it_says_where_the_plate_is_and_zooms() -> None:
+    asked = large_targets(12)
+    trajectories = [trajectory for trajectory, _ in answers("sft", COF_MINI, asked, "224")]
+    zoomed = [(t, one) for t, one in zip(trajectories, asked, strict=True) if t.zooms]
+    assert len(zoomed) >= 8
+    said = [int(re.findall(r"Across: [a-z]+(\d)", t.turns[0].text)[0]) - int(one.targets[0].x * 10) for t, one in zoomed]
+    assert sum(abs(off) <= 1 for off in said) >= 0.8 * len(zoomed)
+    assert all(call.crop for t, _ in zoomed for call in t.calls)
+
+
+def test_after_reinforcement_it_still_speaks_the_protocol() -> None:
+    asked = large_targets(8)
+    found = answers("rl", COF_MINI, asked, "native")
+    assert all(t.stop is Stop.ANSWERED for t, _ in found)
+    assert sum(right for _, right in found) >= 5
