@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -161,10 +162,25 @@ def text(gates: list[Gate]) -> str:
     """The gates as a Markdown table."""
     lines = ["| gate | measured | 95% | needs | reached | on |", "|---|---|---|---|---|---|"]
     for g in gates:
+        value = "" if math.isnan(g.value) else f"{g.value:.1%}"
         interval = "" if math.isnan(g.low) else f"{g.low:.1%} to {g.high:.1%}"
         reached = {True: "yes", False: "**no**", None: ""}[g.reached]
-        lines.append(f"| {g.name} | {g.value:.1%} | {interval} | {g.needs} | {reached} | {g.of} |")
+        lines.append(f"| {g.name} | {value} | {interval} | {g.needs} | {reached} | {g.of} |")
     return "\n".join(lines) + "\n"
+
+
+def stored(gates: list[Gate]) -> str:
+    """The gates as JSON, null where there is no number."""
+    plain = [{k: None if v != v else v for k, v in asdict(gate).items()} for gate in gates]
+    return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def loaded(text: str) -> list[Gate]:
+    """Gates as `stored` wrote them."""
+    rows: list[dict[str, Any]] = json.loads(text)
+    for row in rows:
+        row |= {name: math.nan for name in ("value", "low", "high") if row[name] is None}
+    return [Gate(**row) for row in rows]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -181,9 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     out = given.out or given.folder
     out.mkdir(parents=True, exist_ok=True)
     (out / "gates.md").write_text(text(gates), encoding="utf-8")
-    (out / "gates.json").write_text(
-        json.dumps([asdict(g) for g in gates], indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (out / "gates.json").write_text(stored(gates), encoding="utf-8")
     print(text(gates), end="")
     return 0 if all(g.reached is not False for g in gates) else 1
 
