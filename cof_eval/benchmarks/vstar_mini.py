@@ -25,7 +25,7 @@ TEST_SEED, TEST_COUNT = "test", 200
 TRAINING = "train"
 """Seeds of training sets begin so; the test set's does not."""
 
-_FORMAT = 1
+FORMAT = 2
 """Version of the world; raised when equal seeds come to give other scenes."""
 _LAST = "complete.json"
 """Written last: a folder without it was not finished."""
@@ -73,7 +73,7 @@ def _write(folder: Path, index: int, asked: questions.Asked) -> dict[str, object
 
 def _test_set() -> Path:
     """The test set's folder in the cache, written if it is not there."""
-    name = digest("vstar_mini", _FORMAT, TEST_SEED, TEST_COUNT)
+    name = digest("vstar_mini", FORMAT, TEST_SEED, TEST_COUNT)
     folder = cache_folder() / "vstar_mini" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)

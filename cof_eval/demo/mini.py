@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..benchmarks.vstar_mini import TEST_COUNT, write_folder
+from ..benchmarks.vstar_mini import FORMAT, TEST_COUNT, write_folder
 from ..errors import CofError
 from .__main__ import write_part
 
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="questions (default: %(default)s)")
     parser.add_argument("--seed", default="0", help="any text; equal seeds give equal sets (default: %(default)s)")
     given = parser.parse_args(arguments)
-    made_with: dict[str, object] = {"count": given.count, "seed": given.seed}
+    made_with: dict[str, object] = {"count": given.count, "seed": given.seed, "format": FORMAT}
     try:
         print(write_part(given.folder, made_with, lambda folder: write_folder(folder, count=given.count, seed=given.seed)))
     except (CofError, OSError) as error:
