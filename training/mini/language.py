@@ -1,7 +1,7 @@
 """Second stage: with the vision encoder fixed, the language model learns to look plates up, to place them, and to compare places.
 
 Features of a pool of scenes are computed once. A sequence is one image and many look-ups, so that most of what is computed
-is taught; answers from thoughts are taught beside it without any image.
+is taught; answers and calls from thoughts are taught beside it without any image.
 """
 
 from __future__ import annotations
@@ -41,15 +41,21 @@ class Views:
     """The share of the range of sizes that is left out, from the smallest on."""
 
 
-SMALL = (Views(size=SIZE, pool=4_000, images=32, smallest=0.5),)
+SMALL = (Views(size=SIZE, pool=4_000, images=32, smallest=0.75),)
 """Plates whose dots can be read, at the size that costs least."""
-FEW = (Views(size=SIZE, pool=4_000, images=10, smallest=0.5),)
+FEW = (Views(size=SIZE, pool=4_000, images=10, smallest=0.75),)
 ALL_SIZES = (
     Views(size=SIZE, pool=2_000, images=10, share=0.4),
     Views(size=(504, 392), pool=800, images=6, share=0.3),
     Views(size=(756, 588), pool=300, images=4, share=0.2),
     Views(size=NATIVE, pool=120, images=2, share=0.1),
 )
+FEWER = (
+    Views(size=SIZE, pool=600, images=2, share=0.5),
+    Views(size=(504, 392), pool=200, images=2, share=0.3),
+    Views(size=(756, 588), pool=60, images=1, share=0.2),
+)
+"""To keep what was learned while something else is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,8 @@ class Plan:
     """Share of the questions that are asked as in the benchmark, with options."""
     texts: int = 12
     """Questions without image in a step."""
+    calls: int = 0
+    """Calls without image in a step."""
     learning_rate: float = 2e-3
     warmup: int = 50
 
@@ -111,12 +119,14 @@ def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> 
         (which,) = rng.choices(range(len(pools)), [views.share for views in plan.views])
         pool, chosen = pools[which], rng.sample(range(plan.views[which].pool), plan.views[which].images)
         lists = rng.random() < plan.lists  # all of a step, so that its sequences are of about the same length
-        batch = speaker.batch([_about(pool, i, plan, rng, lists=lists) for i in chosen])
-        loss, said = measured(speaker, run_model(model, speaker, batch, pool.features[chosen], pool.size), batch["labels"])
+        about = [_about(pool, i, plan, rng, lists=lists) for i in chosen]
+        loss, said = measured(model, speaker, about, pool.features[chosen], pool.size)
         if plan.texts:
-            batch = speaker.batch([lessons.answer_from_thought(rng) for _ in range(plan.texts)])
-            answers, answered = measured(speaker, run_model(model, speaker, batch, None, pool.size), batch["labels"])
+            answers, answered = measured(model, speaker, [lessons.answer_from_thought(rng) for _ in range(plan.texts)])
             loss, said = loss + answers, {**said, "side": answered["side"], "option": answered["colour"]}
+        if plan.calls:
+            calls, called = measured(model, speaker, [lessons.call_from_thought(rng) for _ in range(plan.calls)])
+            loss, said = loss + calls, {**said, "call": called["digit"]}
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -135,9 +145,12 @@ def _about(pool: Pool, index: int, plan: Plan, rng: Random, *, lists: bool) -> l
     return lessons.conversation(turns, tokens)
 
 
-def measured(speaker: Speaker, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss, and the share of colours, digits and sides that were right."""
-    loss, telling, right = speaker.loss(logits, labels)
+def measured(
+    model: Any, speaker: Speaker, conversations: list[list[Piece]], features: torch.Tensor | None = None, size: Size = SIZE
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of conversations, about images of these features or without any, and the share of colours, digits and sides that were right."""
+    batch = speaker.batch(conversations)
+    loss, telling, right = speaker.loss(run_model(model, speaker, batch, features, size), batch["labels"])
     names = [speaker.tokenizer.decode([i]).strip() for i in telling.tolist()]
     groups: dict[str, Callable[[str], bool]] = {
         "colour": lambda n: n in COLOURS,

@@ -7,6 +7,7 @@ from random import Random
 from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
 from cof_eval.mini import questions
 from cof_eval.mini.world import ASPECT, COLOURS, Plate, Scene, draw_size, place
+from cof_eval.protocols import COF_MINI
 
 from . import speech
 from .pixels import cell
@@ -72,13 +73,18 @@ def full_turn(scene: Scene, rng: Random) -> Turn:
     return choice_text(question, options, ANSWER_LETTER), speech.turn(thought, options[right])
 
 
-def answer_turn(rng: Random) -> tuple[str, str, str]:
-    """A question with options, the thought that was had, and the answer: what can be learned without an image."""
-    colours = rng.sample(list(COLOURS), 2)
+def _anywhere(rng: Random) -> tuple[Plate, Plate]:
+    """Two plates of different colours, in no scene."""
     one, two = (
         Plate(colour, rng.choice([c for c in COLOURS if c != colour]), rng.random(), ASPECT * rng.random(), 0.05, True)
-        for colour in colours
+        for colour in rng.sample(list(COLOURS), 2)
     )
+    return one, two
+
+
+def answer_turn(rng: Random) -> tuple[str, str, str]:
+    """A question with options, the thought that was had, and the answer: what can be learned without an image."""
+    one, two = _anywhere(rng)
     if rng.random() < 0.6 or cell(one)[0] == cell(two)[0]:
         right = rng.randrange(4)
         question, options = questions.about_colour(one, right, rng)
@@ -96,6 +102,18 @@ def answer_from_thought(rng: Random) -> list[Piece]:
     question, thought, answer = answer_turn(rng)
     asked, _ = exchange(question, "", first=True)
     return [Piece(opening(0) + asked.text + thought), Piece(f"{answer}<|im_end|>", taught=True)]
+
+
+def call_from_thought(rng: Random) -> list[Piece]:
+    """A conversation under `cof_mini` whose thought says where a plate is, and whose call, which is taught, repeats it in its numbers."""
+    plate, _ = _anywhere(rng)
+    question, options = questions.about_colour(plate, rng.randrange(4), rng)
+    asked, _ = exchange(choice_text(question, options, ANSWER_LETTER), "", first=True)
+    thought, call = speech.looking(plate).split("<tool_call>")
+    return [
+        Piece(opening(0, COF_MINI.system) + asked.text + thought),
+        Piece(f"<tool_call>{call}<|im_end|>", taught=True),
+    ]
 
 
 def conversation(turns: list[Turn], image_tokens: int) -> list[Piece]:

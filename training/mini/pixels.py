@@ -17,8 +17,8 @@ COLUMNS, ROWS = 10, 10
 """Cells of the grid that places are rounded to: their first digit in thousandths tells the cell."""
 NOTHING, UNREADABLE = len(COLOURS), len(COLOURS)
 """Classes after the colours': a token with no plate's centre; a dot too small to tell its colour."""
-READABLE = 1.5
-"""Least side of a dot whose colour is to be told, px of the picture before it was enlarged."""
+READABLE = 3.0
+"""Least side of a dot whose colour is to be told, px of the picture as the encoder sees it: a crop enlarged twice tells what was half as large."""
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 _STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 """Of Qwen2-VL's image processor."""
@@ -94,7 +94,7 @@ def label(scene: Scene, view: View) -> Labels:
     plate, dot = np.full(rows * columns, NOTHING), np.full(rows * columns, -100)
     y, x = np.mgrid[0:rows, 0:columns]
     across, down = (x1 + (x.ravel() + 0.5) * FACTOR / view.width), (y1 + (y.ravel() + 0.5) * FACTOR / view.width)
-    least = READABLE / min(view.width, view.painted) / DOT
+    least = READABLE / view.width / DOT
     for one in sorted(scene.plates, key=lambda p: p.side):
         if not (x1 <= one.x < x2 and y1 <= one.y < y2):
             continue

@@ -69,10 +69,10 @@ class Speaker:
         return (each * weight).sum() / weight.sum(), labels[telling], right[telling]
 
 
-def opening(image_tokens: int) -> str:
+def opening(image_tokens: int, system: str = DIRECT.system) -> str:
     """A conversation's beginning, up to what is asked."""
     image = f"<|vision_start|>{'<|image_pad|>' * image_tokens}<|vision_end|>" if image_tokens else ""
-    return f"<|im_start|>system\n{DIRECT.system}<|im_end|>\n<|im_start|>user\n{image}"
+    return f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{image}"
 
 
 def exchange(question: str, answer: str, *, first: bool) -> tuple[Piece, Piece]:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from cof_eval.mini.questions import ask
-from cof_eval.mini.world import ASPECT, COLOURS, NATIVE, Plate, Scene
-from cof_eval.protocols import DIRECT
+from cof_eval.mini.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene
+from cof_eval.protocols import COF_MINI, DIRECT
 from cof_eval.reply import parse_reply
 from training.mini import speech
 from training.mini.checkpoint import build_model, write_start
 from training.mini.language import Plan, Views, fill_pool, train_language
-from training.mini.lessons import answer_turn, full_turn, listed, scene_with_one_of_each, short_turns
-from training.mini.pixels import NOTHING, SCALES, UNREADABLE, View, draw_crowd, label, patches, shown, window
+from training.mini.lessons import answer_turn, call_from_thought, full_turn, listed, scene_with_one_of_each, short_turns
+from training.mini.pixels import NOTHING, READABLE, SCALES, UNREADABLE, View, draw_crowd, label, patches, shown, window
 from training.mini.session import Session
 from training.mini.talk import Piece, Speaker, exchange, opening, run_model
 from training.mini.vision import SIZE, build_head, train_vision
@@ -104,6 +104,14 @@ def test_tokens_are_labelled_with_the_plates_whose_centre_they_hold() -> None:
     assert (labels.column[[0, 1, 62]].tolist(), labels.row[[0, 1, 62]].tolist()) == ([0, 1, 9], [0, 0, 9])
 
 
+@pytest.mark.parametrize("view", [View(504, 1008), View(756, NATIVE[0]), View(1512, 756), View(2 * NATIVE[0], NATIVE[0])])
+def test_a_dot_is_to_be_told_from_three_pixels_on_as_the_encoder_sees_them(view: View) -> None:
+    for pixels, told in ((0.9 * READABLE, False), (1.1 * READABLE, True)):
+        plate = Plate("red", "blue", 0.05, 0.05, pixels / view.width / DOT, True)
+        dot = label(Scene((plate,), 0), view).dot
+        assert (dot[dot >= 0] == [*COLOURS].index("blue")).tolist() == [told]
+
+
 def test_a_window_is_that_part_of_the_whole_picture_and_its_labels_too(scene: Scene) -> None:
     whole, part = View(504, 1008, size=(504, 392)), View(504, 1008, 84, 56)
     assert np.array_equal(np.asarray(shown(scene, (504, 392))), np.asarray(window(scene, whole)))
@@ -170,6 +178,20 @@ def test_answers_can_be_told_from_the_thought() -> None:
             assert option == ("left" if first < second else "right")
 
 
+def test_calls_are_told_by_the_thought_and_begin_as_evaluation_asks() -> None:
+    rng, places = Random(0), set()
+    for _ in range(50):
+        given, call = call_from_thought(rng)
+        assert (given.taught, call.taught) == (False, True)
+        assert given.text.startswith(f"<|im_start|>system\n{COF_MINI.system}<|im_end|>\n")
+        across, down = (int(number) for number in re.findall(r"(?:Across|Down): [a-z]+(\d{3})\.", given.text))
+        (found,) = parse_reply(call.text.removesuffix("<|im_end|>"), COF_MINI.call_syntax, COF_MINI.answer_syntax).calls
+        x1, y1, x2, y2 = found.arguments["bbox_2d"]
+        assert ((x1 + x2) / 2, (y1 + y2) / 2) == (across, down)
+        places.add((across, down))
+    assert len(places) > 30
+
+
 def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -220,7 +242,7 @@ def test_the_language_stage_learns_at_several_sizes_and_leaves_the_encoder_alone
 
     before = [weight.clone() for weight in model.model.visual.parameters()]
     views = (Views(size=SIZE, pool=3, images=2, share=0.5), Views(size=(504, 392), pool=2, images=1, share=0.5))
-    plan = Plan(stage="try", steps=12, views=views, lists=0.3, turns=4, full=0.5, texts=4, warmup=2)
+    plan = Plan(stage="try", steps=12, views=views, lists=0.3, turns=4, full=0.5, texts=4, calls=4, warmup=2)
     train_language(model, processor.tokenizer, Session(tmp_path, log_steps=3), plan)
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.visual.parameters(), strict=True))
