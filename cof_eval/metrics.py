@@ -1,15 +1,17 @@
 """Metrics of benchmarks beyond accuracy: what one row came to, and figures of many rows.
 
-Each benchmark names its own in its module; they are columns in lmms-eval's table, and `measured` gives them for a run
-folder. A figure without a row that it could be taken from is NaN.
+Each benchmark names its own in its module; they are columns in lmms-eval's table, and `measured` gives them, with intervals, for a
+run folder. Every figure is a ratio of two totals, so that its interval can be taken over clusters. One without a row that it could
+be taken from is NaN.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .records import Outcome, Question, Stop, Trajectory, Verdict
 
@@ -28,13 +30,28 @@ class Answered:
         return self.outcome.value
 
 
+class Term(NamedTuple):
+    """What a row, or a few that count as one, adds to a figure's two totals."""
+
+    value: float
+    weight: float
+    cluster: str
+    """What was drawn independently: `Question.cluster`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure of a benchmark's rows."""
+    """A figure of a benchmark's rows: the sum of its terms' values by the sum of their weights."""
 
     name: str
-    of: Callable[[Sequence[Answered]], float]
+    terms: Callable[[Sequence[Answered]], Iterable[Term]]
     higher_is_better: bool = True
+
+    def of(self, rows: Sequence[Answered]) -> float:
+        """The figure; NaN where nothing weighs anything."""
+        terms = list(self.terms(rows))
+        weight = sum(term.weight for term in terms)
+        return sum(term.value for term in terms) / weight if weight else math.nan
 
 
 def answered(question: Question, trajectory: Trajectory | None, verdict: Verdict | None) -> Answered:
@@ -43,18 +60,15 @@ def answered(question: Question, trajectory: Trajectory | None, verdict: Verdict
     return Answered(question, said, verdict.verdict if verdict else Outcome.UNSCORED)
 
 
-def accuracy(rows: Sequence[Answered]) -> float:
-    """Share of right rows; unscored ones count as not right."""
-    return _mean([float(row.outcome is Outcome.CORRECT) for row in rows])
-
-
 def part(name: str, category: str) -> Metric:
-    """Accuracy of the rows whose category is this one, or begins with it and a slash."""
+    """Accuracy of the rows whose category is this one, or begins with it and a slash; unscored ones count as not right."""
 
-    def of(rows: Sequence[Answered]) -> float:
-        return accuracy([row for row in rows if f"{row.question.category}/".startswith(f"{category}/")])
+    def terms(rows: Sequence[Answered]) -> Iterator[Term]:
+        for row in rows:
+            if f"{row.question.category}/".startswith(f"{category}/"):
+                yield Term(float(row.outcome is Outcome.CORRECT), 1, row.question.cluster)
 
-    return Metric(name, of)
+    return Metric(name, terms)
 
 
 ANLS_THRESHOLD = 0.5
@@ -79,7 +93,7 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-ANLS = Metric("anls", lambda rows: _mean([row_anls(row) for row in rows]))
+ANLS = Metric("anls", lambda rows: (Term(row_anls(row), 1, row.question.cluster) for row in rows))
 """Average normalized Levenshtein similarity; it needs no judge."""
 
 
@@ -89,14 +103,15 @@ def strict(size: int) -> Metric:
     A question of which some rows are missing, as with `--limit`, is not counted.
     """
 
-    def of(rows: Sequence[Answered]) -> float:
+    def terms(rows: Sequence[Answered]) -> Iterator[Term]:
         groups: defaultdict[tuple[str, str], list[Answered]] = defaultdict(list)
         for row in rows:
             groups[row.question.cluster, _stem(row.question)].append(row)
-        whole = [group for group in groups.values() if len(group) == size]
-        return _mean([float(all(row.outcome is Outcome.CORRECT for row in group)) for group in whole])
+        for (cluster, _), group in groups.items():
+            if len(group) == size:
+                yield Term(float(all(row.outcome is Outcome.CORRECT for row in group)), 1, cluster)
 
-    return Metric(f"acc_{size}_of_{size}", of)
+    return Metric(f"acc_{size}_of_{size}", terms)
 
 
 def _stem(question: Question) -> str:
@@ -104,43 +119,26 @@ def _stem(question: Question) -> str:
     return question.text.partition("\n(A)")[0].strip()
 
 
-def _yes_or_no(rows: Sequence[Answered]) -> Iterator[tuple[str, str]]:
-    """(standard answer, what was said: yes, no or nothing) of the rows for which that is known."""
-    other = {"yes": "no", "no": "yes"}
-    for row in rows:
-        if row.outcome is Outcome.UNSCORED:
-            continue
-        standard = row.question.answer
-        said = standard if row.outcome is Outcome.CORRECT else other[standard]
-        yield standard, said if row.answer else ""
+def _yes_or_no(count: Callable[[bool, bool], tuple[int, int]]) -> Callable[[Sequence[Answered]], Iterator[Term]]:
+    """Terms by whether the standard answer is yes and whether yes was said, of the rows for which that is known."""
 
+    def terms(rows: Sequence[Answered]) -> Iterator[Term]:
+        for row in rows:
+            if row.outcome is not Outcome.UNSCORED:
+                is_yes = row.question.answer == "yes"
+                says_yes = bool(row.answer) and is_yes == (row.outcome is Outcome.CORRECT)
+                yield Term(*count(is_yes, says_yes), row.question.cluster)
 
-def _of_yes(rows: Sequence[Answered], index: int) -> float:
-    """Precision, recall or F1 of "yes"."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    pairs = list(_yes_or_no(rows))
-    if not pairs:
-        return math.nan
-    standard, said = zip(*pairs, strict=True)
-    return float(precision_recall_fscore_support(standard, said, labels=["yes"], zero_division=0.0)[index][0])
-
-
-def _yes_ratio(rows: Sequence[Answered]) -> float:
-    return _mean([float(said == "yes") for _, said in _yes_or_no(rows)])
+    return terms
 
 
 YES_NO = (
-    Metric("precision", lambda rows: _of_yes(rows, 0)),
-    Metric("recall", lambda rows: _of_yes(rows, 1)),
-    Metric("f1", lambda rows: _of_yes(rows, 2)),
-    Metric("yes_ratio", _yes_ratio),
+    Metric("precision", _yes_or_no(lambda is_yes, says_yes: (is_yes and says_yes, says_yes))),
+    Metric("recall", _yes_or_no(lambda is_yes, says_yes: (is_yes and says_yes, is_yes))),
+    Metric("f1", _yes_or_no(lambda is_yes, says_yes: (2 * (is_yes and says_yes), is_yes + says_yes))),
+    Metric("yes_ratio", _yes_or_no(lambda _, says_yes: (says_yes, 1))),
 )
 """Of questions to be answered yes or no, with "yes" as the positive class; what was said, not what is right, makes the ratio.
 
 A row without an answer says neither. Unscored rows are left out: what they say is not known.
 """
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

@@ -10,7 +10,7 @@ from fakes import question, trajectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cof_eval.metrics import ANLS, YES_NO, Answered, accuracy, answered, part, row_anls, strict
+from cof_eval.metrics import ANLS, YES_NO, Answered, answered, part, row_anls, strict
 from cof_eval.records import Outcome, Question, Stop, Verdict
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -87,8 +87,21 @@ class TestYesNo:
             ("precision", "recall", "f1", "yes_ratio"), 1.0
         )
 
-    def test_nobody_said_yes(self) -> None:
-        assert figures([yes_no("yes", WRONG), yes_no("no", RIGHT)])["f1"] == 0
+    def test_where_nobody_said_yes_there_is_nothing_to_be_precise_about(self) -> None:
+        found = figures([yes_no("yes", WRONG), yes_no("no", RIGHT)])
+        assert (found["recall"], found["f1"], found["yes_ratio"]) == (0, 0, 0)
+        assert math.isnan(found["precision"])
+
+    def test_figures_are_those_of_scikit_learn(self) -> None:
+        from sklearn.metrics import precision_recall_fscore_support
+
+        rows = [yes_no(standard, RIGHT if i % 3 else WRONG) for i, standard in enumerate(["yes", "no", "yes", "yes", "no"] * 7)]
+        standard = [row.question.answer for row in rows]
+        said = [
+            row.question.answer if row.outcome is RIGHT else {"yes": "no", "no": "yes"}[row.question.answer] for row in rows
+        ]
+        expected = precision_recall_fscore_support(standard, said, labels=["yes"])
+        assert [figures(rows)[name] for name in ("precision", "recall", "f1")] == pytest.approx([e[0] for e in expected[:3]])
 
     def test_no_rows_say_nothing(self) -> None:
         assert all(math.isnan(value) for value in figures([]).values())
@@ -106,7 +119,6 @@ class TestStrict:
         rows = [turned(RIGHT, turn, "a") for turn in range(4)] + [
             turned(RIGHT if turn else WRONG, turn, "b") for turn in range(4)
         ]
-        assert accuracy(rows) == 7 / 8
         assert strict(4).of(rows) == 1 / 2
 
     def test_unscored_is_not_right(self) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from ..metrics import Answered, answered
+from ..metrics import Answered, Metric, answered
 from ..records import Row
 from ..run import RunData
+from ..stats import Clusters
+from ..stats.intervals import UNKNOWN, Interval, accuracy_interval
 from . import BENCHMARKS
 
 
@@ -22,6 +24,9 @@ class Measured:
     metric: str
     value: float
     """NaN where no row says anything about it."""
+    value_low: float
+    value_high: float
+    """95% interval over clusters: Wilson's or the cluster bootstrap's, as for accuracy; NaN with the value."""
     n: int
     """Rows that have ended and have a standard answer."""
 
@@ -39,7 +44,17 @@ def _of_task(run: RunData, task: str, rows: list[Row]) -> Iterator[Measured]:
     benchmark = BENCHMARKS.get(first.benchmark)
     ended = [each for row in rows if (each := _answered(run, row))]
     for metric in benchmark.metrics if benchmark else ():
-        yield Measured(task, first.benchmark, first.resolution, metric.name, metric.of(ended), len(ended))
+        value, (low, high) = metric.of(ended), _interval(metric, ended)
+        yield Measured(task, first.benchmark, first.resolution, metric.name, value, low, high, len(ended))
+
+
+def _interval(metric: Metric, rows: Sequence[Answered]) -> Interval:
+    """Over the clusters that the figure is taken from."""
+    weighing = [term for term in metric.terms(rows) if term.weight]
+    if not weighing:
+        return UNKNOWN
+    values, weights, labels = zip(*weighing, strict=True)
+    return accuracy_interval(Clusters.ratio(values, weights, labels))
 
 
 def _answered(run: RunData, row: Row) -> Answered | None:

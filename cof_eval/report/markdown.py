@@ -11,7 +11,7 @@ from .comparison_text import comparison, differences_text
 from .looking import looking_table
 from .names import OVERALL, resolution_order
 from .state import Reported, caveats, state_line
-from .text import accuracy, between, bullets, count, escape, mean, percent, table
+from .text import accuracy, between, bullets, count, escape, mean, percent, share, table
 
 SETTINGS = ("model", "protocol", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit", "machine")
 """What the report repeats of a run's settings, as far as they are there."""
@@ -101,15 +101,12 @@ def _scores(sweep: pd.DataFrame) -> str:
 
 
 def metrics_text(own: pd.DataFrame) -> Iterator[str]:
-    """A benchmark's own metrics, percent: a row per resolution; nothing where it has none."""
+    """A benchmark's own metrics with their intervals, percent: a row per resolution; nothing where it has none."""
     if len(own):
-        values = {(line["resolution"], line["metric"]): float(line["value"]) for line in own.to_dict("records")}
+        said = {(line["resolution"], line["metric"]): share(line, "value") for line in own.to_dict("records")}
         names = list(dict.fromkeys(own["metric"]))
-        lines = [
-            [each, *(percent(values.get((each, name), float("nan"))) for name in names)]
-            for each in resolution_order(own["resolution"])
-        ]
-        yield table(["the benchmark's own, percent", *map(escape, names)], lines)
+        lines = [[each, *(said.get((each, name), "–") for name in names)] for each in resolution_order(own["resolution"])]
+        yield table(["the benchmark's own, percent [95%]", *map(escape, names)], lines)
 
 
 def _failures(sweep: pd.DataFrame) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..benchmarks.measured import measured
+from ..benchmarks.measured import Measured, measured
 from ..records import Outcome, Stop
 from .names import OVERALL, run_labels
 from .rows import tidy
@@ -28,7 +28,7 @@ class Reported:
     calls: pd.DataFrame
     sweep: pd.DataFrame
     own: pd.DataFrame
-    """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` and `n` (rows)."""
+    """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` with its interval, and `n` (rows)."""
 
 
 def reported(runs: Sequence[RunData]) -> list[Reported]:
@@ -43,7 +43,7 @@ def reported(runs: Sequence[RunData]) -> list[Reported]:
 def own_metrics(run: RunData, label: str) -> pd.DataFrame:
     """The metrics that benchmarks have besides accuracy, one line a task and metric."""
     lines = [{"run": label, **asdict(each)} for each in measured(run)]
-    return pd.DataFrame(lines, columns=["run", "task", "benchmark", "resolution", "metric", "value", "n"])
+    return pd.DataFrame(lines, columns=["run", *(field.name for field in fields(Measured))])
 
 
 def state_line(runs: Sequence[Reported]) -> str:

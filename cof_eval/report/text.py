@@ -36,9 +36,13 @@ def escape(text: object) -> str:
 
 def accuracy(line: Mapping[str, Any]) -> str:
     """An accuracy of the sweep table with its interval, percent: `84.8 [79.0, 89.2]`."""
-    if not line["n"]:
-        return "–"
-    return f"{percent(line['acc'])} [{percent(line['acc_low'])}, {percent(line['acc_high'])}]"
+    return share(line, "acc") if line["n"] else "–"
+
+
+def share(line: Mapping[str, Any], column: str) -> str:
+    """A share with its interval, percent: `84.8 [79.0, 89.2]`."""
+    value, low, high = (float(line[name]) for name in (column, f"{column}_low", f"{column}_high"))
+    return "–" if math.isnan(value) else f"{percent(value)} [{percent(low)}, {percent(high)}]"
 
 
 def percent(share: float) -> str:

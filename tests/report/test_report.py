@@ -148,11 +148,22 @@ def test_a_benchmarks_own_metrics_stand_beside_accuracy(report, make_run, asked,
         *(asked(f"q{i}", "224", RIGHT, benchmark="docvqa", options=0, answer=said) for i, said in enumerate(["a", "b"]))
     )
     for text in (report(run), card_text(reported([run]))):
-        assert cells(text, "the benchmark's own, percent")[1] == "anls"
-        assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0"
+        assert cells(text, "the benchmark's own, percent [95%]")[1] == "anls"
+        assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0 [9.5, 90.5]"
     write_report([run], tmp_path)
     (line,) = pd.read_csv(tmp_path / "metrics.csv").to_dict("records")
     assert (line["metric"], line["value"], line["n"]) == ("anls", 0.5, 2)
+
+
+def test_intervals_of_its_own_metrics_are_over_images(report, make_run, asked) -> None:
+    said = {"a": "a", "b": "b"}  # every question about one image is right, every one about the other wrong
+    rows = [
+        asked(f"{image}{i}", "224", RIGHT, benchmark="docvqa", options=0, answer=answer, cluster=image)
+        for image, answer in said.items()
+        for i in range(20)
+    ]
+    text = report(make_run(*rows))
+    assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0 [0.0, 100.0]"
 
 
 def test_two_runs_are_compared_pair_by_pair(report, whole) -> None:

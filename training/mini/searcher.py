@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -23,25 +24,32 @@ from cof_eval.mini import questions, world
 from cof_eval.protocols import COF_MINI
 from cof_eval.records import Question
 from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
-from cof_eval.zoom import View
+from cof_eval.zoom import CropSource, View
 
 from ..conversation import take
 from ..tiny import write_conversation
 from . import speech
 
+FORMAT = 2
+"""Raised with every change of what is written: conversations of another one are written anew."""
 LIMITS = COF_MINI.limits(PixelLimits(factor=28, min_pixels=3_136, max_pixels=3840 * 3840))
-SHARES = {"224": 0.52, "448": 0.3, "672": 0.14, "native": 0.04}
+SHARES = {"224": 0.4, "448": 0.3, "672": 0.24, "native": 0.06}
 """Of the conversations, by what resolution the scene is shown at."""
+BLURRED = {"672"}
+"""Where every other crop is cut from the shown image, as in the paper: enlarged, it can be read there."""
 LEGIBLE = 4.0
 """Least side of a dot that is surely read, px of the shown image."""
 
 
-def converse(asked: questions.Asked, resolution: str, *, zoom: bool) -> tuple[Message, ...]:
+def converse(
+    asked: questions.Asked, resolution: str, *, zoom: bool, source: CropSource = COF_MINI.crop_source
+) -> tuple[Message, ...]:
     """A right conversation about a question, with or without a look at its first target."""
     native = world.paint(asked.scene)
     shown = resize(native, shown_size(native.size, RESOLUTIONS[resolution], LIMITS))
     question = Question("", "vstar_mini", asked.category, "", question_text(asked), asked.options, LETTERS[asked.right])
-    talk = Conversation(COF_MINI, LIMITS, question, View(shown, native.size, native))
+    protocol = replace(COF_MINI, crop_source=source)
+    talk = Conversation(protocol, LIMITS, question, View(shown, native.size, native))
     if zoom:
         take(talk, speech.looking(asked.targets[0]))
     talk.said(speech.saying(asked))
@@ -62,7 +70,8 @@ def write_conversations(folder: Path, *, count: int, seed: int | str) -> Path:
     rows = []
     for index, asked in enumerate(questions.ask(count, seed=f"{TRAINING}/searcher/{seed}")):
         (resolution,) = rng.choices(list(SHARES), list(SHARES.values()))
-        messages = converse(asked, resolution, zoom=zooms(asked, resolution, rng))
+        source = CropSource.SHOWN if resolution in BLURRED and rng.random() < 0.5 else CropSource.NATIVE
+        messages = converse(asked, resolution, zoom=zooms(asked, resolution, rng), source=source)
         rows.append(write_conversation(messages, f"{index:05}", folder))
     (folder / "conversations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
@@ -77,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=3_000, help="conversations (default: %(default)s)")
     parser.add_argument("--seed", default="0", help="any text (default: %(default)s)")
     given = parser.parse_args(arguments)
-    made_with: dict[str, object] = {"count": given.count, "seed": given.seed}
+    made_with: dict[str, object] = {"count": given.count, "seed": given.seed, "format": FORMAT}
     try:
         print(write_part(given.folder, made_with, lambda part: write_conversations(part, count=given.count, seed=given.seed)))
     except (CofError, OSError) as error:

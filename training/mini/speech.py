@@ -15,8 +15,8 @@ from .pixels import COLUMNS, cell
 
 CELL = 1000 // COLUMNS
 """Side of a cell, thousandths."""
-ACROSS, DOWN = 42, 45
-"""Half the width and height of a call's box, thousandths: widened by the protocol, it holds its cell with room to spare."""
+REACH = 49
+"""Half the side of a call's box, thousandths: widened by the protocol, it holds its cell and a quarter of those beside it."""
 
 
 def middle(index: int) -> int:
@@ -57,7 +57,7 @@ def turn(thought: str, option: str) -> str:
 def looking(plate: Plate) -> str:
     """A turn that zooms to the cell where a plate is."""
     column, row = (middle(index) for index in cell(plate))
-    call = COF_MINI.call_text((column - ACROSS, row - DOWN, column + ACROSS, row + DOWN))
+    call = COF_MINI.call_text((column - REACH, row - REACH, column + REACH, row + REACH))
     return f"<think>{located(plate)}</think> {call}"
 
 
