@@ -25,10 +25,10 @@ LINE: Mapping[str, str] = {
 """Metrics of a line, in their order, and what they are called there; `metrics.jsonl` holds all."""
 
 
-def line(step: int, steps: int, logs: Mapping[str, Any]) -> str:
-    """A logged step as people read it."""
+def line(step: int, steps: int, logs: Mapping[str, Any], left_s: float) -> str:
+    """A logged step as people read it, with the time that the rest takes."""
     known = [f"{said} {float(logs[name]):.4g}" for name, said in LINE.items() if isinstance(logs.get(name), int | float)]
-    return "  ".join([f"step {step:>{len(str(steps))}}/{steps}", *known])
+    return "  ".join([f"step {step:>{len(str(steps))}}/{steps}", *known, f"left {left_s / 60:.1f} min"])
 
 
 def speak_plainly(trainer: Any) -> None:
@@ -58,7 +58,9 @@ def speak_plainly(trainer: Any) -> None:
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
             if state.is_world_process_zero and logs and "loss" in logs:
-                tqdm.write(line(state.global_step, state.max_steps, logs), file=sys.stderr)
+                seconds, done = time.monotonic() - self._since, state.global_step - self._first
+                left_s = seconds / max(1, done) * (state.max_steps - state.global_step)
+                tqdm.write(line(state.global_step, state.max_steps, logs, left_s), file=sys.stderr)
 
         def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             self._bar.close()

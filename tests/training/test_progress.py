@@ -15,7 +15,7 @@ LOGS = {"loss": 0.12345, "grad_norm": 3, "rollout/zooms": 0.25, "completions/cli
 
 
 def test_a_line_names_what_matters_and_leaves_out_the_rest() -> None:
-    assert line(3, 12, LOGS) == "step  3/12  loss 0.1235  zooms 0.25  gradient norm 3"
+    assert line(3, 12, LOGS, 90) == "step  3/12  loss 0.1235  zooms 0.25  gradient norm 3  left 1.5 min"
 
 
 def metrics(**values: float) -> list[Metrics]:
