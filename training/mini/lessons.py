@@ -62,7 +62,13 @@ def short_turns(scene: Scene, count: int, rng: Random) -> list[Turn]:
 def full_turn(scene: Scene, rng: Random) -> Turn:
     """A question as the benchmark asks it, and the right turn."""
     one, two = rng.sample(scene.plates, 2)
-    if rng.random() < 0.6 or abs(one.x - two.x) < questions.LEAST_GAP:
+    question, thought, option = _asked(one, two, rng, comparable=abs(one.x - two.x) >= questions.LEAST_GAP)
+    return question, speech.turn(thought, option)
+
+
+def _asked(one: Plate, two: Plate, rng: Random, *, comparable: bool) -> tuple[str, str, str]:
+    """A question about one plate, or about both if they can be compared: as the benchmark asks it, with the thought and the right option."""
+    if rng.random() < 0.6 or not comparable:
         right = rng.randrange(4)
         question, options = questions.about_colour(one, right, rng)
         thought = speech.seen(one)
@@ -70,7 +76,7 @@ def full_turn(scene: Scene, rng: Random) -> Turn:
         right = rng.randrange(2)
         question, options = questions.about_sides(one, two, right)
         thought = speech.compared(one, two)
-    return choice_text(question, options, ANSWER_LETTER), speech.turn(thought, options[right])
+    return choice_text(question, options, ANSWER_LETTER), thought, options[right]
 
 
 def _anywhere(rng: Random) -> tuple[Plate, Plate]:
@@ -85,16 +91,9 @@ def _anywhere(rng: Random) -> tuple[Plate, Plate]:
 def answer_turn(rng: Random) -> tuple[str, str, str]:
     """A question with options, the thought that was had, and the answer: what can be learned without an image."""
     one, two = _anywhere(rng)
-    if rng.random() < 0.6 or cell(one)[0] == cell(two)[0]:
-        right = rng.randrange(4)
-        question, options = questions.about_colour(one, right, rng)
-        thought = speech.seen(one)
-    else:
-        right = rng.randrange(2)
-        question, options = questions.about_sides(one, two, right)
-        thought = speech.compared(one, two)
-    head, tail = speech.turn(thought, options[right]).split("<answer>")
-    return choice_text(question, options, ANSWER_LETTER), f"{head}<answer>", tail
+    question, thought, option = _asked(one, two, rng, comparable=cell(one)[0] != cell(two)[0])
+    head, tail = speech.turn(thought, option).split("<answer>")
+    return question, f"{head}<answer>", tail
 
 
 def answer_from_thought(rng: Random) -> list[Piece]:
