@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..benchmarks.measured import Measured, measured
 from ..records import Outcome, Stop
+from .measured import Measured, measured
 from .names import OVERALL, run_labels
 from .rows import tidy
 from .summary import summarize

@@ -18,10 +18,10 @@ from lmms_eval.tasks import TaskManager
 from tables import write_all
 
 from cof_eval.benchmarks import BENCHMARKS
-from cof_eval.benchmarks.measured import measured
 from cof_eval.model import Cof
 from cof_eval.paths import data_dir
 from cof_eval.records import Outcome
+from cof_eval.report.measured import measured
 from cof_eval.resolution import NATIVE, SWEEP
 from cof_eval.run import RunData, load_run
 from cof_eval.task import ACCURACY, METRICS, load_rows

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ..benchmarks import BENCHMARKS
 from ..metrics import Answered, Metric, answered
 from ..records import Row
 from ..run import RunData
 from ..stats import Clusters
 from ..stats.intervals import UNKNOWN, Interval, accuracy_interval
-from . import BENCHMARKS
 
 
 @dataclass(frozen=True, slots=True)
