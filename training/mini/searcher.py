@@ -1,6 +1,6 @@
 """`python -m training.mini.searcher FOLDER`: conversations of a scripted searcher, for supervised fine-tuning of the small model.
 
-It knows where everything is. It zooms to a plate whose dot is too small to read in the shown image, every other time to one whose dot
+It knows where everything is. It first says what it sees of the dot, or that it is too small. It zooms to a plate whose dot is too small to read in the shown image, every other time to one whose dot
 could be read, and never to compare places. Scenes come from seeds that no evaluation uses.
 """
 
@@ -30,7 +30,7 @@ from ..conversation import take
 from ..tiny import write_conversation
 from . import speech
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of what is written: conversations of another one are written anew."""
 LIMITS = COF_MINI.limits(PixelLimits(factor=28, min_pixels=3_136, max_pixels=3840 * 3840))
 SHARES = {"224": 0.4, "448": 0.3, "672": 0.24, "native": 0.06}
@@ -51,7 +51,8 @@ def converse(
     protocol = replace(COF_MINI, crop_source=source)
     talk = Conversation(protocol, LIMITS, question, View(shown, native.size, native))
     if zoom:
-        take(talk, speech.looking(asked.targets[0]))
+        target = asked.targets[0]
+        take(talk, speech.looking(target, speech.glimpsed(target, dot_pixels(target, resolution))))
     talk.said(speech.saying(asked))
     return tuple(talk.messages)
 
@@ -60,8 +61,12 @@ def zooms(asked: questions.Asked, resolution: str, rng: Random) -> bool:
     """Whether the searcher looks closer."""
     if asked.category != questions.DIRECT:
         return False
-    width = shown_size(world.NATIVE, RESOLUTIONS[resolution], LIMITS)[0]
-    return asked.targets[0].side * world.DOT * width < LEGIBLE or rng.random() < 0.5
+    return dot_pixels(asked.targets[0], resolution) < LEGIBLE or rng.random() < 0.5
+
+
+def dot_pixels(plate: world.Plate, resolution: str) -> float:
+    """Side of a plate's dot in the shown image, px."""
+    return plate.side * world.DOT * shown_size(world.NATIVE, RESOLUTIONS[resolution], LIMITS)[0]
 
 
 def write_conversations(folder: Path, *, count: int, seed: int | str) -> Path:

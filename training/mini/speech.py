@@ -11,10 +11,12 @@ from cof_eval.mini import questions
 from cof_eval.mini.world import Plate
 from cof_eval.protocols import COF_MINI
 
-from .pixels import COLUMNS, cell
+from .pixels import COLUMNS, READABLE, cell
 
 CELL = 1000 // COLUMNS
 """Side of a cell, thousandths."""
+TOO_SMALL = "tiny"
+"""Said of a dot whose colour cannot be told."""
 REACH = 49
 """Half the side of a call's box, thousandths: widened by the protocol, it holds its cell and a quarter of those beside it."""
 
@@ -27,6 +29,11 @@ def middle(index: int) -> int:
 def seen(plate: Plate) -> str:
     """What is thought where a dot's colour can be seen."""
     return f"Plate and dot: {plate.colour} {plate.dot}."
+
+
+def glimpsed(plate: Plate, pixels: float) -> str:
+    """What is thought of a dot that is shown with a side of so many pixels."""
+    return seen(plate) if pixels >= READABLE else f"Plate and dot: {plate.colour} {TOO_SMALL}."
 
 
 def across(plate: Plate) -> str:
@@ -54,11 +61,11 @@ def turn(thought: str, option: str) -> str:
     return f"<think>{thought}</think> <answer> {option}</answer>"
 
 
-def looking(plate: Plate) -> str:
-    """A turn that zooms to the cell where a plate is."""
+def looking(plate: Plate, thought: str = "") -> str:
+    """A turn that zooms to the cell where a plate is, after a thought if there is one."""
     column, row = (middle(index) for index in cell(plate))
     call = COF_MINI.call_text((column - REACH, row - REACH, column + REACH, row + REACH))
-    return f"<think>{located(plate)}</think> {call}"
+    return f"<think>{f'{thought} ' if thought else ''}{located(plate)}</think> {call}"
 
 
 def saying(asked: questions.Asked) -> str:

@@ -15,6 +15,7 @@ from cof_eval.mini.world import ASPECT, DOT, NATIVE
 from cof_eval.protocols import COF_MINI
 from cof_eval.reply import parse_reply
 from training.messages import read_messages
+from training.mini.pixels import READABLE
 from training.mini.searcher import LEGIBLE, SHARES, converse, main, zooms
 from training.recipe import Format, Source
 from training.recipe_file import load_recipe
@@ -43,6 +44,17 @@ def test_it_zooms_where_a_dot_is_too_small_and_never_to_compare_places(asked: li
     assert decided[False, False] == {True}
     assert decided[False, True] == {True, False}
     assert decided[True, True] | decided[True, False] == {False}
+
+
+def test_it_says_what_can_be_seen_of_the_dot_before_it_looks_closer(asked: list[Asked]) -> None:
+    said = set()
+    for resolution, one in zip([*WIDTHS] * 6, asked, strict=False):
+        plate = one.targets[0]
+        tiny = plate.side * DOT * WIDTHS[resolution] < READABLE
+        said.add(tiny)
+        call = text(converse(one, resolution, zoom=True)[2])
+        assert call.startswith(f"<think>Plate and dot: {plate.colour} {'tiny' if tiny else plate.dot}. Across: {plate.colour}")
+    assert said == {True, False}
 
 
 def test_a_call_widened_as_the_protocol_says_holds_the_plates_centre(asked: list[Asked]) -> None:
