@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from cof_eval.errors import CofError
+from cof_eval.errors import CofError, RunError
 from cof_eval.mini.questions import DIRECT
 from cof_eval.report.rows import rows_table
 from cof_eval.run import RunData, load_run
@@ -49,7 +49,14 @@ class Gate:
 
 
 def table(run: RunData) -> pd.DataFrame:
-    """The rows of a run with `native_px` and `shown_px`, the side of the smallest target, and `centred`: whether a crop held a centre."""
+    """The rows of a run with `native_px` and `shown_px`, the side of the smallest target, and `centred`: whether a crop held a centre.
+
+    Raises:
+        RunError: if rows are still to be answered.
+    """
+    missing = sum(row.trajectory not in run.trajectories for row in run.rows)
+    if missing or len(run.rows) < run.expected_rows:
+        raise RunError(f"{run.path} is unfinished; the command that began it goes on")
     rows = rows_table(run)
     rows["correct"] = rows["correct"].fillna(0)  # nobody judges here: what the rules leave undecided is no right answer
     rows["native_px"] = [_side(run, key) for key in rows["trajectory"]]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from cof_eval.errors import RunError
+from cof_eval.records import Row
+from cof_eval.run import RunData
 from training.mini import gates
 from training.mini.gates import RUNS, measure
 
@@ -102,3 +106,9 @@ def test_the_table_says_what_was_missed() -> None:
 def test_missing_runs_are_told_in_a_line(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert gates.main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_an_unfinished_run_is_told_in_a_line() -> None:
+    row = Row("cof_vstar_mini_224", 0, "1", "vstar_mini", "224", 0, "key", 50_176)
+    with pytest.raises(RunError, match="sft is unfinished"):
+        gates.table(RunData(Path("sft"), {}, (row,), {}, {}, 1))
