@@ -1,12 +1,15 @@
 """`python -m training.mini FOLDER`: pre-trains the small model from scratch; the same command goes on after an interruption.
 
-Writes `base/`, a checkpoint that transformers, vLLM and `cof-eval` load, when all stages are done (or, with `--now`, as it stands).
+Writes two checkpoints that transformers, vLLM and `cof-eval` load: `base/`, which answers directly, and `calls/`, which can write a call
+besides and is what supervised fine-tuning begins with.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,9 @@ LANGUAGE = (
     language.Plan(stage="lookup", steps=1_400, lists=1.0, texts=0),
     language.Plan(stage="language", steps=700, views=language.FEW, lists=0.3, full=0.5),
     language.Plan(stage="sizes", steps=700, views=language.ALL_SIZES, lists=0.3, full=0.7, learning_rate=1e-3),
-    language.Plan(stage="calls", steps=400, views=language.FEWER, lists=0.3, full=0.7, texts=4, calls=24, learning_rate=1e-3),
+)
+CALLS = language.Plan(
+    stage="calls", steps=400, views=language.FEWER, lists=0.3, full=0.7, texts=4, calls=24, learning_rate=1e-3
 )
 
 
@@ -34,17 +39,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="of checkpoints, metrics and the result")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: %(default)s)")
-    parser.add_argument("--now", action="store_true", help="only write base/ from what has been trained so far")
+    parser.add_argument("--now", action="store_true", help="only write the checkpoints from what has been trained so far")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
     made_with: dict[str, object] = {"seed": given.seed, "corpus": digest(corpus())}
     write_part(given.folder / "start", made_with, lambda part: write_start(part, seed=given.seed))
-    print(pretrain(given.folder, seed=given.seed, threads=given.threads, now=given.now))
+    for written in pretrain(given.folder, seed=given.seed, threads=given.threads, now=given.now):
+        print(written)
     return 0
 
 
-def pretrain(folder: Path, *, seed: int, threads: int, now: bool) -> Path:
-    """Train what is missing of all stages and write the checkpoint; returns its folder."""
+def pretrain(folder: Path, *, seed: int, threads: int, now: bool) -> Iterator[Path]:
+    """Train what is missing of all stages; gives the folder of each checkpoint when it is written."""
     import torch
     from transformers import AutoTokenizer
 
@@ -55,16 +61,18 @@ def pretrain(folder: Path, *, seed: int, threads: int, now: bool) -> Path:
     train_vision(model, head, session, VISION)
     for plan in LANGUAGE:
         train_language(model, tokenizer, session, plan)
-    return write_base(model, folder / "start", folder / "base")
+    yield write_checkpoint(model, folder / "start", folder / "base")
+    train_language(model, tokenizer, session, CALLS)
+    yield write_checkpoint(model, folder / "start", folder / CALLS.stage)
 
 
-def write_base(model: Any, start: Path, out: Path) -> Path:
+def write_checkpoint(model: Any, start: Path, out: Path) -> Path:
     """The model as a checkpoint in bf16, with the processor it started with; returns its folder."""
     import torch
     from transformers import AutoProcessor
 
     AutoProcessor.from_pretrained(start).save_pretrained(out)
-    model.to(torch.bfloat16).save_pretrained(out)
+    deepcopy(model).to(torch.bfloat16).save_pretrained(out)
     return out
 
 
