@@ -104,8 +104,10 @@ def holds_target(trajectory: Trajectory, one: Asked) -> bool:
     return any(x1 <= x <= x2 and y1 <= y <= y2 for x1, y1, x2, y2 in boxes)
 
 
-def test_after_reinforcement_it_still_speaks_the_protocol() -> None:
-    asked = large_targets(8)
-    found = answers("rl", COF_MINI, asked, "native")
-    assert all(t.stop is Stop.ANSWERED for t, _ in found)
-    assert sum(right for _, right in found) >= 5
+def test_after_reinforcement_it_zooms_where_a_dot_is_too_small_and_answers_where_it_is_not() -> None:
+    asked = large_targets(12)
+    native, small = answers("rl", COF_MINI, asked, "native"), answers("rl", COF_MINI, asked, "224")
+    assert all(t.stop is Stop.ANSWERED for t, _ in native)
+    assert sum(right for _, right in native) >= 9
+    assert sum(t.zooms > 0 for t, _ in small) >= 8
+    assert sum(t.zooms > 0 for t, _ in native) <= 2
