@@ -48,7 +48,7 @@ setup:  ## build .venv: pinned packages for the GPU or the CPU, checked by impor
 	@$(PYTHON) scripts/setup.py
 
 demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
-	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about five minutes on two cores"
+	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about six minutes on two cores"
 	@$(BIN)/python -m cof_eval.demo.mini $(DEMO)/questions --count $(DEMO_QUESTIONS) --seed demo
 	@$(call mini_run,$(DEMO),base,all,$(MINI_BASE),direct,{})
 	@$(call mini_run,$(DEMO),sft,all,$(MINI_SFT),cof_mini,{})
