@@ -16,6 +16,7 @@ from cof_eval.mini.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene
 from cof_eval.protocols import COF_MINI, DIRECT
 from cof_eval.reply import parse_reply
 from training.mini import speech
+from training.mini.__main__ import CALLS, LANGUAGE, write_checkpoint
 from training.mini.checkpoint import build_model, write_start
 from training.mini.language import Plan, Views, fill_pool, train_language
 from training.mini.lessons import answer_turn, call_from_thought, full_turn, listed, scene_with_one_of_each, short_turns
@@ -24,6 +25,7 @@ from training.mini.session import Session
 from training.mini.talk import Piece, Speaker, exchange, opening, run_model
 from training.mini.vision import SIZE, build_head, train_vision
 from training.mini.vision import Plan as VisionPlan
+from training.recipe_file import load_recipe
 
 WHOLE = View(SIZE[0], 2 * SIZE[0], size=SIZE)
 
@@ -178,6 +180,11 @@ def test_answers_can_be_told_from_the_thought() -> None:
             assert option == ("left" if first < second else "right")
 
 
+def test_calls_are_learned_after_everything_that_makes_the_base() -> None:
+    assert CALLS.calls and not any(plan.calls for plan in LANGUAGE)
+    assert load_recipe(Path("mini_sft")).model == f"results/training/mini/{CALLS.stage}"
+
+
 def test_calls_are_told_by_the_thought_and_begin_as_evaluation_asks() -> None:
     rng, places = Random(0), set()
     for _ in range(50):
@@ -246,6 +253,19 @@ def test_the_language_stage_learns_at_several_sizes_and_leaves_the_encoder_alone
     train_language(model, processor.tokenizer, Session(tmp_path, log_steps=3), plan)
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.visual.parameters(), strict=True))
+
+
+def test_a_checkpoint_is_written_in_bf16_and_training_goes_on_in_32_bits(start: Path, model: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    written = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        write_checkpoint(model, start, tmp_path / "base"), dtype="auto"
+    )
+    assert {weight.dtype for weight in written.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    for stored, trained in zip(written.parameters(), model.parameters(), strict=True):
+        assert torch.equal(stored, trained.to(torch.bfloat16))
 
 
 def test_pools_hold_the_features_of_their_scenes(model: Any) -> None:
