@@ -1,7 +1,8 @@
 """`python -m training.mini.searcher FOLDER`: conversations of a scripted searcher, for supervised fine-tuning of the small model.
 
-It knows where everything is. It first says what it sees of the dot, or that it is too small. It zooms to a plate whose dot is too small to read in the shown image, every other time to one whose dot
-could be read, and never to compare places. Scenes come from seeds that no evaluation uses.
+It knows where everything is. It first says what it sees of the dot, or that it is too small. It zooms to a plate whose dot is too small to
+read in the shown image, every other time to one whose dot could be read, and never to compare places. Scenes come from seeds that no
+evaluation uses.
 """
 
 from __future__ import annotations
