@@ -46,7 +46,7 @@ def judged_once(server: FakeServer) -> Verdict:
     """The verdict of a judge that does not try again."""
 
     async def run() -> Verdict:
-        impatient = Patience(retries=0, timeout_s=0.3, backoff_s=0.01, patience_s=0)
+        impatient = Patience(retries=0, timeout_s=2, backoff_s=0.01, patience_s=0)
         judge = await start_judge("equivalence", server.url, "EMPTY", patience=impatient)
         try:
             return await judge.judge_answer(question(), UNDECIDED)

@@ -601,10 +601,10 @@ def test_any_text_gets_a_ruling(answer: str, options: list[str], asked: str) -> 
                                    "no ", ". the answer is ", "'", '"', "\n", "b\n", "-", "a-", ".", "\\text{a}", "_a", "cotton ", "not "])  # fmt: skip
 @pytest.mark.parametrize("options", [(), MATERIALS])
 def test_no_text_takes_long(piece: str, options: tuple[str, ...]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     score(("x" + piece * MAX_CHARS)[:MAX_CHARS], ask(options, "B"))
     score((piece * MAX_CHARS)[: MAX_CHARS - 1] + "x", ask(options, "B"))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2  # of this process: a busy machine adds none
 
 
 DRESS = st.sampled_from(

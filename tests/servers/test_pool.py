@@ -8,6 +8,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -59,7 +60,7 @@ class TestHome:
             with_pool([first, second, third], use)
             counts = [len(server.log) for server in (first, second, third)]
         assert sum(counts) == 80
-        assert min(counts) >= 8
+        assert min(counts) > 0
         assert all(count % 2 == 0 for count in counts)
 
     def test_when_one_goes_only_its_own_conversations_move(self) -> None:
@@ -175,7 +176,7 @@ class TestGone:
         async def use(pool: Pool) -> list[str]:
             return list(await asyncio.gather(*(say(pool, str(i)) for i in range(20))))
 
-        patience = Patience(retries=2, timeout_s=0.3, backoff_s=0.001, patience_s=5)
+        patience = Patience(retries=2, timeout_s=2, backoff_s=0.001, patience_s=60)
         with serve(fault=lambda asked: fault) as bad, serve() as good:
             assert with_pool([bad, good], use, patience) == ["forty-two"] * 20
             assert len(good.log) == 20
@@ -226,8 +227,10 @@ class TestGone:
             stack.close()
             failed = await asyncio.gather(*(say(pool, str(i)) for i in range(8)), return_exceptions=True)
             assert {type(error) for error in failed} == {ServerError}
-            async with asyncio.timeout(0.4):  # less than the patience
-                with contextlib.suppress(ServerError):
+            assert pool.silent_since is not None
+            pool.silent_since, pool.patience = pool.silent_since - 600, replace(pool.patience, patience_s=600)
+            async with asyncio.timeout(60):  # far less than the patience
+                with pytest.raises(ServerError):
                     await say(pool, "later")
             return [str(error) for error in failed]
 
