@@ -6,7 +6,8 @@ of it. Where that does not fit, rollouts may stop as `context_full`; where not e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePath
@@ -39,7 +40,7 @@ class Finding:
     """What was found, and what to do where it is not `ok`."""
 
     def __str__(self) -> str:
-        return f"{self.level.value:<9}{self.what:<22}{self.says}"
+        return f"{self.level.value:<9}{self.what:<24}{self.says}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +129,41 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
 
 
 def check_context(protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution]) -> Iterator[Finding]:
-    """Whether the conversations of each resolution fit the context."""
+    """Whether conversations fit the context; neighbouring resolutions of which the same can be said share a finding.
+
+    Args:
+        resolutions: in the order of the sweep.
+    """
     further = protocol.max_turns - 1
-    for resolution in resolutions:
-        most = budget(protocol, engine, resolution)
-        what = f"context at {resolution.name}"
+
+    def level(most: Budget) -> Level:
         if most.first_turn > most.context:
+            return Level.FAILED
+        return Level.WARNING if most.zooms < further else Level.OK
+
+    budgets = [(resolution.name, budget(protocol, engine, resolution)) for resolution in resolutions]
+    for found, group in itertools.groupby(budgets, lambda each: level(each[1])):
+        names, needs = zip(*group, strict=True)
+        first, context = _span(most.first_turn for most in needs), needs[0].context
+        if found is Level.FAILED:
             says = (
-                f"the largest image needs {most.first_turn:,} tokens, {most.context:,} fit: such questions stop as context_full. "
+                f"the largest image needs {first} tokens, {context:,} fit: such questions stop as context_full. "
                 'Raise engine_args={"max_model_len": …} and the protocol\'s context, or leave this resolution out'
             )
-            yield Finding(Level.FAILED, what, says)
-        elif most.zooms < further:
+        elif found is Level.WARNING:
             says = (
-                f"{most.first_turn:,} tokens for the first turn, then {most.zooms} of {further} zooms on nearly everything fit "
-                f"{most.context:,}: a few rollouts may stop as context_full (counted as truncated)"
+                f"{first} tokens for the first turn, then {_span(most.zooms for most in needs)} of {further} zooms on nearly "
+                f"everything fit {context:,}: a few rollouts may stop as context_full (counted as truncated)"
             )
-            yield Finding(Level.WARNING, what, says)
         else:
-            says = f"at most {most.first_turn + further * most.zoom:,} of {most.context:,} tokens"
-            yield Finding(Level.OK, what, says)
+            says = f"at most {max(most.first_turn + further * most.zoom for most in needs):,} of {context:,} tokens"
+        yield Finding(found, "context at " + "–".join(dict.fromkeys((names[0], names[-1]))), says)
+
+
+def _span(numbers: Iterable[int]) -> str:
+    """The least and the most of them."""
+    few = sorted(set(numbers))
+    return " to ".join(f"{number:,}" for number in dict.fromkeys((few[0], few[-1])))
 
 
 def check_memory(folder: Path, engine_args: Mapping[str, Any], context: int, gpus: list[Gpu]) -> list[Finding]:

@@ -71,11 +71,22 @@ def test_a_server_with_another_model_than_the_runs_is_told(served: str | None, w
     assert bool(check_served("org/CoF-7b", served)) is warned
 
 
-def test_findings_come_in_the_order_of_the_sweep_and_fit_a_line() -> None:
-    findings = preflight(COF, engine(), set(SWEEP))
-    names = [f.what.removeprefix("context at ") for f in findings if f.what.startswith("context")]
-    assert names == [r.name for r in SWEEP]
-    assert all("\n" not in str(f) for f in findings)
+def test_neighbours_in_the_sweep_share_a_finding_that_holds_the_worst_of_them() -> None:
+    findings = preflight(COF, engine(context=16_000), set(SWEEP))
+    said = {f.what: f for f in findings if f.what.startswith("context")}
+    assert [(what, f.level) for what, f in said.items()] == [
+        ("context at 224–448", Level.OK),
+        ("context at 672–2560", Level.WARNING),
+        ("context at 4k", Level.FAILED),
+    ]
+    needs = [budget(COF, engine(context=16_000), parse_resolution(name)) for name in ("448", "672", "2560")]
+    assert said["context at 224–448"].says.startswith(f"at most {needs[0].first_turn + 5 * needs[0].zoom:,} of 16,000 tokens")
+    assert f"{needs[1].first_turn:,} to {needs[2].first_turn:,} tokens" in said["context at 672–2560"].says
+    assert f"then {needs[2].zooms} to {needs[1].zooms} of 5 zooms" in said["context at 672–2560"].says
+
+
+def test_each_finding_is_a_line_and_nothing_to_check_is_none() -> None:
+    assert all("\n" not in str(f) for f in preflight(COF, engine(), set(SWEEP)))
     assert preflight(COF, engine(), set()) == []
 
 
