@@ -129,11 +129,7 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
 
 
 def check_context(protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution]) -> Iterator[Finding]:
-    """Whether conversations fit the context; neighbouring resolutions of which the same can be said share a finding.
-
-    Args:
-        resolutions: in the order of the sweep.
-    """
+    """Whether conversations fit the context; of the sweep's neighbours of which the same can be said there is one finding."""
     further = protocol.max_turns - 1
 
     def level(most: Budget) -> Level:
