@@ -46,9 +46,24 @@ def own_metrics(run: RunData, label: str) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["run", *(field.name for field in fields(Measured))])
 
 
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """What the reader of a run's numbers must know, as plain text."""
+
+    says: str
+    figures: str = ""
+    """How far it goes in this run."""
+    therefore: str = ""
+    """What follows from it."""
+
+    def __str__(self) -> str:
+        detail = ", ".join(filter(None, (self.figures, self.therefore)))
+        return f"{self.says} ({detail})" if detail else self.says
+
+
 def state_line(runs: Sequence[Reported]) -> str:
     """Which runs are empty, unfinished or partly unscored, in one line of plain text."""
-    states = [(run.label, _state(run)) for run in runs]
+    states = [(run.label, " and ".join(map(str, _state(run)))) for run in runs]
     if not any(state for _, state in states):
         return f"Complete: all {sum(len(run.rows) for run in runs):,} rows are answered and scored."
     if len(states) == 1:
@@ -57,48 +72,53 @@ def state_line(runs: Sequence[Reported]) -> str:
     return "; ".join(f"{label} is {state or 'complete'}" for label, state in states) + "."
 
 
-def _state(run: Reported) -> str:
-    """What is missing; empty if nothing is."""
+def _state(run: Reported) -> list[Caveat]:
+    """What is missing; nothing if nothing is."""
     answered = run.rows[run.rows["stop"].notna()]
     expected, unscored = max(run.run.expected_rows, len(run.rows)), int((answered["verdict"] == Outcome.UNSCORED.value).sum())
     if not len(answered):
-        return f"empty (none of its {expected:,} rows is answered)"
-    parts = []
+        return [Caveat("empty", f"none of its {expected:,} rows is answered")]
+    found = []
     if len(answered) < expected:
-        parts.append(f"unfinished ({len(answered):,} of {expected:,} rows are answered)")
+        found.append(Caveat("unfinished", f"{len(answered):,} of {expected:,} rows are answered"))
     if unscored:
-        parts.append(f"partly unscored ({unscored:,} of {len(answered):,} answered rows, so accuracy is a lower bound)")
-    return " and ".join(parts)
+        found.append(
+            Caveat("partly unscored", f"{unscored:,} of {len(answered):,} answered rows", "so accuracy is a lower bound")
+        )
+    return found
 
 
 def caveats(runs: Sequence[Reported], benchmark: str | None = None) -> list[str]:
-    """What the reader of a number must know, as plain text; said of all runs at once where it holds for all.
+    """What the reader of a number must know, as plain text; said of several runs at once where it holds for them.
 
     With a benchmark, as the note of its figure: about its rows only, and what `state_line` says besides.
     """
-    found = {run.label: _caveats(run, benchmark) for run in runs}
-    distinct = dict.fromkeys(caveat for of_run in found.values() for caveat in of_run)
+    found = [(run.label, caveat) for run in runs for caveat in _caveats(run, benchmark)]
     lines = []
-    for caveat in distinct:
-        labels = [label for label, of_run in found.items() if caveat in of_run]
-        lines.append(caveat if len(labels) == len(runs) else f"{', '.join(labels)}: {caveat}")
+    for says, therefore in dict.fromkeys((caveat.says, caveat.therefore) for _, caveat in found):
+        alike = [(label, caveat) for label, caveat in found if (caveat.says, caveat.therefore) == (says, therefore)]
+        if len({caveat.figures for _, caveat in alike}) > 1:
+            each = ", ".join(f"{label} ({caveat.figures})" for label, caveat in alike)
+            lines.append(f"{', '.join(filter(None, (says, therefore)))}: {each}")
+        else:
+            of = "" if len(alike) == len(runs) else f"{', '.join(label for label, _ in alike)}: "
+            lines.append(f"{of}{alike[0][1]}")
     return lines
 
 
-def _caveats(run: Reported, benchmark: str | None) -> list[str]:
+def _caveats(run: Reported, benchmark: str | None) -> list[Caveat]:
     rows, sweep = run.rows, run.sweep[run.sweep["category"] == OVERALL]
     if benchmark is not None:
         rows, sweep = rows[rows["benchmark"] == benchmark], sweep[sweep["benchmark"] == benchmark]
-    lines = [str(note) for note in run.run.settings.get("notes") or ()]
-    if benchmark is not None and (state := _state(run)):
-        lines.append(state)
+    found = [Caveat(str(note)) for note in run.run.settings.get("notes") or ()]
+    if benchmark is not None:
+        found += _state(run)
     unverified = rows[(rows["stop"] != Stop.ERROR.value) & rows["verified"].eq(False).fillna(False)]
     if len(unverified):
-        lines.append(f"visual tokens of {len(unverified):,} rows are predicted, not counted by the engine")
+        found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{len(unverified):,} rows"))
     dependent = sweep[sweep["rows"] > sweep["clusters"]]
     for line in dependent.drop_duplicates("benchmark").to_dict("records"):
-        lines.append(
-            f"rows of {line['benchmark']} are not independent ({line['clusters']:,} images in {line['rows']:,} rows at "
-            f"{line['resolution']}): its intervals and tests are over images"
-        )
-    return lines
+        rows_at = f"{line['clusters']:,} images in {line['rows']:,} rows at {line['resolution']}"
+        therefore = "so its intervals and tests are over images"
+        found.append(Caveat(f"rows of {line['benchmark']} are not independent", rows_at, therefore))
+    return found

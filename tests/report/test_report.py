@@ -14,6 +14,7 @@ from cof_eval.report import write_report as write_reported
 from cof_eval.report.card import card_text
 from cof_eval.report.markdown import report_text
 from cof_eval.report.published import comparable, load_published
+from cof_eval.report.state import caveats
 from cof_eval.report.text import accuracy, between, count, escape, mean, percent, points, probability, table
 from cof_eval.resolution import SWEEP
 
@@ -214,14 +215,24 @@ def test_a_note_of_one_run_names_it_and_a_note_of_all_runs_does_not(report, whol
     assert "- model · cof: random weights\n- greedy\n" in text
 
 
+def test_what_several_runs_suffer_is_said_once_with_each_runs_figures(make_run, asked, whole) -> None:
+    first = make_run(asked("a", "224", UNSCORED), asked("b", "224", RIGHT), label="first")
+    second = make_run(asked("a", "224", UNSCORED), asked("b", "224", UNSCORED), label="second")
+    said = "partly unscored, so accuracy is a lower bound: first (1 of 2 answered rows), second (2 of 2 answered rows)"
+    assert caveats(reported([first, second, whole(label="third")]), "vstar") == [said]
+    assert caveats(reported([first]), "vstar") == ["partly unscored (1 of 2 answered rows, so accuracy is a lower bound)"]
+
+
 def test_rows_that_share_images_are_said_to_be_so(report, make_run, asked, whole) -> None:
     text = report(make_run(*(asked(f"q{i}", "224", RIGHT, cluster="one") for i in range(4))))
-    assert "rows of vstar are not independent (1 images in 4 rows at 224): its intervals and tests are over images" in text
+    assert "rows of vstar are not independent (1 images in 4 rows at 224, so its intervals and tests are over images)" in text
     assert "not independent" not in report(whole())
 
 
 def test_predicted_visual_tokens_are_said_to_be_so(report, make_run, asked) -> None:
-    assert "visual tokens of 1 rows are predicted" in report(make_run(asked("a", "224", RIGHT, visual_tokens=None)))
+    assert "- visual tokens are predicted, not counted by the engine (1 rows)\n" in report(
+        make_run(asked("a", "224", RIGHT, visual_tokens=None))
+    )
 
 
 def test_published_figures_are_listed_with_their_sources(report, make_run, asked, whole) -> None:
