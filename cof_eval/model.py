@@ -32,12 +32,12 @@ from .images import ImageSource, encode_png
 from .judging import Judge, judge_settings, load_card, start_judge
 from .paths import default_run
 from .plan import Job, Planned, Planner
-from .preflight import check_boxes, check_memory, check_served, preflight
+from .preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from .protocols import Crops, Protocol, parse_protocol
 from .provenance import git_commit, machine, versions
 from .records import Question, Stop, Trajectory
 from .replies import expect_replies, write_reply
-from .resolution import NATIVE, parse_resolution
+from .resolution import NATIVE, Resolution, parse_resolution
 from .run import RunFolder, kept_image
 from .selftest import selftest
 from .settings import ModelSettings, api_key, check_repeats, option_order, parse_model_args, quiet_engines, world_size
@@ -125,8 +125,9 @@ class Cof(lmms):  # type: ignore[misc]
         judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
         try:
             judge.images = partial(kept_image, self.run_path)
-            with self._open_run(self._run_settings(engine, jobs, judge)) as run:
-                await self._evaluate(engine, plans, judge, run)
+            tested = await self._selftest(engine, plans)
+            with self._open_run(self._run_settings(engine, jobs, judge, tested)) as run:
+                await self._evaluate(engine, plans, judge, run, tested)
                 return [run.trajectories[plan.key] for plan in plans]
         finally:
             await judge.close()
@@ -138,7 +139,16 @@ class Cof(lmms):  # type: ignore[misc]
         except RunError as error:
             raise UsageError(str(error)) from error
 
-    async def _evaluate(self, engine: Engine, plans: list[Planned], judge: Judge, run: RunFolder) -> None:
+    async def _selftest(self, engine: Engine, plans: Sequence[Planned]) -> list[Finding]:
+        """The coordinate self-test at the resolutions of a run, before its first question."""
+        resolutions = _resolutions(plans)
+        if not resolutions or self._started:
+            return []
+        return await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
+
+    async def _evaluate(
+        self, engine: Engine, plans: list[Planned], judge: Judge, run: RunFolder, tested: Sequence[Finding]
+    ) -> None:
         work = Evaluation(
             engine=engine,
             protocol=self.protocol,
@@ -150,15 +160,12 @@ class Cof(lmms):  # type: ignore[misc]
         pending = work.pending(plans)
         say_plan(plans, pending, run.path)
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
-        resolutions = {plan.job.resolution for plan in plans if plan.job.source}
-        findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, resolutions)]
+        findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, _resolutions(plans))]
         if self.settings.engine != "openai":
             folder = find_checkpoint(self.settings.pretrained)
             findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
         findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
-        if resolutions and not self._started:
-            findings += await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
-        say_findings(findings)
+        say_findings([*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
             await engine.start()
             self._started = True
@@ -166,7 +173,7 @@ class Cof(lmms):  # type: ignore[misc]
             await work.answer(plans, Progress(len(pending), changed=bar.show))
         say_troubles(getattr(engine, "troubles", {}))
 
-    def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge) -> dict[str, Any]:
+    def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
         settings = self.settings
         tasks: dict[str, int] = {}
         for job in jobs:
@@ -194,7 +201,12 @@ class Cof(lmms):  # type: ignore[misc]
                 name: data_digest(name)
                 for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
             },
-            "notes": [*_notes(self.protocol), *option_order().notes, *([settings.note] if settings.note else [])],
+            "notes": [
+                *(finding.says for finding in tested if finding.level is Level.FAILED),
+                *_notes(self.protocol),
+                *option_order().notes,
+                *([settings.note] if settings.note else []),
+            ],
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
             "sessions": [{"started": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, **_session(settings)}],
         }
@@ -220,6 +232,10 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
         identity["lora"] = settings.lora
         parts.append(fingerprint(find_adapter(settings.lora)))
     return identity | {"fingerprint": "+".join(parts)}
+
+
+def _resolutions(plans: Sequence[Planned]) -> set[Resolution]:
+    return {plan.job.resolution for plan in plans if plan.job.source}
 
 
 def _notes(protocol: Protocol) -> list[str]:

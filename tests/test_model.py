@@ -164,7 +164,7 @@ def finished(
 
 
 class TestEvaluation:
-    def test_coordinates_are_checked_before_the_model_is_asked(
+    def test_coordinates_are_checked_before_the_model_is_asked_and_a_failure_stands_above_the_numbers(
         self, manager: TaskManager, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         heard: list[str] = []
@@ -176,6 +176,8 @@ class TestEvaluation:
         with serve(reply=reply) as server:
             evaluate(cof(server, tmp_path / "run", protocol_args={"min_side": 5000}), manager, ["cof_vstar_224"], limit=1)
         assert re.search(r"^failed +coordinates .* zooms show other pixels than were asked for", heard[0], re.MULTILINE)
+        (note,) = load_run(tmp_path / "run").settings["notes"]
+        assert "zooms show other pixels than were asked for" in note
 
     def test_every_metric_is_a_column_and_agrees_with_the_run_folder(
         self, finished: tuple[Path, dict[str, Any], FakeServer]
