@@ -1,4 +1,4 @@
-"""A real vLLM, and the tiny checkpoints that it runs on a CPU."""
+"""A real vLLM, the tiny checkpoints that it runs on a CPU, and scenes to ask it about."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from real import SERVED_MAX_PIXELS, Served, serve_vllm
 
 from cof_eval.demo.checkpoint import write_checkpoint
+from cof_eval.demo.scenes import write_scenes
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,18 @@ def _vllm() -> None:
 def tiny(_vllm: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Qwen2.5-VL of a million parameters."""
     return write_checkpoint(tmp_path_factory.mktemp("tiny") / "tiny-qwen2.5-vl")
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six questions in V*'s layout, on JPEG and PNG files from 640x480 to 3600x2400: one is larger than resolution 2560."""
+    folder = write_scenes(tmp_path_factory.mktemp("scenes") / "vstar", count=6, seed=5)
+    large = folder / "direct_attributes" / "scene_0002.jpg"
+    annotation = json.loads(large.with_suffix(".json").read_text())
+    annotation["bbox"] = [[side * 3 // 2 for side in box] for box in annotation["bbox"]]
+    large.with_suffix(".json").write_text(json.dumps(annotation))
+    Image.open(large).resize((3600, 2400)).save(large)
+    return folder
 
 
 @pytest.fixture(scope="session")
