@@ -93,7 +93,7 @@ def caveats(runs: Sequence[Reported], benchmark: str | None = None) -> list[str]
 
     With a benchmark, as the note of its figure: about its rows only, and what `state_line` says besides.
     """
-    found = [(run.label, caveat) for run in runs for caveat in _caveats(run, benchmark)]
+    found = dict.fromkeys((run.label, caveat) for run in runs for caveat in _caveats(run, benchmark))
     lines = []
     for says, therefore in dict.fromkeys((caveat.says, caveat.therefore) for _, caveat in found):
         alike = [(label, caveat) for label, caveat in found if (caveat.says, caveat.therefore) == (says, therefore)]
