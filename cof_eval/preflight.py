@@ -129,7 +129,7 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
 
 
 def check_context(protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution]) -> Iterator[Finding]:
-    """Whether conversations fit the context; of the sweep's neighbours of which the same can be said there is one finding."""
+    """Whether conversations fit the context: one finding for neighbouring resolutions that come out alike."""
     further = protocol.max_turns - 1
 
     def level(most: Budget) -> Level:
