@@ -77,10 +77,12 @@ async def _with_engine(
     items: dict[str, list[Item]],
     resolutions: Sequence[Resolution],
 ) -> AsyncIterator[Finding]:
+    planner = Planner(checkpoint="doctor", protocol=protocol, limits=protocol.limits(engine.limits))
     for name, rows in items.items():
-        yield check_data(name, rows, protocol.limits(engine.limits), protocol, resolutions)
+        yield check_data(name, rows, planner, resolutions)
+    natives = {image.size for image in planner.seen.values()}
     served = None if settings.served_name else getattr(engine, "served_name", None)
-    for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions)):
+    for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions, natives)):
         yield finding
     if settings.engine != "openai":
         folder = find_checkpoint(settings.pretrained)
@@ -115,11 +117,8 @@ def _abilities(engine: Engine) -> str:
     return f"{what}context {engine.context:,} tokens, images of {limits.min_pixels:,} to {limits.max_pixels:,} px²"
 
 
-def check_data(
-    name: str, items: Sequence[Item], limits: PixelLimits, protocol: Protocol, resolutions: Sequence[Resolution]
-) -> Finding:
+def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
     """Whether every image of a benchmark can be shown, and what generating would cost at least."""
-    planner = Planner(checkpoint="doctor", protocol=protocol, limits=limits)
     jobs = [
         Job(task=f"cof_{name}_{r.name}", doc_id=i, question=item.question, resolution=r, source=item.image)
         for i, item in enumerate(items)

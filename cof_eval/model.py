@@ -160,7 +160,11 @@ class Cof(lmms):  # type: ignore[misc]
         pending = work.pending(plans)
         say_plan(plans, pending, run.path)
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
-        findings = [*check_served(self.settings.pretrained, served), *preflight(self.protocol, engine, _resolutions(plans))]
+        natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
+        findings = [
+            *check_served(self.settings.pretrained, served),
+            *preflight(self.protocol, engine, _resolutions(plans), natives),
+        ]
         if self.settings.engine != "openai":
             folder = find_checkpoint(self.settings.pretrained)
             findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())

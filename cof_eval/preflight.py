@@ -1,12 +1,13 @@
 """What can be known to go wrong before anything is generated: tokens against the context, image and pixel limits, memory.
 
-A conversation's worst case is known from the protocol: the largest shown image of each resolution, and zooms on nearly all
-of it. Where that does not fit, rollouts may stop as `context_full`; where not even the first turn fits, none can answer.
+A conversation's worst case is known from the protocol and the images: the largest one as shown at each resolution, and zooms on
+nearly all of it. Where that does not fit, rollouts may stop as `context_full`; where not even the first turn fits, none can answer.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +18,8 @@ from .agent import MESSAGE_TOKENS
 from .engine import Engine
 from .gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, offered_gib, weights_gib
 from .protocols import Crops, Protocol
-from .records import Question
-from .resolution import RESOLUTIONS, Resolution, effective_cap
+from .records import Question, Size
+from .resolution import RESOLUTIONS, Resolution, effective_cap, shown_size
 from .zoom import CropSource
 
 
@@ -60,12 +61,22 @@ class Budget:
         return max(0, (self.context - self.first_turn) // self.zoom)
 
 
-def budget(protocol: Protocol, engine: Engine, resolution: Resolution) -> Budget:
-    """The longest conversation at a resolution."""
+def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: Collection[Size] = ()) -> Budget:
+    """The longest conversation at a resolution.
+
+    Args:
+        protocol: how many turns, which crops, how long a reply.
+        engine: whose tokens, limits and context.
+        resolution: at which images are shown.
+        natives: (width, height) of the native images, px; without any, images as large as the limits allow are expected.
+    """
     limits = protocol.limits(engine.limits)
     per_token = limits.factor**2
-    shown = effective_cap(resolution, limits)
-    whole = shown if protocol.crop_source is CropSource.SHOWN else limits.max_pixels
+    shown = max(
+        (math.prod(shown_size(size, resolution, limits)) for size in natives), default=effective_cap(resolution, limits)
+    )
+    native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
+    whole = shown if protocol.crop_source is CropSource.SHOWN else native
     crop = max(protocol.crop_min_pixels, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
     text = engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
@@ -83,8 +94,10 @@ _QUESTION_TOKENS = 200
 """Room for a question with its options."""
 
 
-def preflight(protocol: Protocol, engine: Engine, resolutions: Collection[Resolution]) -> list[Finding]:
-    """Everything that can be checked of a protocol on an engine, in the order of the sweep."""
+def preflight(
+    protocol: Protocol, engine: Engine, resolutions: Collection[Resolution], natives: Collection[Size] = ()
+) -> list[Finding]:
+    """Everything that can be checked of a protocol on an engine, in the order of the sweep; `natives` as in `budget`."""
     ordered = [r for r in RESOLUTIONS.values() if r in resolutions]
     if not ordered:
         return []
@@ -92,7 +105,7 @@ def preflight(protocol: Protocol, engine: Engine, resolutions: Collection[Resolu
         *check_factor(protocol, engine),
         check_images(protocol, engine),
         check_pixels(protocol, engine, ordered),
-        *check_context(protocol, engine, ordered),
+        *check_context(protocol, engine, ordered, natives),
     ]
 
 
@@ -128,7 +141,9 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
     return [Finding(Level.WARNING, "served model", says)]
 
 
-def check_context(protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution]) -> Iterator[Finding]:
+def check_context(
+    protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution], natives: Collection[Size] = ()
+) -> Iterator[Finding]:
     """Whether conversations fit the context: one finding for neighbouring resolutions that come out alike."""
     further = protocol.max_turns - 1
 
@@ -137,7 +152,7 @@ def check_context(protocol: Protocol, engine: Engine, resolutions: Sequence[Reso
             return Level.FAILED
         return Level.WARNING if most.zooms < further else Level.OK
 
-    budgets = [(resolution.name, budget(protocol, engine, resolution)) for resolution in resolutions]
+    budgets = [(resolution.name, budget(protocol, engine, resolution, natives)) for resolution in resolutions]
     for found, group in itertools.groupby(budgets, lambda each: level(each[1])):
         names, needs = zip(*group, strict=True)
         first, context = _span(most.first_turn for most in needs), needs[0].context

@@ -14,6 +14,7 @@ from cof_eval.gpus import Gpu
 from cof_eval.preflight import Level, budget, check_context, check_images, check_memory, check_pixels, check_served, preflight
 from cof_eval.protocols import COF, DIRECT
 from cof_eval.resolution import SWEEP, PixelLimits, parse_resolution
+from cof_eval.zoom import CropSource
 
 SMALL, LARGE = parse_resolution("224"), parse_resolution("4k")
 
@@ -44,6 +45,19 @@ def test_the_budget_counts_what_a_rollout_would_use() -> None:
     assert most.first_turn > 64 + 100  # 224 x 224 px are 64 visual tokens
     assert most.zoom > 256 + 100  # a crop of everything is twice as wide and high
     assert most.zooms == (most.context - most.first_turn) // most.zoom
+
+
+def test_the_budget_is_of_the_images_that_are_there() -> None:
+    most = budget(COF, engine(), LARGE, [(1260, 980), (640, 480)])
+    assert most.first_turn - budget(COF, engine(), LARGE, [(640, 480)]).first_turn == 1260 * 980 // 784 - 644 * 476 // 784
+    assert most == budget(COF, engine(), parse_resolution("1920"), [(1260, 980)])  # shown as it is at both
+    native = replace(COF, crop_source=CropSource.NATIVE)
+    assert budget(native, engine(), SMALL, [(1260, 980)]).zoom == most.zoom < budget(native, engine(), SMALL).zoom
+
+
+def test_images_that_fit_are_no_reason_to_warn() -> None:
+    (finding,) = check_context(COF, engine(), [LARGE], [(1000, 750)])
+    assert finding.level is Level.OK
 
 
 def test_a_baseline_without_zooms_needs_only_its_first_turn() -> None:
