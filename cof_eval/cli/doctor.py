@@ -86,5 +86,6 @@ async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str,
     ):
         typer.echo(str(finding))
         counts[finding.level] += 1
-    typer.echo(f"\n{counts[Level.OK]} ok, {counts[Level.WARNING]} warnings, {counts[Level.FAILED]} failed")
+    warnings = "1 warning" if counts[Level.WARNING] == 1 else f"{counts[Level.WARNING]} warnings"
+    typer.echo(f"\n{counts[Level.OK]} ok, {warnings}, {counts[Level.FAILED]} failed")
     return counts[Level.FAILED]
