@@ -33,7 +33,7 @@ IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "re
 
 RESOURCE_ARGS = frozenset(
     {"gpu_memory_utilization", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_num_seqs",
-     "max_num_batched_tokens", "enforce_eager", "swap_space", "disable_log_stats", "mm_processor_cache_gb", "cpu_offload_gb",
+     "max_num_batched_tokens", "kv_cache_memory_bytes", "enforce_eager", "swap_space", "disable_log_stats", "mm_processor_cache_gb", "cpu_offload_gb",
      "distributed_executor_backend", "max_batch", "device", "retries", "timeout_s", "backoff_s", "patience_s"}
 )  # fmt: skip
 """Engine arguments that say how to compute, not what: they may change between the sessions of one run."""

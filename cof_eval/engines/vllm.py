@@ -21,6 +21,9 @@ from .checkpoint import Checkpoint
 
 _SHUTDOWN_S = 10.0
 """Time that the engine process is given to end by itself."""
+_CPU_CACHE_BYTES = 4 * 2**30
+"""KV cache on a CPU if the user does not size it: a 7B model's conversation of 32k tokens in float32 fits (vLLM's
+`kv_cache_memory_bytes`; the variable VLLM_CPU_KVCACHE_SPACE wins over it)."""
 
 
 class VllmEngine:
@@ -50,13 +53,14 @@ class VllmEngine:
         """
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise EngineUnusableError(
                 f"vLLM does not import ({error}); run `make setup`, or install cof-eval[vllm] (GPU) or cof-eval[cpu], or use engine=openai"
             ) from error
         try:
-            parsed = AsyncEngineArgs(**self._arguments)
+            parsed = AsyncEngineArgs(**(_on_cpu(self._arguments) if current_platform.is_cpu() else self._arguments))
         except TypeError as error:
             raise UsageError(f"engine_args: {error}; see vLLM's engine arguments for the known ones") from error
         try:
@@ -148,6 +152,12 @@ def _arguments(settings: EngineSettings, protocol: Protocol, checkpoint: Checkpo
     if "image" not in (arguments["limit_mm_per_prompt"] or {}):
         raise UsageError('engine_args: limit_mm_per_prompt must say how many images a prompt may hold, e.g. {"image": 6}')
     return arguments
+
+
+def _on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
+    """With a KV cache of a fixed size: vLLM would claim 92% of the memory, and not start where other programs use some."""
+    sized = {"kv_cache_memory_bytes", "gpu_memory_utilization"} & arguments.keys()
+    return arguments if sized else arguments | {"kv_cache_memory_bytes": _CPU_CACHE_BYTES}
 
 
 def _lora_rank(folder: str) -> int:
