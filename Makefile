@@ -49,7 +49,7 @@ setup:  ## build .venv: pinned packages for the GPU or the CPU, checked by impor
 
 demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
 	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about six minutes on two cores"
-	@$(BIN)/python -m cof_eval.demo.mini $(DEMO)/questions --count $(DEMO_QUESTIONS) --seed demo
+	@$(BIN)/python -m cof_eval.cli.scenes $(DEMO)/questions --count $(DEMO_QUESTIONS) --seed demo
 	@$(call mini_run,$(DEMO),base,all,$(MINI_BASE),direct,{})
 	@$(call mini_run,$(DEMO),sft,all,$(MINI_SFT),cof_mini,{})
 	@$(call mini_run,$(DEMO),rl,all,$(MINI_RL),cof_mini,{})
@@ -88,10 +88,10 @@ grpo: need-recipe setup  ## RECIPE=… [SET="key=value …"]: reinforcement lear
 	$(if $(filter %_tiny,$(RECIPE)),$(ONE_THREAD) )$(BIN)/python -m training.grpo $(RECIPE) $(SET)
 
 judge-server: setup  ## [JUDGE=equivalence] [JUDGE_MODEL=…]: serve a card's model with vLLM on port 51232
-	@$(BIN)/python -m cof_eval.judge_server --card $(or $(JUDGE),equivalence) $(if $(JUDGE_MODEL),--model $(JUDGE_MODEL))
+	@$(BIN)/python -m cof_eval.cli.judge_server --card $(or $(JUDGE),equivalence) $(if $(JUDGE_MODEL),--model $(JUDGE_MODEL))
 
 measure-mini: setup  ## the small model against its gates, on 200 questions of a fresh seed (docs/mini.md)
-	@$(BIN)/python -m cof_eval.demo.mini $(MINI)/questions --count 200 --seed gates
+	@$(BIN)/python -m cof_eval.cli.scenes $(MINI)/questions --count 200 --seed gates
 	@$(call measured,base,$(MINI_BASE),direct,{})
 	@$(call measured,sft,$(MINI_SFT),cof_mini,{})
 	@$(call measured,sft_shown,$(MINI_SFT),cof_mini,{"crop_source": "shown"})
@@ -106,7 +106,7 @@ reproduce-mini: setup  ## train the small model again, all three stages from the
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.mini.searcher results/training/mini/conversations
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.sft mini_sft
 	$(BIN)/python -m training.mini.ship results/training/mini_sft results/training/mini/sft
-	$(BIN)/python -m cof_eval.demo.mini results/training/mini/questions --count 600 --seed train/rollouts
+	$(BIN)/python -m cof_eval.cli.scenes results/training/mini/questions --count 600 --seed train/rollouts
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.grpo mini_grpo
 	$(BIN)/python -m training.mini.ship results/training/mini_grpo results/training/mini/rl
 	@$(MAKE) measure-mini MINI=results/runs/mini-reproduced MINI_BASE=results/training/mini/base \

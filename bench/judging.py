@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.figures import Figure, below
+from cof_eval.core.records import ImageRef, Question, Shown, Stop, Trajectory, Verdict
 from cof_eval.judging import start_judge
-from cof_eval.records import ImageRef, Question, Shown, Stop, Trajectory, Verdict
-from cof_eval.rejudge import Rejudged, judge_all
+from cof_eval.runs.rejudge import Rejudged, judge_all
 
 CONCURRENCY = 64
 LATENCY_S = 0.05

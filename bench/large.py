@@ -18,8 +18,8 @@ from PIL import Image
 from bench.figures import Figure, below
 from bench.scripted import ANSWER, Scripted, evaluate
 from cof_eval.benchmarks import BENCHMARKS
-from cof_eval.plan import Job
-from cof_eval.resolution import parse_resolution
+from cof_eval.core.resolution import parse_resolution
+from cof_eval.runs.plan import Job
 
 FEW, MANY = 8, 48
 

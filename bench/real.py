@@ -21,20 +21,20 @@ from typing import Any
 
 from bench.figures import Figure, at_least
 from bench.recorded import Recorded
-from cof_eval.agent import Subject, rollout
-from cof_eval.demo.checkpoint import write_checkpoint
-from cof_eval.demo.scenes import write_scenes
-from cof_eval.engine import ImagePart, Message, Request, Response
+from cof_eval.agent.engine import ImagePart, Message, Request, Response
+from cof_eval.agent.protocols import COF_FORCED as PROTOCOL
+from cof_eval.agent.rollout import Subject, rollout
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from cof_eval.core.images import encode_png
+from cof_eval.core.records import Finish
+from cof_eval.core.resolution import PixelLimits, parse_resolution
+from cof_eval.core.settings import KeepImages
 from cof_eval.engines import EngineSettings, open_engine
-from cof_eval.evaluate import Evaluation
-from cof_eval.images import encode_png
+from cof_eval.engines.tiny_checkpoint import write_checkpoint
 from cof_eval.judging import Judge, load_card
-from cof_eval.plan import Job, Planner
-from cof_eval.protocols import COF_FORCED as PROTOCOL
-from cof_eval.records import Finish
-from cof_eval.resolution import PixelLimits, parse_resolution
-from cof_eval.run import RunFolder
-from cof_eval.settings import KeepImages
+from cof_eval.runs.evaluate import Evaluation
+from cof_eval.runs.folder import RunFolder
+from cof_eval.runs.plan import Job, Planner
 
 ENGINE_ARGS = {"enforce_eager": True, "max_num_seqs": 32} | ({} if os.path.exists("/dev/nvidia0") else {"dtype": "float32"})
 CONCURRENCY = 64
@@ -157,8 +157,8 @@ def _wire(message: Message) -> Any:
 
 
 async def _one_by_one(model: Path, jobs: Sequence[Job]) -> float:
-    from cof_eval.images import load_native, pixel_hash, resize
-    from cof_eval.zoom import View
+    from cof_eval.agent.zoom import View
+    from cof_eval.core.images import load_native, pixel_hash, resize
 
     limits = PixelLimits(28, 3136, PROTOCOL.max_pixels)
     engine = _Released(model, limits)

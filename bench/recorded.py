@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cof_eval.engine import Engine, Request, Response
+from cof_eval.agent.engine import Engine, Request, Response
 
 
 class Recorded:

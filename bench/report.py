@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from bench.figures import Figure, below
-from cof_eval.records import (
+from cof_eval.core.records import (
     Call,
     Crop,
     Finish,
@@ -33,7 +33,7 @@ from cof_eval.records import (
     to_json,
     verdict_key,
 )
-from cof_eval.resolution import SWEEP
+from cof_eval.core.resolution import SWEEP
 
 NATIVE = (2246, 1582)
 THOUGHT = "<think>The question asks about a small object; I look for it along the shelf, then beside the window. </think> "
@@ -163,7 +163,7 @@ def report(questions: int = 12_500) -> list[Figure]:
 
 def _measure(run: str) -> None:
     from cof_eval.cli.finish import finish
-    from cof_eval.run import load_run
+    from cof_eval.runs.folder import load_run
 
     started = time.perf_counter()
     finish([load_run(Path(run))], Path(run) / "report")

@@ -20,15 +20,15 @@ from pathlib import Path
 from PIL import Image
 
 from bench.figures import Figure, at_least, below
-from cof_eval.engine import Request, Response
-from cof_eval.evaluate import Evaluation
+from cof_eval.agent.engine import Request, Response
+from cof_eval.agent.protocols import COF
+from cof_eval.core.records import Finish, Question
+from cof_eval.core.resolution import PixelLimits, parse_resolution
+from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Judge, load_card
-from cof_eval.plan import Job, Planner
-from cof_eval.protocols import COF
-from cof_eval.records import Finish, Question
-from cof_eval.resolution import PixelLimits, parse_resolution
-from cof_eval.run import RunFolder
-from cof_eval.settings import KeepImages
+from cof_eval.runs.evaluate import Evaluation
+from cof_eval.runs.folder import RunFolder
+from cof_eval.runs.plan import Job, Planner
 
 LIMITS = PixelLimits(28, 3136, 14_745_600)
 BAD_CALL = '<tool_call>{"name": "image_zoom_in_tool", "arguments": {"bbox_2d": [1, 2, 3]}}</tool_call>'

@@ -13,13 +13,13 @@ from PIL import Image
 from bench.figures import Figure, below
 from bench.local_server import local_server
 from bench.recorded import Recorded
-from cof_eval.agent import Subject, rollout
-from cof_eval.engine import ImagePart, Request
+from cof_eval.agent.engine import ImagePart, Request
+from cof_eval.agent.protocols import COF
+from cof_eval.agent.rollout import Subject, rollout
+from cof_eval.agent.zoom import View
+from cof_eval.core.images import encode_png, pixel_hash
+from cof_eval.core.records import ImageRef, Question
 from cof_eval.engines import EngineSettings, open_engine
-from cof_eval.images import encode_png, pixel_hash
-from cof_eval.protocols import COF
-from cof_eval.records import ImageRef, Question
-from cof_eval.zoom import View
 
 CALL = '<tool_call>{{"name": "image_zoom_in_tool", "arguments": {{"bbox_2d": [{0}, {0}, 700, 500]}}}}</tool_call>'
 SIZE = (1008, 756)

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, at_least
+from cof_eval.core.records import ImageRef, Outcome, Question, Shown, Stop, Trajectory
 from cof_eval.judging import Card, Judge
-from cof_eval.records import ImageRef, Outcome, Question, Shown, Stop, Trajectory
-from training.metrics import Metrics, load_metrics
-from training.scorer import Scorer
+from training.rl.scorer import Scorer
+from training.session.metrics import Metrics, load_metrics
 from training.tiny import write_tiny
 
 LATENCY_S = 0.05

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import Figure, below
-from cof_eval.records import (
+from cof_eval.core.records import (
     Call,
     Crop,
     Finish,
@@ -27,8 +27,8 @@ from cof_eval.records import (
     Verdict,
     digest,
 )
-from cof_eval.resolution import SWEEP
-from cof_eval.run import RunData
+from cof_eval.core.resolution import SWEEP
+from cof_eval.runs.folder import RunData
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

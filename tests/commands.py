@@ -49,7 +49,9 @@ def cof_eval(*arguments: object, cwd: Path | None = None, **environment: str) ->
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["commands", "cof_eval.launch", "cof_eval.model", "cof_eval.report", "lmms_eval.evaluator"])
+    context.set_forkserver_preload(
+        ["commands", "cof_eval.lmms.launch", "cof_eval.lmms.model", "cof_eval.report", "lmms_eval.evaluator"]
+    )
     return context
 
 

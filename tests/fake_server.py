@@ -28,7 +28,7 @@ import pytest
 from fakes import call
 from PIL import Image
 
-from cof_eval.images import pixel_hash
+from cof_eval.core.images import pixel_hash
 
 FACTOR = 28
 
@@ -359,7 +359,7 @@ _TINY: list[Path] = []
 def tiny_checkpoint(folders: pytest.TempPathFactory) -> Path:
     """A random Qwen2.5-VL, written once for all test modules of a session."""
     if not _TINY:
-        from cof_eval.demo.checkpoint import write_checkpoint
+        from cof_eval.engines.tiny_checkpoint import write_checkpoint
 
         _TINY.append(write_checkpoint(folders.mktemp("checkpoint") / "tiny-qwen2.5-vl"))
     return _TINY[0]

@@ -16,20 +16,20 @@ from typing import Any
 
 from PIL import Image
 
-from cof_eval.agent import Subject
-from cof_eval.engine import Engine, Request, Response, TextPart
-from cof_eval.errors import EngineError, ImageError, JudgeError
-from cof_eval.evaluate import Evaluation, Progress
-from cof_eval.images import encode_png, pixel_hash
-from cof_eval.journal import Disk
+from cof_eval.agent.engine import Engine, Request, Response, TextPart
+from cof_eval.agent.protocols import COF, Protocol
+from cof_eval.agent.rollout import Subject
+from cof_eval.agent.zoom import View
+from cof_eval.core.errors import EngineError, ImageError, JudgeError
+from cof_eval.core.images import encode_png, pixel_hash
+from cof_eval.core.journal import Disk
+from cof_eval.core.records import Finish, ImageRef, Outcome, Question, Shown, Stop, Trajectory, digest
+from cof_eval.core.resolution import PixelLimits, parse_resolution
+from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Card, Judge, judge_settings
-from cof_eval.plan import Job, Planned, Planner
-from cof_eval.protocols import COF, Protocol
-from cof_eval.records import Finish, ImageRef, Outcome, Question, Shown, Stop, Trajectory, digest
-from cof_eval.resolution import PixelLimits, parse_resolution
-from cof_eval.run import RunFolder
-from cof_eval.settings import KeepImages
-from cof_eval.zoom import View
+from cof_eval.runs.evaluate import Evaluation, Progress
+from cof_eval.runs.folder import RunFolder
+from cof_eval.runs.plan import Job, Planned, Planner
 
 LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
 

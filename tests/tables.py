@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fakes import noise
 
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.benchmarks.vstar_mini import write_folder
-from cof_eval.demo.scenes import write_scenes
-from cof_eval.images import encode_png
+from cof_eval.core.images import encode_png
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How `datasets` stores an image column."""

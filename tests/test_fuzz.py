@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 from fakes import ScriptedEngine, answer, call, subject
 
-from cof_eval.agent import rollout
-from cof_eval.engine import Request
-from cof_eval.protocols import PROTOCOLS, BoxFrame, Protocol
-from cof_eval.records import Stop, Trajectory, from_json, to_json
+from cof_eval.agent.engine import Request
+from cof_eval.agent.protocols import PROTOCOLS, BoxFrame, Protocol
+from cof_eval.agent.rollout import rollout
+from cof_eval.core.records import Stop, Trajectory, from_json, to_json
 
 REPLIES = 10_000
 NUMBERS = (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cof_eval.agent.protocols import PROTOCOLS
 from cof_eval.benchmarks import BENCHMARKS
-from cof_eval.protocols import PROTOCOLS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

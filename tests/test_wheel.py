@@ -17,8 +17,8 @@ import pytest
 from commands import clean_environment
 from fake_server import FakeServer, image_pad, serve, tiny_checkpoint
 
-from cof_eval.demo.scenes import write_scenes
-from cof_eval.run import load_run
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from cof_eval.runs.folder import load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 HOOK = "_cof_eval_torchvision"
@@ -141,7 +141,7 @@ class TestCleanEnvironment:
         assert len(gained) == 2
 
     def test_what_is_imported_is_what_was_installed(self, clean: Clean, empty: Path) -> None:
-        code = "import cof_eval, cof_eval.paths as p; print(cof_eval.__file__); [print(p.data_dir(n)) for n in ('tasks', 'judges', 'published')]"
+        code = "import cof_eval, cof_eval.core.paths as p; print(cof_eval.__file__); [print(p.data_dir(n)) for n in ('tasks', 'judges', 'published')]"
         done = clean.run("python", "-c", code, cwd=empty)
         assert done.returncode == 0, done.stderr
         assert all(Path(line).is_relative_to(clean.site_packages) for line in done.stdout.splitlines())

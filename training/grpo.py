@@ -17,28 +17,28 @@ from typing import Any
 
 import msgspec
 
+from cof_eval.agent.protocols import Precedence, Protocol
+from cof_eval.agent.reply import AnswerSyntax, CallSyntax
 from cof_eval.benchmarks import Item
+from cof_eval.core.images import ImageSource
+from cof_eval.core.provenance import git_commit, machine, versions
+from cof_eval.core.resolution import parse_resolution
+from cof_eval.core.settings import api_key, judge_url
 from cof_eval.engines.checkpoint import Checkpoint, fingerprint
-from cof_eval.images import ImageSource
 from cof_eval.judging import Judge, judge_settings, load_card, start_judge
-from cof_eval.protocols import Precedence, Protocol
-from cof_eval.provenance import git_commit, machine, versions
-from cof_eval.reply import AnswerSyntax, CallSyntax
-from cof_eval.resolution import parse_resolution
-from cof_eval.run import RunFolder
-from cof_eval.settings import api_key, judge_url
+from cof_eval.runs.folder import RunFolder
 
-from . import session
-from .data import Prepared
-from .folder import TrainingFolder
-from .model import adapter_config, load_weights
-from .prompts import prompt_rows
-from .recipe import Generation, Grpo, Recipe, RecipeError, Stage
-from .rewards import REWARDS
-from .rollout_log import RolloutLog
-from .rows import Row
-from .scorer import Scorer
-from .zoom_environment import ZoomRoom
+from .data.data import Prepared
+from .data.rows import Row
+from .recipe.recipe import Generation, Grpo, Recipe, RecipeError, Stage
+from .rl.prompts import prompt_rows
+from .rl.rewards import REWARDS
+from .rl.rollout_log import RolloutLog
+from .rl.scorer import Scorer
+from .rl.zoom_environment import ZoomRoom
+from .session import session
+from .session.folder import TrainingFolder
+from .session.model import adapter_config, load_weights
 
 _READ = (CallSyntax.TOOL_CALL, AnswerSyntax.TAG, Precedence.ANSWER)
 """How turns are read in rollouts with a tool: what `conversation.RESPONSE_TEMPLATE` and `rewards.well_formed` say."""
@@ -116,7 +116,7 @@ def rollout_protocol(recipe: Recipe) -> Protocol:
 @contextmanager
 def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, folder: TrainingFolder) -> Iterator[Any]:
     """TRL's trainer for a recipe and its data, with a judge and a run folder that are open as long as it is used."""
-    from .zoom_trainer import ZoomTrainer
+    from .rl.zoom_trainer import ZoomTrainer
 
     grpo, protocol = settings(recipe), rollout_protocol(recipe)
     check_pixels(recipe, checkpoint)

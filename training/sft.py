@@ -11,17 +11,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from cof_eval.core.images import load_native, resize
+from cof_eval.core.records import from_json, to_json
+from cof_eval.core.resolution import NATIVE, PixelLimits, shown_size
 from cof_eval.engines.checkpoint import Checkpoint
-from cof_eval.images import load_native, resize
-from cof_eval.records import from_json, to_json
-from cof_eval.resolution import NATIVE, PixelLimits, shown_size
 
-from . import session
-from .data import Prepared
-from .folder import TrainingFolder
-from .model import adapter_config, load_weights
-from .recipe import Device, Recipe, Stage
-from .rows import Picture, Row
+from .data.data import Prepared
+from .data.rows import Picture, Row
+from .recipe.recipe import Device, Recipe, Stage
+from .session import session
+from .session.folder import TrainingFolder
+from .session.model import adapter_config, load_weights
 
 
 def parser() -> argparse.ArgumentParser:

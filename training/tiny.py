@@ -14,22 +14,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cof_eval.agent.conversation import Conversation
+from cof_eval.agent.engine import ImagePart, Message
+from cof_eval.agent.protocols import COF
+from cof_eval.agent.zoom import TOOL_NAME, View
 from cof_eval.benchmarks import vstar
 from cof_eval.benchmarks.item import Item
-from cof_eval.conversation import Conversation
-from cof_eval.demo.__main__ import write_part
-from cof_eval.demo.checkpoint import write_checkpoint
-from cof_eval.demo.scenes import write_scenes
-from cof_eval.engine import ImagePart, Message
-from cof_eval.errors import CofError
-from cof_eval.geometry import Box, Frame
-from cof_eval.images import encode_png, load_native, resize
-from cof_eval.protocols import COF
-from cof_eval.resolution import PixelLimits, Resolution, shown_size
-from cof_eval.zoom import TOOL_NAME, View
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from cof_eval.core.errors import CofError
+from cof_eval.core.files import write_part
+from cof_eval.core.geometry import Box, Frame
+from cof_eval.core.images import encode_png, load_native, resize
+from cof_eval.core.resolution import PixelLimits, Resolution, shown_size
+from cof_eval.engines.tiny_checkpoint import write_checkpoint
 
-from .conversation import take
-from .messages import PLACEHOLDER
+from .data.conversation import take
+from .data.messages import PLACEHOLDER
 
 LIMITS = PixelLimits(factor=28, min_pixels=12_544, max_pixels=50_176)
 SHOWN = Resolution("168", 168)

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from ..errors import DataError
-from ..images import ImageSource
-from ..records import Corners, Question
+from ..core.errors import DataError
+from ..core.images import ImageSource
+from ..core.records import Corners, Question
 from .item import Benchmark, Item
 from .loading import with_distinct_ids
 from .options import ANSWER_LETTER, LETTERS, choice_text, listed_options

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..metrics import ANLS
-from ..records import Question
+from ..core.records import Question
 from .item import Benchmark, Item
 from .loading import Table, load_items
+from .metrics import ANLS
 from .options import ANSWER_SHORTLY, listed_texts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import DataError
+from ..core.errors import DataError
 
 
 def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str] | None = None) -> Path:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..images import ImageSource
-from ..metrics import Metric
-from ..records import Question
+from ..core.images import ImageSource
+from ..core.records import Question
+from .metrics import Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import msgspec
 
-from ..errors import DataError
-from ..images import ImageSource
-from ..records import Question
+from ..core.errors import DataError
+from ..core.images import ImageSource
+from ..core.records import Question
 from .hub import fetch_folder
 from .item import Item
 from .tables import find_tables, image_file, load_table

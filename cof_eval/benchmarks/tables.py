@@ -24,10 +24,10 @@ from typing import Any
 import msgspec
 from tqdm import tqdm
 
-from ..errors import DataError
-from ..images import source_hash
-from ..records import digest
-from ..settings import cache_folder
+from ..core.errors import DataError
+from ..core.images import source_hash
+from ..core.records import digest
+from ..core.settings import cache_folder
 
 FORMAT = 1
 """Version of what is kept; raised when the rows or images of a table come to be read differently."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..metrics import part
-from ..records import Corners, Question
+from ..core.records import Corners, Question
 from .item import Benchmark, Item
 from .loading import Table, load_items
+from .metrics import part
 from .options import choice_text, inline_options, listed_options
 
 CLOSING = "Select the best answer to the above multiple-choice question based on the image."

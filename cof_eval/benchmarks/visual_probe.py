@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from ..errors import DataError
-from ..images import ImageSource
-from ..metrics import part
-from ..records import Question
+from ..core.errors import DataError
+from ..core.images import ImageSource
+from ..core.records import Question
 from .hub import fetch_folder
 from .item import Benchmark, Item
 from .loading import with_distinct_ids
+from .metrics import part
 from .tables import read_rows
 
 LEVELS = ("Easy", "Medium", "Hard")

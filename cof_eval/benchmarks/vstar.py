@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from ..errors import DataError
-from ..images import ImageSource
-from ..records import Corners, Question
+from ..core.errors import DataError
+from ..core.images import ImageSource
+from ..core.records import Corners, Question
 from .hub import fetch_folder
 from .item import Benchmark, Item
 

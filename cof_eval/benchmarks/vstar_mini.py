@@ -1,7 +1,7 @@
-"""vstar_mini: questions about the small plates of a synthetic world (`cof_eval.mini`), written in the layout of V*.
+"""vstar_mini: questions about the small plates of a synthetic world (`synthetic`), written in the layout of V*.
 
 Without data of the user's, it is the test set: drawn from a seed that nothing is trained on, and kept in the cache folder. Any
-other seed gives a set of its own: `python -m cof_eval.demo.mini FOLDER --seed SEED`.
+other seed gives a set of its own: `python -m cof_eval.cli.scenes FOLDER --seed SEED`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ..errors import DataError
-from ..images import encode_png
-from ..mini import questions, world
-from ..records import digest
-from ..settings import cache_folder
+from ..core.errors import DataError
+from ..core.images import encode_png
+from ..core.records import digest
+from ..core.settings import cache_folder
 from .item import Benchmark, Item
 from .options import ANSWER_LETTER, LETTERS, choice_text
+from .synthetic import questions, world
 from .vstar import QUESTIONS, load_folder
 
 TEST_SEED, TEST_COUNT = "test", 200

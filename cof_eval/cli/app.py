@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from ..errors import CofError, DataError, InterruptedRunError, UsageError
+from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
 from .ask import ask
 from .doctor import doctor
 from .judge import judge

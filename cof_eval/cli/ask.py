@@ -15,8 +15,8 @@ from .options import BaseUrl, EngineArgs, EngineName, Lora, MaxPixels, Model, Pr
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..preflight import Finding
-    from ..records import Call, ImageRef, Trajectory, Turn
+    from ..core.records import Call, ImageRef, Trajectory, Turn
+    from ..runs.preflight import Finding
 
 
 def ask(
@@ -44,12 +44,12 @@ def ask(
 
     Exit status: 0 answered, 1 not answered, 2 wrong usage.
     """
-    from ..ask import ask as put
-    from ..ask import make_question
-    from ..page import render_page
-    from ..protocols import parse_protocol
-    from ..resolution import parse_resolution
-    from ..settings import parse_model_args, quiet_engines
+    from ..agent.protocols import parse_protocol
+    from ..core.resolution import parse_resolution
+    from ..core.settings import parse_model_args, quiet_engines
+    from ..report.ask_page import render_page
+    from ..runs.ask import ask as put
+    from ..runs.ask import make_question
 
     quiet_engines()
     settings = parse_model_args(
@@ -87,7 +87,7 @@ def ask(
 
 def _check_page(target: Path) -> None:
     """Refuse a page that could not be written, before anything is asked."""
-    from ..errors import UsageError
+    from ..core.errors import UsageError
 
     if not target.parent.is_dir():
         raise UsageError(
@@ -96,7 +96,7 @@ def _check_page(target: Path) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    from ..errors import UsageError
+    from ..core.errors import UsageError
 
     try:
         target.write_text(text, encoding="utf-8", errors="replace")
@@ -121,7 +121,7 @@ class _Printer:
 
     def say_turn(self, turn: Turn) -> None:
         """Print one turn: thought, call, crop, answer."""
-        from ..ask import pieces
+        from ..runs.ask import pieces
 
         self._turns += 1
         typer.echo(f"\nturn {self._turns}  ({turn.output_tokens} tokens, {turn.engine_s:.1f} s)")

@@ -66,11 +66,11 @@ def doctor(
 
 async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str, data: list[str], limit: int | None) -> int:
     """Print each finding as it is known; how many of them would make a run fail."""
-    from ..doctor import examine
-    from ..launch import parse_benchmarks, parse_resolutions, use_data
-    from ..preflight import Level
-    from ..protocols import parse_protocol
-    from ..settings import data_folder, parse_model_args, quiet_engines
+    from ..agent.protocols import parse_protocol
+    from ..core.settings import data_folder, parse_model_args, quiet_engines
+    from ..lmms.launch import parse_benchmarks, parse_resolutions, use_data
+    from ..runs.doctor import examine
+    from ..runs.preflight import Level
 
     settings = parse_model_args(arguments)
     names, points = parse_benchmarks(benchmarks), parse_resolutions(resolutions)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from ..runs.folder import RunData
 
 
 def finish(runs: list[RunData], out: Path) -> int:
     """Write the report, print its table, and say with the exit status whether everything is scored."""
-    from ..paths import data_dir
+    from ..core.paths import data_dir
     from ..report import reported, summary_lines, write_report
 
     ready = reported(runs)

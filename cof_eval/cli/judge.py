@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 from .finish import finish
 
 if TYPE_CHECKING:
-    from ..audit import Judged
-    from ..rejudge import Rejudged
+    from ..judging.audit import Judged
+    from ..runs.rejudge import Rejudged
 
 
 def judge(
@@ -36,7 +36,7 @@ def judge(
 
     Exit status: 0 all scored (an audit: no pair misjudged), 1 something unscored or misjudged, 2 wrong usage.
     """
-    from ..settings import judge_url as default_url
+    from ..core.settings import judge_url as default_url
 
     if bool(runs) == bool(calibrate):
         raise UsageError("name run folders to judge again, or a card with --calibrate, not both")
@@ -50,8 +50,8 @@ def judge(
 
 def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
     """Judge one run again and write its report."""
-    from ..errors import RunError
-    from ..run import load_run, load_settings
+    from ..core.errors import RunError
+    from ..runs.folder import load_run, load_settings
 
     try:
         load_settings(path)
@@ -70,9 +70,9 @@ def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
 async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -> Rejudged:
     from tqdm import tqdm
 
+    from ..core.settings import api_key
     from ..judging import start_judge
-    from ..rejudge import Rejudged, rejudge
-    from ..settings import api_key
+    from ..runs.rejudge import Rejudged, rejudge
 
     judge = await start_judge(card, url, api_key(), concurrency=concurrency)
     try:
@@ -89,7 +89,7 @@ async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -
 
 async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int) -> int:
     """Audit judges one after the other; several are compared."""
-    from ..audit import audit_lines, panel_lines, tally
+    from ..judging.audit import audit_lines, panel_lines, tally
 
     if len(urls) not in (1, len(cards)):
         raise UsageError(
@@ -111,9 +111,9 @@ async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int)
 async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, list[Judged]]:
     from tqdm import tqdm
 
-    from ..audit import judge_pairs
+    from ..core.settings import api_key
     from ..judging import load_pairs, pairs_folder, start_judge
-    from ..settings import api_key
+    from ..judging.audit import judge_pairs
 
     folder = pairs_folder(card)
     pairs = load_pairs(folder)

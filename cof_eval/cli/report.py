@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import RunError, UsageError
+from ..core.errors import RunError, UsageError
 from .finish import finish
 
 
@@ -21,7 +21,7 @@ def report(
     ] = None,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""
-    from ..run import load_run
+    from ..runs.folder import load_run
 
     try:
         loaded = [load_run(path, judge) for path in runs]

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ..errors import InterruptedRunError
+from ..core.errors import InterruptedRunError
 from .finish import finish
 from .options import (
     BaseUrl,
@@ -63,7 +63,7 @@ def run(
 
     Exit status: 0 all scored, 1 something unscored or failed, 2 wrong usage, 130 interrupted (the same command goes on).
     """
-    from ..launch import launch
+    from ..lmms.launch import launch
 
     arguments = {
         "pretrained": model,

@@ -11,7 +11,7 @@ def tasks(
     path: Annotated[bool, typer.Option("--path", help="Print only the folder, for lmms-eval's --include_path.")] = False,
 ) -> None:
     """List the lmms-eval tasks that come with cof-eval."""
-    from ..paths import data_dir
+    from ..core.paths import data_dir
 
     folder = data_dir("tasks")
     if path:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..engine import Engine
-from ..errors import UsageError
-from ..protocols import Protocol
+from ..agent.engine import Engine
+from ..agent.protocols import Protocol
+from ..core.errors import UsageError
+from ..core.settings import ModelSettings
 from ..servers import parse_urls
-from ..settings import ModelSettings
 from .checkpoint import find_adapter, find_checkpoint, find_served, load_checkpoint, model_type
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engine import ImagePart, Message
-from ..errors import EngineUnusableError, UsageError
-from ..resolution import PixelLimits
+from ..agent.engine import ImagePart, Message
+from ..core.errors import EngineUnusableError, UsageError
+from ..core.resolution import PixelLimits
 
 QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 """`model_type`s whose image processors resize as `resolution.smart_resize` does."""

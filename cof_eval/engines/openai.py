@@ -11,11 +11,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..engine import Request, Response
-from ..errors import ContextFullError, EngineError, EngineUnusableError, NoServerError, RefusedError, ServerError, UsageError
-from ..protocols import Protocol
-from ..records import Finish
-from ..resolution import PixelLimits
+from ..agent.engine import Request, Response
+from ..agent.protocols import Protocol
+from ..core.errors import (
+    ContextFullError,
+    EngineError,
+    EngineUnusableError,
+    NoServerError,
+    RefusedError,
+    ServerError,
+    UsageError,
+)
+from ..core.records import Finish
+from ..core.resolution import PixelLimits
 from ..servers import Completion, Patience, Pool, Server, meet, parse_urls
 from . import EngineSettings
 from .checkpoint import Checkpoint, find_served, load_checkpoint

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine import Request, Response
-from ..errors import EngineError, EngineUnusableError, UsageError
-from ..protocols import Protocol
-from ..records import Finish
-from ..resolution import PixelLimits
+from ..agent.engine import Request, Response
+from ..agent.protocols import Protocol
+from ..core.errors import EngineError, EngineUnusableError, UsageError
+from ..core.records import Finish
+from ..core.resolution import PixelLimits
 from . import EngineSettings
 from .checkpoint import Checkpoint, find_adapter
 

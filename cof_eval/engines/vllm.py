@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..engine import Request, Response
-from ..errors import ContextFullError, EngineError, EngineUnusableError, UsageError
-from ..protocols import Protocol
-from ..records import Finish
-from ..resolution import PixelLimits
+from ..agent.engine import Request, Response
+from ..agent.protocols import Protocol
+from ..core.errors import ContextFullError, EngineError, EngineUnusableError, UsageError
+from ..core.records import Finish
+from ..core.resolution import PixelLimits
 from . import EngineSettings
 from .checkpoint import Checkpoint
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from ..engine import ImagePart, Part, Request
-from ..images import encode_png
+from ..agent.engine import ImagePart, Part, Request
+from ..core.images import encode_png
 
 _CACHE_BYTES = 256 << 20
 _JPEG_QUALITY = 95

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from ..errors import UsageError
-from ..paths import data_dir
-from ..records import Outcome, Question, digest, from_json, to_json
-from ..scoring import RULES_VERSION
+from ..core.errors import UsageError
+from ..core.paths import data_dir
+from ..core.records import Outcome, Question, digest, from_json, to_json
 from .prompt import fenced, sound
+from .rules import RULES_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import JudgeError
-from ..records import Outcome, Question, Trajectory, Verdict, stop_verdict, verdict_key
-from ..scoring import score
+from ..core.errors import JudgeError
+from ..core.records import Outcome, Question, Trajectory, Verdict, stop_verdict, verdict_key
 from .card import Card
 from .prompt import parse_label
+from .rules import score
 
 
 class Asker(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from ..errors import JudgeError
-from ..records import Outcome, Question
+from ..core.errors import JudgeError
+from ..core.records import Outcome, Question
 from .judge import Judge
 from .prompt import parse_label
 

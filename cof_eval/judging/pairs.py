@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import UsageError
-from ..records import Outcome, Question, from_json
+from ..core.errors import UsageError
+from ..core.records import Outcome, Question, from_json
 from .card import card_folder
 
 

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Collection
 from typing import Any
 
-from ..errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
-from ..records import digest
+from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
+from ..core.records import digest
 from ..servers import Patience, Pool, Server, meet, parse_urls
 from .card import Card, load_card
 from .judge import Judge

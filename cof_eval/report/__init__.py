@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import RunError, UsageError
+from ..core.errors import RunError, UsageError
 from .card import card_text
 from .compare import flips_table, paired_table
 from .figures import write_figures

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..run import RESOURCE_ARGS
+from ..runs.folder import RESOURCE_ARGS
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from ..runs.folder import RunData
 
 
 @dataclass(frozen=True, slots=True)

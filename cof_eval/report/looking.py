@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..records import Stop
+from ..core.records import Stop
 from ..stats import Clusters, accuracy_interval
 from .names import resolution_order
 from .process import Place

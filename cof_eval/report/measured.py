@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ..benchmarks import BENCHMARKS
-from ..metrics import Answered, Metric, answered
-from ..records import Row
-from ..run import RunData
+from ..benchmarks.metrics import Answered, Metric, answered
+from ..core.records import Row
+from ..runs.folder import RunData
 from ..stats import Clusters
 from ..stats.intervals import UNKNOWN, Interval, accuracy_interval
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..resolution import RESOLUTIONS
+from ..core.resolution import RESOLUTIONS
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from ..runs.folder import RunData
 
 OVERALL = "overall"
 """The category of a summary over all categories."""

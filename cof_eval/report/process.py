@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..geometry import Box, Frame
+from ..core.geometry import Box, Frame
 
 if TYPE_CHECKING:
-    from ..records import Call, Crop, Trajectory
+    from ..core.records import Call, Crop, Trajectory
 
 USEFUL = 0.5
 """Least share of some target that a crop must hold, shown larger than before, for its zoom to be useful."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError
+from ..core.errors import DataError
 from .names import OVERALL
 
 PUBLISHED_COLUMNS = ("benchmark", "category", "resolution", "model", "metric", "value", "n", "source", "note")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..records import Outcome, Question, Row, Trajectory
+from ..core.records import Outcome, Question, Row, Trajectory
 from .names import run_labels
 from .process import calls_table, trajectory_calls, trajectory_process
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from ..runs.folder import RunData
 
 ROW_COLUMNS = {
     "run": "object",

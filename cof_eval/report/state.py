@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..records import Outcome, Stop
+from ..core.records import Outcome, Stop
 from .measured import Measured, measured
 from .names import OVERALL, run_labels
 from .rows import tidy
 from .summary import summarize
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from ..runs.folder import RunData
 
 
 @dataclass(frozen=True, slots=True)

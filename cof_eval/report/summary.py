@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..records import Stop
+from ..core.records import Stop
 from ..stats import Clusters, accuracy_interval, mean_interval, ratio_interval
 from .names import OVERALL, resolution_order
 from .rows import UNANSWERABLE, rows_table
 
 if TYPE_CHECKING:
-    from ..run import RunData
+    from ..runs.folder import RunData
 
 COSTS = (
     *("zooms", "tool_errors", "turns", "output_tokens", "visual_tokens"),

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import NoServerError, ServerError, UsageError
+from ..core.errors import NoServerError, ServerError, UsageError
 from .limit import AdaptiveLimit
 from .pool import Patience, Pool, one_line
 from .server import Server

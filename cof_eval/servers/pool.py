@@ -26,7 +26,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..errors import NoServerError, RefusedError, ServerError
+from ..core.errors import NoServerError, RefusedError, ServerError
 from .reply import ChatReply, read_reply
 from .server import Server
 

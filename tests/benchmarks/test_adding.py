@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from fake_server import Asked, serve
 
-from cof_eval.resolution import NATIVE, SWEEP
-from cof_eval.run import load_run
+from cof_eval.core.resolution import NATIVE, SWEEP
+from cof_eval.runs.folder import load_run
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "adding-a-benchmark.md").read_text()

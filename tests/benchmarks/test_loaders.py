@@ -17,15 +17,15 @@ import tables
 from PIL import Image
 from tables import WRITERS, png, write_parquet, write_tsv
 
+from cof_eval.agent.reply import RawCall
+from cof_eval.agent.zoom import CropSource, View, ZoomRules, zoom
 from cof_eval.benchmarks import BENCHMARKS, Item
 from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
-from cof_eval.errors import DataError, ImageError
-from cof_eval.images import encode_png, header_size, load_native, resize, source_hash
-from cof_eval.records import Question
-from cof_eval.reply import RawCall
-from cof_eval.resolution import PixelLimits, parse_resolution, shown_size
-from cof_eval.scoring import score
-from cof_eval.zoom import CropSource, View, ZoomRules, zoom
+from cof_eval.core.errors import DataError, ImageError
+from cof_eval.core.images import encode_png, header_size, load_native, resize, source_hash
+from cof_eval.core.records import Question
+from cof_eval.core.resolution import PixelLimits, parse_resolution, shown_size
+from cof_eval.judging.rules import score
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,13 +18,13 @@ from lmms_eval.tasks import TaskManager
 from tables import write_all
 
 from cof_eval.benchmarks import BENCHMARKS
-from cof_eval.model import Cof
-from cof_eval.paths import data_dir
-from cof_eval.records import Outcome
+from cof_eval.core.paths import data_dir
+from cof_eval.core.records import Outcome
+from cof_eval.core.resolution import NATIVE, SWEEP
+from cof_eval.lmms.model import Cof
+from cof_eval.lmms.task import ACCURACY, METRICS, load_rows
 from cof_eval.report.measured import measured
-from cof_eval.resolution import NATIVE, SWEEP
-from cof_eval.run import RunData, load_run
-from cof_eval.task import ACCURACY, METRICS, load_rows
+from cof_eval.runs.folder import RunData, load_run
 
 TASKS = [f"cof_{name}_{resolution.name}" for name in BENCHMARKS for resolution in (*SWEEP, NATIVE)]
 

@@ -19,8 +19,8 @@ from tables import packed, png, write_parquet, write_tsv
 
 from cof_eval.benchmarks.pope import load as load_pope
 from cof_eval.benchmarks.tables import find_tables, image_bytes, image_file, load_table
-from cof_eval.errors import DataError, ImageError
-from cof_eval.images import ImageSource, encode_png, header_size, source_hash
+from cof_eval.core.errors import DataError, ImageError
+from cof_eval.core.images import ImageSource, encode_png, header_size, source_hash
 
 COLUMNS = ("index", "question")
 BASE64 = {"index": pa.int64(), "image": pa.string()}

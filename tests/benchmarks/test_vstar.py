@@ -14,8 +14,8 @@ import pytest
 
 from cof_eval.benchmarks import BENCHMARKS, Item
 from cof_eval.benchmarks.vstar import load, parse_options
-from cof_eval.errors import DataError, ImageError
-from cof_eval.images import header_size
+from cof_eval.core.errors import DataError, ImageError
+from cof_eval.core.images import header_size
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT.parent / "shared" / "data" / "vstar_photos"
@@ -162,7 +162,7 @@ def test_unreachable_hub_says_how_to_use_a_local_copy(tmp_path: Path) -> None:
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": paths}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     last = ran.stderr.strip().splitlines()[-1]
-    assert last.startswith("cof_eval.errors.DataError: V* (craigwu/vstar_bench) cannot be fetched")
+    assert last.startswith("cof_eval.core.errors.DataError: V* (craigwu/vstar_bench) cannot be fetched")
     assert "pass --data vstar=PATH, or set COF_DATA_VSTAR" in last
 
 

@@ -14,13 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.proportion import proportion_confint
 
 from cof_eval.benchmarks import BENCHMARKS, vstar_mini
+from cof_eval.benchmarks.synthetic.questions import DIRECT, LEAST_GAP, RELATIVE, SIDES, Asked, ask
+from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, LARGEST, NATIVE, SMALLEST, Scene, paint, pixel_box
 from cof_eval.benchmarks.vstar_mini import TEST_COUNT, TEST_SEED, TRAINING, write_folder
-from cof_eval.demo.mini import main
-from cof_eval.errors import DataError
-from cof_eval.images import load_native
-from cof_eval.mini.questions import DIRECT, LEAST_GAP, RELATIVE, SIDES, Asked, ask
-from cof_eval.mini.world import ASPECT, COLOURS, LARGEST, NATIVE, SMALLEST, Scene, paint, pixel_box
-from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
+from cof_eval.cli.scenes import main
+from cof_eval.core.errors import DataError
+from cof_eval.core.images import load_native
+from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 
 MANY = 1_600
 

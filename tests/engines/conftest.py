@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from real import SERVED_MAX_PIXELS, Served, serve_vllm
 
-from cof_eval.demo.checkpoint import write_checkpoint
-from cof_eval.demo.scenes import write_scenes
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from cof_eval.engines.tiny_checkpoint import write_checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,10 @@ import pytest
 from fake_server import tiny_checkpoint
 from fakes import noise
 
-from cof_eval.engine import ImagePart, Message, Role, TextPart
+from cof_eval.agent.engine import ImagePart, Message, Role, TextPart
+from cof_eval.core.errors import CofError, EngineUnusableError, UsageError
+from cof_eval.core.resolution import PixelLimits
+from cof_eval.core.settings import ModelSettings
 from cof_eval.engines import check_engine
 from cof_eval.engines.checkpoint import (
     find_adapter,
@@ -23,9 +26,6 @@ from cof_eval.engines.checkpoint import (
     load_checkpoint,
     model_type,
 )
-from cof_eval.errors import CofError, EngineUnusableError, UsageError
-from cof_eval.resolution import PixelLimits
-from cof_eval.settings import ModelSettings
 
 LIMITS = PixelLimits(28, 3136, 3840 * 3840)
 

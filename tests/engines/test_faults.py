@@ -16,14 +16,14 @@ import pytest
 from fake_server import Asked, FakeServer, Fault, image_pad, serve, tiny_checkpoint
 from fakes import answer, call, sample, session
 
-from cof_eval.engine import Engine
+from cof_eval.agent.engine import Engine
+from cof_eval.agent.protocols import COF
+from cof_eval.core.errors import EngineUnusableError
+from cof_eval.core.journal import read_journal
+from cof_eval.core.records import Stop, Trajectory
 from cof_eval.engines import EngineSettings, open_engine
-from cof_eval.errors import EngineUnusableError
-from cof_eval.evaluate import Progress
-from cof_eval.journal import read_journal
-from cof_eval.protocols import COF
-from cof_eval.records import Stop, Trajectory
-from cof_eval.run import load_run
+from cof_eval.runs.evaluate import Progress
+from cof_eval.runs.folder import load_run
 
 PLANS = sample(5, ("224", "448", "4k"))
 KEYS = {plan.key for plan in PLANS}

@@ -9,11 +9,11 @@ import pytest
 from real import Served
 from test_rejudge import ANSWERS, made
 
-from cof_eval.journal import read_journal
+from cof_eval.core.journal import read_journal
+from cof_eval.core.records import Outcome, Verdict
 from cof_eval.judging import start_judge
-from cof_eval.records import Outcome, Verdict
-from cof_eval.rejudge import Rejudged, rejudge
-from cof_eval.run import load_run
+from cof_eval.runs.folder import load_run
+from cof_eval.runs.rejudge import Rejudged, rejudge
 
 pytestmark = pytest.mark.engine
 

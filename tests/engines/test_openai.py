@@ -15,14 +15,14 @@ from fake_server import Asked, FakeServer, Fault, image_pad, serve, tiny_checkpo
 from fakes import noise, subject
 from PIL import Image
 
-from cof_eval.agent import rollout
-from cof_eval.engine import Engine, ImagePart, Message, Request, Response, Role, TextPart
+from cof_eval.agent.engine import Engine, ImagePart, Message, Request, Response, Role, TextPart
+from cof_eval.agent.protocols import COF, DIRECT, Protocol
+from cof_eval.agent.rollout import rollout
+from cof_eval.core.errors import CofError, ContextFullError, EngineError, EngineUnusableError, UsageError
+from cof_eval.core.images import pixel_hash
+from cof_eval.core.records import Finish, Stop
+from cof_eval.core.resolution import PixelLimits, visual_tokens
 from cof_eval.engines import EngineSettings, open_engine
-from cof_eval.errors import CofError, ContextFullError, EngineError, EngineUnusableError, UsageError
-from cof_eval.images import pixel_hash
-from cof_eval.protocols import COF, DIRECT, Protocol
-from cof_eval.records import Finish, Stop
-from cof_eval.resolution import PixelLimits, visual_tokens
 
 T = TypeVar("T")
 

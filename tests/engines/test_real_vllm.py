@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from real import BIN, ENGINE_ARGS, Served, cof_eval, end_group, engine_env, serve_vllm, write_adapter
 
-from cof_eval.images import load_native, pixel_hash
+from cof_eval.core.images import load_native, pixel_hash
+from cof_eval.core.records import Outcome, Question, Stop, Trajectory
+from cof_eval.core.resolution import SWEEP
 from cof_eval.judging import start_judge
-from cof_eval.records import Outcome, Question, Stop, Trajectory
-from cof_eval.resolution import SWEEP
-from cof_eval.run import RunData, image_path, load_run
+from cof_eval.runs.folder import RunData, image_path, load_run
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 

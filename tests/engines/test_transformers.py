@@ -11,11 +11,11 @@ import pytest
 from fake_server import tiny_checkpoint
 from test_openai import image_part, request
 
-from cof_eval.engine import Engine, Request, Response
+from cof_eval.agent.engine import Engine, Request, Response
+from cof_eval.agent.protocols import COF
+from cof_eval.core.errors import EngineError, EngineUnusableError, UsageError
+from cof_eval.core.records import Finish
 from cof_eval.engines import EngineSettings, open_engine
-from cof_eval.errors import EngineError, EngineUnusableError, UsageError
-from cof_eval.protocols import COF
-from cof_eval.records import Finish
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 from fakes import ScriptedAsker, ScriptedEngine, answer_all, sample, wander
 from until_killed import Say, serve
 
-from cof_eval.evaluate import Progress
+from cof_eval.runs.evaluate import Progress
 
 PLANS = sample()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from until_killed import Say, serve
 
-from cof_eval.journal import Journal, read_journal
-from cof_eval.records import Outcome, Verdict
+from cof_eval.core.journal import Journal, read_journal
+from cof_eval.core.records import Outcome, Verdict
 
 
 class SmallPieces:

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from cof_eval.run import RunFolder
+from cof_eval.runs.folder import RunFolder
 
 
 def main() -> None:

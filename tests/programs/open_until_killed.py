@@ -7,7 +7,7 @@ from pathlib import Path
 
 from until_killed import Say, serve
 
-from cof_eval.run import RunFolder
+from cof_eval.runs.folder import RunFolder
 
 
 def reopen(path: str, say: Say) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cof_eval.records import Call, Crop, Finish, ImageRef, Outcome, Question, Row, Shown, Stop, Trajectory, Turn, Verdict
-from cof_eval.run import RunData
+from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, Question, Row, Shown, Stop, Trajectory, Turn, Verdict
+from cof_eval.runs.folder import RunData
 
 ZOOM = Call("{}", (0, 0, 9, 9), "shown", crop=Crop("c", (56, 56), (0, 0, 9, 9)))
 BAD = Call("{", error="the call is no JSON object")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cof_eval.records import Outcome
+from cof_eval.core.records import Outcome
 from cof_eval.report.compare import flips_table, need_table, never_zooms, paired_table
 from cof_eval.report.differences import Difference, differences
 from cof_eval.report.rows import rows_table

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import ImageColor
 
-from cof_eval.records import Outcome, Stop
+from cof_eval.core.records import Outcome, Stop
+from cof_eval.core.resolution import SWEEP
 from cof_eval.report.compare import paired_table
 from cof_eval.report.plots.counts import OUTCOMES, counts_figure
 from cof_eval.report.plots.flow import FLOWS, flow_figure
@@ -18,7 +19,6 @@ from cof_eval.report.plots.frontier import frontier_figure
 from cof_eval.report.plots.size import size_figure
 from cof_eval.report.rows import rows_table
 from cof_eval.report.summary import summarize
-from cof_eval.resolution import SWEEP
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 HOSTILE = "_$x^2$ | <b>\n" + "W" * 120

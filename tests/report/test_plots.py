@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image, ImageColor
 
-from cof_eval.records import Outcome
+from cof_eval.core.records import Outcome
+from cof_eval.core.resolution import SWEEP
 from cof_eval.report.plots.style import LOOKS, save, spread
 from cof_eval.report.plots.sweep import sweep_figure
 from cof_eval.report.published import load_published
 from cof_eval.report.summary import sweep_table
-from cof_eval.resolution import SWEEP
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 NAMES = [resolution.name for resolution in SWEEP]

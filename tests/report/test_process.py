@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from cof_eval.records import Call, Crop, Finish, ImageRef, Outcome, Question, Row, Shown, Stop, Trajectory, Turn, Verdict
+from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, Question, Row, Shown, Stop, Trajectory, Turn, Verdict
 from cof_eval.report.looking import looking_table
 from cof_eval.report.rows import tidy
-from cof_eval.run import RunData
+from cof_eval.runs.folder import RunData
 
 NATIVE, SHOWN = (2000, 1000), (400, 200)
 TARGET = (1000.0, 500.0, 1100.0, 600.0)

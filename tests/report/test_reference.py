@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cof_eval.report import reported
-from cof_eval.run import load_run
+from cof_eval.runs.folder import load_run
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference" / "demo"

@@ -6,9 +6,10 @@ import msgspec
 import pandas as pd
 import pytest
 
-from cof_eval.errors import RunError, UsageError
-from cof_eval.protocols import PROTOCOLS
-from cof_eval.records import Outcome, Stop
+from cof_eval.agent.protocols import PROTOCOLS
+from cof_eval.core.errors import RunError, UsageError
+from cof_eval.core.records import Outcome, Stop
+from cof_eval.core.resolution import SWEEP
 from cof_eval.report import reported
 from cof_eval.report import write_report as write_reported
 from cof_eval.report.card import card_text
@@ -16,7 +17,6 @@ from cof_eval.report.markdown import report_text
 from cof_eval.report.published import comparable, load_published
 from cof_eval.report.state import caveats
 from cof_eval.report.text import accuracy, between, count, escape, mean, percent, points, probability, table
-from cof_eval.resolution import SWEEP
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"

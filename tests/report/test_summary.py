@@ -4,8 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cof_eval.errors import DataError
-from cof_eval.records import Outcome, Stop
+from cof_eval.core.errors import DataError
+from cof_eval.core.records import Outcome, Stop
 from cof_eval.report.names import OVERALL, resolution_order, run_labels
 from cof_eval.report.published import load_published
 from cof_eval.report.rows import ROW_COLUMNS, rows_table, write_table

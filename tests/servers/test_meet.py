@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_server import Fault, serve
 
-from cof_eval.errors import NoServerError, UsageError
+from cof_eval.core.errors import NoServerError, UsageError
 from cof_eval.servers import Pool, meet, parse_urls
 
 A, B = "http://a:8000/v1", "https://b/v1"

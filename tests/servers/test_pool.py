@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from fake_server import Asked, FakeServer, Fault, serve
 
-from cof_eval.errors import NoServerError, RefusedError, ServerError
+from cof_eval.core.errors import NoServerError, RefusedError, ServerError
 from cof_eval.servers import Patience, Pool, Server, meet
 
 T = TypeVar("T")

@@ -10,10 +10,49 @@ from typing import Any
 
 import pytest
 from memorised import RESOLUTION, ZOOMING, write_memorised
+from tiny_run import LIMIT_S, sft, tiny_recipe
 
+from cof_eval.agent.protocols import Protocol
 from cof_eval.benchmarks import BENCHMARKS, Item
-from cof_eval.demo.scenes import write_scenes
-from cof_eval.protocols import Protocol
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from training.data.conversation import adopt_template
+from training.recipe.recipe_file import to_yaml
+from training.tiny import write_tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`checkpoint/`, `vstar/` and `conversations/` of the tiny recipes."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny(folder, count=12)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def processor(tiny_data: Path) -> Any:
+    """The tiny checkpoint's processor with the contract's template, for images as small as the tests like."""
+    from transformers import AutoProcessor
+
+    loaded = adopt_template(AutoProcessor.from_pretrained(str(tiny_data / "checkpoint")))
+    loaded.image_processor.size = {"shortest_edge": 3136, "longest_edge": 12_845_056}
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def recipe_file(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`sft_tiny` for eight steps, kept every second."""
+    file = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    file.write_text(to_yaml(tiny_recipe(tiny_data, file.parent / "run", **{"train.max_steps": 8, "keep.every_steps": 2})))
+    return file
+
+
+@pytest.fixture(scope="session")
+def trained(recipe_file: Path) -> Path:
+    """The folder of a run that nothing interrupted."""
+    process = sft(recipe_file)
+    said, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, said
+    return recipe_file.parent / "run"
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +70,7 @@ def memorised(scenes: list[Item], tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def trainer(memorised: Path, scenes: list[Item], tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Makes a GRPO trainer on the scenes; its run folder, runner and processor hang on the result."""
-    from training.zoom_trainer import ZoomTrainer
+    from training.rl.zoom_trainer import ZoomTrainer
 
     opened: list[Any] = []
 
@@ -53,12 +92,12 @@ def _make(
 
     from cof_eval.engines.checkpoint import load_checkpoint
     from cof_eval.judging import Judge, judge_settings, load_card
-    from cof_eval.run import RunFolder
-    from training.conversation import adopt_template
-    from training.prompts import prompt_rows
-    from training.rollout_log import RolloutLog
-    from training.scorer import Scorer
-    from training.zoom_environment import ZoomRoom
+    from cof_eval.runs.folder import RunFolder
+    from training.data.conversation import adopt_template
+    from training.rl.prompts import prompt_rows
+    from training.rl.rollout_log import RolloutLog
+    from training.rl.scorer import Scorer
+    from training.rl.zoom_environment import ZoomRoom
 
     loaded, runner = load_checkpoint(str(checkpoint)), asyncio.Runner()
     judge = Judge(load_card("equivalence"))

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cof_eval.agent import Subject
+from cof_eval.agent.conversation import Conversation
+from cof_eval.agent.engine import Message
+from cof_eval.agent.protocols import Protocol, parse_protocol
+from cof_eval.agent.rollout import Subject
 from cof_eval.benchmarks import Item
-from cof_eval.conversation import Conversation
-from cof_eval.demo.checkpoint import write_checkpoint
-from cof_eval.engine import Message
+from cof_eval.core.resolution import Resolution, parse_resolution
 from cof_eval.engines.checkpoint import load_checkpoint
-from cof_eval.protocols import Protocol, parse_protocol
-from cof_eval.resolution import Resolution, parse_resolution
-from training.conversation import adopt_template, images_of, messages_for_trl, take
-from training.prompts import prompt_rows
+from cof_eval.engines.tiny_checkpoint import write_checkpoint
+from training.data.conversation import adopt_template, images_of, messages_for_trl, take
+from training.rl.prompts import prompt_rows
 
 RESOLUTION = parse_resolution("224")
 ZOOMING: Protocol = parse_protocol(

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cof_eval.protocols import BoxFrame
+from cof_eval.agent.protocols import BoxFrame
 from training.grpo import check_protocol
-from training.recipe import Source
-from training.recipe_file import RECIPES, load_recipe
+from training.recipe.recipe import Source
+from training.recipe.recipe_file import RECIPES, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "training.md").read_text()

@@ -15,13 +15,13 @@ from memorised import CALL
 from cof_eval.benchmarks import Item
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.report import reported, write_report
-from cof_eval.run import load_run
+from cof_eval.runs.folder import load_run
 from training.grpo import check_pixels, grpo_arguments, main, rollout_protocol
-from training.metrics import Metrics, load_metrics
-from training.model import open_checkpoint
-from training.recipe import Recipe, RecipeError
-from training.recipe_file import load_recipe
-from training.session import check_fits
+from training.recipe.recipe import Recipe, RecipeError
+from training.recipe.recipe_file import load_recipe
+from training.session.metrics import Metrics, load_metrics
+from training.session.model import open_checkpoint
+from training.session.session import check_fits
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "training" / "recipes").glob("grpo_*.yaml"))

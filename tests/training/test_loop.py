@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from commands import clean_environment
 
-from training.metrics import load_metrics
+from training.session.metrics import load_metrics
 from training.tiny import write_tiny
 
 ROOT = Path(__file__).resolve().parents[2]

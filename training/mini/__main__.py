@@ -13,8 +13,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from cof_eval.demo.__main__ import write_part
-from cof_eval.records import digest
+from cof_eval.core.files import write_part
+from cof_eval.core.records import digest
 
 from . import language, vision
 from .checkpoint import build_model, corpus, write_start

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cof_eval.agent.protocols import COF_MINI, DIRECT
+from cof_eval.benchmarks.synthetic import questions
 from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
-from cof_eval.demo.checkpoint import CONTEXT, MAX_PIXELS, build_processor, build_tokenizer
-from cof_eval.mini import questions
-from cof_eval.protocols import COF_MINI, DIRECT
+from cof_eval.engines.tiny_checkpoint import CONTEXT, MAX_PIXELS, build_processor, build_tokenizer
 
 from .speech import looking, saying
 

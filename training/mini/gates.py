@@ -17,10 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from cof_eval.errors import CofError, RunError
-from cof_eval.mini.questions import DIRECT
+from cof_eval.benchmarks.synthetic.questions import DIRECT
+from cof_eval.core.errors import CofError, RunError
 from cof_eval.report.rows import rows_table
-from cof_eval.run import RunData, load_run
+from cof_eval.runs.folder import RunData, load_run
 from cof_eval.stats import Clusters, compare_paired, wilson
 
 RUNS = ("base", "sft", "sft_shown", "sft_blank", "sft_random", "rl")

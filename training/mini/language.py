@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from cof_eval.benchmarks.synthetic import questions
+from cof_eval.benchmarks.synthetic.world import COLOURS, NATIVE, Scene
 from cof_eval.benchmarks.vstar_mini import TRAINING
-from cof_eval.mini import questions
-from cof_eval.mini.world import COLOURS, NATIVE, Scene
-from cof_eval.records import Size
+from cof_eval.core.records import Size
 
 from . import lessons
 from .pixels import patches, shown

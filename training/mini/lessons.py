@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+from cof_eval.agent.protocols import COF_MINI
 from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
-from cof_eval.mini import questions
-from cof_eval.mini.world import ASPECT, COLOURS, Plate, Scene, draw_size, place
-from cof_eval.protocols import COF_MINI
+from cof_eval.benchmarks.synthetic import questions
+from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, Plate, Scene, draw_size, place
 
 from . import speech
 from .pixels import cell

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cof_eval.mini.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene, draw_size, paint, place
+from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene, draw_size, paint, place
 
 FACTOR, PATCH = 28, 14
 COLUMNS, ROWS = 10, 10

@@ -14,20 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from cof_eval.agent.conversation import Conversation
+from cof_eval.agent.engine import Message
+from cof_eval.agent.protocols import COF_MINI
+from cof_eval.agent.zoom import CropSource, View
 from cof_eval.benchmarks.options import LETTERS
+from cof_eval.benchmarks.synthetic import questions, world
 from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
-from cof_eval.conversation import Conversation
-from cof_eval.demo.__main__ import write_part
-from cof_eval.engine import Message
-from cof_eval.errors import CofError
-from cof_eval.images import resize
-from cof_eval.mini import questions, world
-from cof_eval.protocols import COF_MINI
-from cof_eval.records import Question
-from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
-from cof_eval.zoom import CropSource, View
+from cof_eval.core.errors import CofError
+from cof_eval.core.files import write_part
+from cof_eval.core.images import resize
+from cof_eval.core.records import Question
+from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 
-from ..conversation import take
+from ..data.conversation import take
 from ..tiny import write_conversation
 from . import speech
 

@@ -7,9 +7,9 @@ and the numbers of a call repeat their digits.
 
 from __future__ import annotations
 
-from cof_eval.mini import questions
-from cof_eval.mini.world import Plate
-from cof_eval.protocols import COF_MINI
+from cof_eval.agent.protocols import COF_MINI
+from cof_eval.benchmarks.synthetic import questions
+from cof_eval.benchmarks.synthetic.world import Plate
 
 from .pixels import COLUMNS, READABLE, cell
 

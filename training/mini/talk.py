@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from cof_eval.mini import questions
-from cof_eval.mini.world import COLOURS
-from cof_eval.protocols import DIRECT
-from cof_eval.records import Size
+from cof_eval.agent.protocols import DIRECT
+from cof_eval.benchmarks.synthetic import questions
+from cof_eval.benchmarks.synthetic.world import COLOURS
+from cof_eval.core.records import Size
 
 from .pixels import FACTOR
 

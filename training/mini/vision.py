@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cof_eval.benchmarks.synthetic.world import COLOURS
 from cof_eval.benchmarks.vstar_mini import TRAINING
-from cof_eval.mini.world import COLOURS
 
 from .checkpoint import WIDTH
 from .pixels import COLUMNS, ROWS, Labels, draw_crowd, label, patches, window

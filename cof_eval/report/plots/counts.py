@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MultipleLocator, NullLocator
 
-from ...records import Stop
+from ...core.records import Stop
 from ..names import resolution_order
 from .style import LINE_IN, NAME_PT, NOTE_PT, WIDTH_IN, blank, drawable, fit, style, wrap, write_note
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ...records import Stop
+from ...core.records import Stop
 from ...stats import Clusters, accuracy_interval
 from .style import DARK, LABEL_PT, LINE_IN, NAME_PT, NOTE_PT, WIDTH_IN, blank, drawable, fit, look, style, wrap, write_note
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from ...resolution import RESOLUTIONS, SWEEP
+from ...core.resolution import RESOLUTIONS, SWEEP
 from ..names import OVERALL
 from ..published import PUBLISHED_COLUMNS
 from .style import (

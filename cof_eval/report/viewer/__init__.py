@@ -23,7 +23,7 @@ from .index import ANSWER_CHARS, Index
 from .overview import caption, grids, headline, notes, number, settings, standing
 
 if TYPE_CHECKING:
-    from ...run import RunData
+    from ...runs.folder import RunData
 
 __all__ = ["write_viewer"]
 

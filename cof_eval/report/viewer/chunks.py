@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from ...records import to_json
+from ...core.records import to_json
 
 CHUNK_BYTES = 384 * 1024
 """Size at which a chunk of records is closed; a larger record has one of its own."""

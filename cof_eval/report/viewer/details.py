@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...geometry import Box, Frame
-from ...records import Call, Corners, Trajectory, Verdict
+from ...core.geometry import Box, Frame
+from ...core.records import Call, Corners, Trajectory, Verdict
 
 _DIGITS = 5
 """Decimals of a share (0-1) of the image: a hundredth of a pixel in 1,000."""

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ...records import Question, Row, Trajectory, Verdict
-from ...resolution import RESOLUTIONS
+from ...core.records import Question, Row, Trajectory, Verdict
+from ...core.resolution import RESOLUTIONS
 from .chunks import ChunkedList, ChunkFolder
 from .details import Pictures, details
 
 if TYPE_CHECKING:
-    from ...run import RunData
+    from ...runs.folder import RunData
 
 ROWS_PER_CHUNK = 10_000
 QUESTION_CHUNK_BYTES = 2 * 1024 * 1024

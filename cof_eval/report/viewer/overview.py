@@ -14,7 +14,7 @@ import pandas as pd
 from ..names import OVERALL, resolution_order
 
 if TYPE_CHECKING:
-    from ...run import RunData
+    from ...runs.folder import RunData
 
 SETTING_CHARS = 300
 """Longest value of a setting; run.yaml has it whole."""

@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from looking import answer_items
 
+from cof_eval.agent.protocols import DIRECT
 from cof_eval.benchmarks import vstar
-from cof_eval.demo.scenes import write_scenes
-from cof_eval.protocols import DIRECT
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from cof_eval.core.settings import KeepImages
 from cof_eval.report import reported, write_report
-from cof_eval.run import RunData, load_run
-from cof_eval.settings import KeepImages
+from cof_eval.runs.folder import RunData, load_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

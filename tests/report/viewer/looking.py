@@ -10,17 +10,17 @@ from random import Random
 
 from fakes import LIMITS, ScriptedAsker, ScriptedEngine, call
 
+from cof_eval.agent.engine import Request, TextPart
+from cof_eval.agent.protocols import COF, Protocol
 from cof_eval.benchmarks.item import Item
-from cof_eval.engine import Request, TextPart
-from cof_eval.evaluate import Evaluation
-from cof_eval.images import header_size
+from cof_eval.core.images import header_size
+from cof_eval.core.records import Outcome, Question
+from cof_eval.core.resolution import parse_resolution
+from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Card, Judge, judge_settings
-from cof_eval.plan import Job, Planner
-from cof_eval.protocols import COF, Protocol
-from cof_eval.records import Outcome, Question
-from cof_eval.resolution import parse_resolution
-from cof_eval.run import RunFolder
-from cof_eval.settings import KeepImages
+from cof_eval.runs.evaluate import Evaluation
+from cof_eval.runs.folder import RunFolder
+from cof_eval.runs.plan import Job, Planner
 
 CARD = Card(
     name="strict",

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cof_eval.records import Call, Finish, ImageRef, Outcome, Shown, Stop, Trajectory, Turn
-from cof_eval.reply import SYNTAXES, CallSyntax
+from cof_eval.agent.reply import SYNTAXES, CallSyntax
+from cof_eval.core.records import Call, Finish, ImageRef, Outcome, Shown, Stop, Trajectory, Turn
 from cof_eval.report import reported, write_report
 from cof_eval.report.rows import rows_table
 from cof_eval.report.summary import summarize
 from cof_eval.report.viewer import write_viewer
-from cof_eval.run import RunData
+from cof_eval.runs.folder import RunData
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 HOSTILE = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fakes import question, trajectory
 
-from cof_eval.records import Call, Crop, Finish, ImageRef, Outcome, Shown, Turn, Verdict
+from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, Shown, Turn, Verdict
 from cof_eval.report.viewer.chunks import ChunkedList, ChunkFolder, script_json
 from cof_eval.report.viewer.details import Pictures, details
 from cof_eval.report.viewer.index import ANSWER_CHARS, COLUMNS, ROWS_PER_CHUNK, Index

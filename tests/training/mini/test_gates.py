@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cof_eval.errors import RunError
-from cof_eval.records import Row
-from cof_eval.run import RunData
+from cof_eval.core.errors import RunError
+from cof_eval.core.records import Row
+from cof_eval.runs.folder import RunData
 from training.mini import gates
 from training.mini.gates import RUNS, measure
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cof_eval.mini.questions import ask
-from cof_eval.mini.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene
-from cof_eval.protocols import COF_MINI, DIRECT
-from cof_eval.reply import parse_reply
+from cof_eval.agent.protocols import COF_MINI, DIRECT
+from cof_eval.agent.reply import parse_reply
+from cof_eval.benchmarks.synthetic.questions import ask
+from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene
 from training.mini import speech
 from training.mini.__main__ import CALLS, LANGUAGE, write_checkpoint
 from training.mini.checkpoint import build_model, write_start
@@ -25,7 +25,7 @@ from training.mini.session import Session
 from training.mini.talk import Piece, Speaker, exchange, opening, run_model
 from training.mini.vision import SIZE, build_head, train_vision
 from training.mini.vision import Plan as VisionPlan
-from training.recipe_file import load_recipe
+from training.recipe.recipe_file import load_recipe
 
 WHOLE = View(SIZE[0], 2 * SIZE[0], size=SIZE)
 

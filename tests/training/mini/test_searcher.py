@@ -8,18 +8,18 @@ from random import Random
 
 import pytest
 
-from cof_eval.engine import Message, Role, TextPart
-from cof_eval.geometry import Box, Frame
-from cof_eval.mini.questions import RELATIVE, Asked, ask
-from cof_eval.mini.world import ASPECT, DOT, NATIVE
-from cof_eval.protocols import COF_MINI
-from cof_eval.reply import parse_reply
-from training.messages import read_messages
+from cof_eval.agent.engine import Message, Role, TextPart
+from cof_eval.agent.protocols import COF_MINI
+from cof_eval.agent.reply import parse_reply
+from cof_eval.benchmarks.synthetic.questions import RELATIVE, Asked, ask
+from cof_eval.benchmarks.synthetic.world import ASPECT, DOT, NATIVE
+from cof_eval.core.geometry import Box, Frame
+from training.data.messages import read_messages
+from training.data.rows import Draft
 from training.mini.pixels import READABLE
 from training.mini.searcher import LEGIBLE, SHARES, converse, main, zooms
-from training.recipe import Format, Source
-from training.recipe_file import load_recipe
-from training.rows import Draft
+from training.recipe.recipe import Format, Source
+from training.recipe.recipe_file import load_recipe
 
 WIDTHS = {"224": 252, "448": 504, "672": 756, "native": 1260}
 

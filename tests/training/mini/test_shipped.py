@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from cof_eval.agent import Subject, rollout
+from cof_eval.agent.engine import Engine
+from cof_eval.agent.protocols import COF_MINI, DIRECT, Protocol
+from cof_eval.agent.rollout import Subject, rollout
+from cof_eval.agent.zoom import View
+from cof_eval.benchmarks.synthetic.questions import DIRECT as COLOURS_ASKED
+from cof_eval.benchmarks.synthetic.questions import Asked, ask
+from cof_eval.benchmarks.synthetic.world import NATIVE, paint
 from cof_eval.benchmarks.vstar_mini import question_text
-from cof_eval.engine import Engine
+from cof_eval.core.images import pixel_hash, resize
+from cof_eval.core.records import ImageRef, Outcome, Question, Stop, Trajectory
+from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 from cof_eval.engines import EngineSettings, open_engine
-from cof_eval.images import pixel_hash, resize
-from cof_eval.mini.questions import DIRECT as COLOURS_ASKED
-from cof_eval.mini.questions import Asked, ask
-from cof_eval.mini.world import NATIVE, paint
-from cof_eval.protocols import COF_MINI, DIRECT, Protocol
-from cof_eval.records import ImageRef, Outcome, Question, Stop, Trajectory
-from cof_eval.resolution import RESOLUTIONS, PixelLimits, shown_size
-from cof_eval.scoring import score
-from cof_eval.zoom import View
+from cof_eval.judging.rules import score
 from training.mini.gates import loaded, text
 
 SHIPPED = Path(__file__).resolve().parents[3] / "results" / "reference" / "mini"

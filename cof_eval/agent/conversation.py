@@ -1,0 +1,144 @@
+"""The messages of a protocol: what a rollout sends, and what training learns from, word for word the same. Pure.
+
+A conversation opens with the system message, the shown image and the question; every turn of calls is handed back as one
+user message, as the protocol writes it: crops and error texts in the order of the calls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from ..core.images import pixel_hash
+from ..core.records import Call, Crop, Question
+from ..core.resolution import PixelLimits, visual_tokens
+from .counterfactual import WITHHELD, Instead
+from .engine import ImagePart, Message, Part, Role, TextPart
+from .protocols import CallsPerTurn, Crops, Protocol, fill
+from .protocols.protocol import IMAGE
+from .reply import RawCall
+from .zoom import View, zoom
+
+IMAGES_USED_UP = "Image limit reached: no further zoom is possible. Give the final answer now."
+
+
+@dataclass
+class Conversation:
+    """One conversation as it grows. Not safe for threads: one caller at a time."""
+
+    protocol: Protocol
+    limits: PixelLimits
+    """The protocol's within the processor's: sizes of crops."""
+    question: Question
+    view: View | None
+    """What can be looked at; None for a question without an image."""
+    shown_hash: str = ""
+    """Of the shown image's pixels, where it is known already."""
+    max_images: int | None = None
+    """Most images that the engine takes; the protocol's own limit holds in any case."""
+    seed: str = ""
+    """Decides the random regions of counterfactual crops."""
+    messages: list[Message] = field(default_factory=list, init=False)
+    images: list[ImagePart] = field(default_factory=list, init=False)
+    """All images so far, in order; the shown one first."""
+    zooms: int = field(default=0, init=False)
+    """Calls executed so far."""
+    turns: int = field(default=0, init=False)
+    """Turns of the model so far."""
+
+    def __post_init__(self) -> None:
+        self._most = min(self.protocol.max_images, self.max_images or self.protocol.max_images)
+        self._instead = Instead(self.protocol.crops, self.question.boxes, self.seed)
+        text = TextPart(self.protocol.prompt(self.question.text, self.question.options))
+        if self.protocol.system:
+            self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
+        shown = (self._image(self.view.shown, self.shown_hash),) if self.view else ()
+        self._say(Role.USER, (*shown, text))
+
+    def said(self, text: str) -> Message:
+        """Add what the model wrote in one turn."""
+        self.turns += 1
+        return self._say(Role.ASSISTANT, (TextPart(text),))
+
+    def carry_out(self, raw_calls: Sequence[RawCall]) -> tuple[tuple[Call, ...], Message]:
+        """Execute a turn's calls in order and add the user message that hands their results back.
+
+        Args:
+            raw_calls: as found in the turn's text.
+
+        Returns:
+            The calls, each with what it gave, and the message.
+        """
+        calls: list[Call] = []
+        parts: list[Part] = []
+        for raw, chosen in zip(raw_calls, _chosen(len(raw_calls), self.protocol.calls_per_turn), strict=True):
+            if not chosen:
+                calls.append(Call(raw.raw))
+                continue
+            call, result = self._one(raw)
+            calls.append(call)
+            parts += [*(self._text(self.protocol.between) if parts else ()), *result]
+        if any(call.executed for call in calls):
+            parts += self._text(self.protocol.closing)
+        return tuple(calls), self._say(Role.USER, tuple(parts))
+
+    def _one(self, raw: RawCall) -> tuple[Call, tuple[Part, ...]]:
+        """One call and what the model gets for it."""
+        view, protocol = self.view, self.protocol
+        if view is None or len(self.images) >= self._most:
+            return Call(raw.raw, error=IMAGES_USED_UP), self._text(protocol.error_turn, error=IMAGES_USED_UP)
+        rules, frame = protocol.zoom_rules(self.limits), protocol.box_frame(view)
+        result = self._instead.crop(zoom(raw, view, frame, rules), self.zooms, view, rules)
+        box, frame = (result.box.corners, result.box.frame) if result.box else (None, frame)
+        if result.image is None or result.native_box is None:
+            error = result.error or ""
+            return Call(raw.raw, box, frame.name, error=error), self._text(protocol.error_turn, error=error)
+        self.zooms += 1
+        self.view = view.with_crop(result.image.size, result.native_box)
+        instead = None if protocol.crops is Crops.REAL else protocol.crops.value
+        if result.withheld:
+            told = self._text(protocol.crop_turn.replace(IMAGE, WITHHELD))
+            return Call(raw.raw, box, frame.name, instead=instead), told
+        part = self._image(result.image)
+        crop = Crop(part.hash, result.image.size, result.native_box.corners, part.visual_tokens)
+        before, after = protocol.crop_turn.split(IMAGE)
+        return Call(raw.raw, box, frame.name, result.error, crop, instead), (*self._text(before), part, *self._text(after))
+
+    def _text(self, template: str, *, error: str = "") -> tuple[Part, ...]:
+        """A text of the protocol with its placeholders filled in; nothing where it is empty."""
+        width, height = self.view.crops[-1].size if self.view and self.view.crops else (0, 0)
+        text = fill(
+            template,
+            error=error,
+            format=self.protocol.format,
+            action=self.turns - 1,
+            observation=len(self.view.crops) if self.view else 0,
+            width=width,
+            height=height,
+        )
+        return (TextPart(text),) if text else ()
+
+    def _image(self, image: Image.Image, pixels: str = "") -> ImagePart:
+        self.images.append(ImagePart(image, pixels or pixel_hash(image), visual_tokens(image.size, self.limits.factor)))
+        return self.images[-1]
+
+    def _say(self, role: Role, parts: tuple[Part, ...]) -> Message:
+        self.messages.append(Message(role, tuple(TextPart(inert(p.text)) if isinstance(p, TextPart) else p for p in parts)))
+        return self.messages[-1]
+
+
+def _chosen(count: int, rule: CallsPerTurn) -> list[bool]:
+    """Which of a turn's calls are executed."""
+    only = {CallsPerTurn.FIRST: 0, CallsPerTurn.LAST: count - 1}.get(rule)
+    return [only is None or number == only for number in range(count)]
+
+
+_SPECIAL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
+
+
+def inert(text: str) -> str:
+    """Text that a prompt can hold: no lone surrogates, and no control tokens (`<|image_pad|>`), which would forge images."""
+    return _SPECIAL.sub("<| ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

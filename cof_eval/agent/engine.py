@@ -1,0 +1,139 @@
+"""The engine seam: what the agent asks of whatever runs the model, and what it gets back.
+
+An engine generates one turn of one conversation. Many conversations ask at the same time; batching is the engine's
+work. It is the only place where images meet a model, so it also answers for the pixels: it reports how many visual
+tokens it really used, and the agent compares them with what it predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from PIL import Image
+
+from ..core.records import Finish
+from ..core.resolution import PixelLimits
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image of a message, already at the size that the model must see."""
+
+    image: Image.Image
+    hash: str
+    """Of its pixels: a stable id, so that an engine need not process an earlier image of a conversation again."""
+    visual_tokens: int
+    """As predicted from its size."""
+
+
+Part = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """Its images, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ImagePart))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One turn to generate."""
+
+    conversation: str
+    """The same for all turns of one rollout."""
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    pattern: str | None = None
+    """Regular expression that the text must match (structured output)."""
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """All images of the conversation, in order."""
+        return tuple(image for message in self.messages for image in message.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One generated turn."""
+
+    text: str
+    finish: Finish
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    visual_tokens: int | None
+    """Visual tokens of the whole prompt; None if the engine cannot tell."""
+    engine_s: float
+
+
+class Engine(Protocol):
+    """Runs the model. Its limits are known at once; weights are loaded by `start`."""
+
+    @property
+    def limits(self) -> PixelLimits:
+        """What the checkpoint's image processor does to sizes."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Most tokens of one conversation, prompt and reply."""
+        ...
+
+    @property
+    def max_images(self) -> int:
+        """Most images of one conversation."""
+        ...
+
+    def text_tokens(self, text: str) -> int:
+        """Tokens of a text (an estimate from above where the tokenizer is not at hand)."""
+        ...
+
+    async def start(self) -> None:
+        """Load the weights, if that is the engine's work; may take minutes.
+
+        Raises:
+            EngineUnusableError: if they do not load.
+        """
+        ...
+
+    async def generate(self, request: Request) -> Response:
+        """Generate one turn.
+
+        Raises:
+            ContextFullError: if the prompt does not fit the context.
+            EngineError: if this generation failed; others may go on.
+            EngineUnusableError: if none can.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release the model; pending generations fail."""
+        ...

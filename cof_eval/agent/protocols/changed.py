@@ -1,0 +1,73 @@
+"""Protocols made from others: with some settings changed, or written down by a user in a YAML file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...core.errors import UsageError
+from .protocol import Protocol
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def parse_protocol_in(known: Mapping[str, Protocol], name: str, changes: Mapping[str, object] | None) -> Protocol:
+    """The protocol called `name` among those known, with some of its settings changed; its name then says which.
+
+    Raises:
+        UsageError: for an unknown name or setting (listing the known ones), or a value that cannot be used.
+    """
+    if name not in known:
+        raise UsageError(f"unknown protocol {name!r}; known: {', '.join(known)}, or the path of a .yaml file")
+    base = known[name]
+    if not changes:
+        return base
+    said = "+".join(f"{key}={value}" for key, value in changes.items() if len(str(value)) < 24)
+    return _changed(base, {**changes}, f"{base.name}+{said}" if said else f"{base.name}+changed", "protocol_args")
+
+
+def load_protocol(path: str, known: Mapping[str, Protocol]) -> Protocol:
+    """A protocol from a YAML file.
+
+    `base` names the protocol it starts from (without one, `system` must be there), `name` says what it is called (else the
+    file's name does), and the rest are settings of `Protocol`.
+
+    Raises:
+        UsageError: if the file cannot be read, or holds something else.
+    """
+    import yaml
+
+    try:
+        values: Any = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
+        raise UsageError(f"protocol file {path} cannot be read: {reason}") from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"protocol file {path} holds no settings; expected lines such as `base: cof` and `max_turns: 4`")
+    name, base = values.pop("name", Path(path).stem), values.pop("base", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in known:
+        raise UsageError(
+            f"protocol file {path}: the name {name!r} cannot be used; expected letters, digits, `_`, `.` and `-`, and none of "
+            f"{', '.join(known)}"
+        )
+    if base is not None and base not in known:
+        raise UsageError(f"protocol file {path}: unknown base {base!r}; known: {', '.join(known)}")
+    if base is None and "system" not in values:
+        raise UsageError(f"protocol file {path} has neither base nor system; say which protocol it starts from, e.g. base: cof")
+    start = known[base] if base is not None else Protocol(name=name, system="")
+    return _changed(start, values, name, f"protocol file {path}")
+
+
+def _changed(base: Protocol, changes: Mapping[str, Any], name: str, where: str) -> Protocol:
+    values = msgspec.to_builtins(base)
+    unknown = sorted(set(changes) - (set(values) - {"name"}))
+    if unknown:
+        raise UsageError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(k for k in values if k != 'name')}")
+    try:
+        return msgspec.convert({**values, **changes, "name": name}, Protocol)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {error}") from error

@@ -1,0 +1,33 @@
+"""`python -m cof_eval.cli.scenes FOLDER`: writes a set of vstar_mini from any seed, to run with `--data vstar_mini=FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..benchmarks.vstar_mini import FORMAT, TEST_COUNT, write_folder
+from ..core.errors import CofError
+from ..core.files import write_part
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cof_eval.cli.scenes", description="Write questions about synthetic scenes."
+    )
+    parser.add_argument("folder", type=Path, help="where to")
+    parser.add_argument("--count", type=int, default=TEST_COUNT, help="questions (default: %(default)s)")
+    parser.add_argument("--seed", default="0", help="any text; equal seeds give equal sets (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    made_with: dict[str, object] = {"count": given.count, "seed": given.seed, "format": FORMAT}
+    try:
+        print(write_part(given.folder, made_with, lambda folder: write_folder(folder, count=given.count, seed=given.seed)))
+    except (CofError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

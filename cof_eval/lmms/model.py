@@ -1,0 +1,325 @@
+"""lmms-eval's model seam: `--model cof` runs the Chain-of-Focus agent on every request of every task at once.
+
+The entry point that makes it known stands in `lmms_plugin`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
+from lmms_eval.api.model import lmms
+from loguru import logger
+from tqdm import tqdm
+
+from ..agent.engine import Engine
+from ..agent.protocols import Crops, Protocol, parse_protocol
+from ..agent.protocols.protocol import check_repeats
+from ..core.errors import RunError, UsageError
+from ..core.images import ImageSource, encode_png
+from ..core.paths import default_run
+from ..core.provenance import git_commit, machine, versions
+from ..core.records import Question, Stop, Trajectory
+from ..core.resolution import NATIVE, Resolution, parse_resolution
+from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
+from ..engines import EngineSettings, check_engine, open_engine
+from ..engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
+from ..engines.gpus import find_gpus
+from ..judging import Judge, judge_settings, load_card, start_judge
+from ..runs.console import Bar, say_findings, say_plan, say_troubles
+from ..runs.evaluate import Evaluation, Progress
+from ..runs.folder import RunFolder, kept_image
+from ..runs.plan import Job, Planned, Planner
+from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
+from ..runs.selftest import selftest
+from .replies import expect_replies, write_reply
+from .task import CofTask, data_digest, row_question, row_source
+
+
+class Cof(lmms):  # type: ignore[misc]
+    """The model `cof`. Its arguments are those of `settings.ModelSettings`."""
+
+    is_simple = False
+
+    def __init__(self, batch_size: Any = None, device: Any = None, max_batch_size: Any = None, **arguments: Any) -> None:
+        """Check every argument before any data or weights are loaded.
+
+        Raises:
+            UsageError: for an unknown argument, protocol or engine, or a checkpoint that is none.
+        """
+        super().__init__()
+        quiet_engines()
+        self.settings = parse_model_args(arguments)
+        self.protocol = parse_protocol(self.settings.protocol, self.settings.protocol_args)
+        if world_size() > 1:
+            raise UsageError(
+                f"started as {world_size()} processes (WORLD_SIZE); cof batches in one process: start it once, and scale with "
+                'engine_args={"tensor_parallel_size": …} or with `vllm serve` and engine=openai'
+            )
+        check_engine(self.settings)
+        load_card(self.settings.judge)
+        self.checkpoint = _identify(self.settings)
+        self.run_path = (
+            Path(self.settings.run).expanduser()
+            if self.settings.run
+            else default_run(
+                self.settings.pretrained,
+                self.protocol.name,
+                Path(self.settings.lora or "").name,
+                "" if self.settings.engine == "vllm" else self.settings.engine,
+            )
+        )
+        expect_replies(self.run_path)
+        self._runner = asyncio.Runner()
+        self._engine: Engine | None = None
+        self._started = False
+        atexit.register(self.close)
+
+    def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
+        """Answer all requests; replies in request order. Finished work of the run folder is not repeated."""
+        if any(_response_cache(request) for request in requests):
+            logger.warning(
+                "lmms-eval's own response cache (--use_cache) is on: it would repeat the replies of rollouts that failed. Leave it "
+                f"out: {self.run_path} holds everything that is finished"
+            )
+        if len({id(request) for request in requests}) < len(requests):
+            raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
+        jobs = [_job(self, request) for request in requests]
+        check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
+        trajectories = self._runner.run(self._answer(jobs))
+        return [_result(_ours(request), t, self.run_path) for request, t in zip(requests, trajectories, strict=True)]
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """Not offered: an agent's answer has no likelihood of its own."""
+        raise UsageError("cof generates answers; tasks that need log-likelihoods cannot be run with it")
+
+    def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
+        """Not offered: the protocol, not the task, decides on rounds."""
+        raise UsageError("cof decides on its own turns; multi-round tasks cannot be run with it")
+
+    def close(self) -> None:
+        """Stop the engine."""
+        atexit.unregister(self.close)
+        with contextlib.suppress(RuntimeError):
+            if self._engine is not None:
+                engine, self._engine = self._engine, None
+                self._runner.run(engine.close())
+            self._runner.close()
+
+    async def _answer(self, jobs: Sequence[Job]) -> list[Trajectory]:
+        engine = self._engine = self._engine or await open_engine(
+            self.settings.engine, EngineSettings.of(self.settings, api_key()), self.protocol
+        )
+        planner = Planner(
+            checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
+        )
+        plans = [planner.plan(job) for job in tqdm(jobs, desc="looking at images", unit="row", disable=None, leave=False)]
+        judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
+        try:
+            judge.images = partial(kept_image, self.run_path)
+            tested = await self._selftest(engine, plans)
+            with self._open_run(self._run_settings(engine, jobs, judge, tested)) as run:
+                await self._evaluate(engine, plans, judge, run, tested)
+                return [run.trajectories[plan.key] for plan in plans]
+        finally:
+            await judge.close()
+
+    def _open_run(self, settings: dict[str, Any]) -> RunFolder:
+        """The run folder; one that cannot be used for these settings is a wrong argument."""
+        try:
+            return RunFolder(self.run_path, settings, keep_images=self.settings.keep_images)
+        except RunError as error:
+            raise UsageError(str(error)) from error
+
+    async def _selftest(self, engine: Engine, plans: Sequence[Planned]) -> list[Finding]:
+        """The coordinate self-test at the resolutions of a run, before its first question."""
+        resolutions = _resolutions(plans)
+        if not resolutions or self._started:
+            return []
+        return await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
+
+    async def _evaluate(
+        self, engine: Engine, plans: list[Planned], judge: Judge, run: RunFolder, tested: Sequence[Finding]
+    ) -> None:
+        work = Evaluation(
+            engine=engine,
+            protocol=self.protocol,
+            run=run,
+            judge=judge,
+            concurrency=self.settings.concurrency,
+            seed=self.settings.seed,
+        )
+        pending = work.pending(plans)
+        say_plan(plans, pending, run.path)
+        served = None if self.settings.served_name else getattr(engine, "served_name", None)
+        natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
+        findings = [
+            *check_served(self.settings.pretrained, served),
+            *preflight(self.protocol, engine, _resolutions(plans), natives),
+        ]
+        if self.settings.engine != "openai":
+            folder = find_checkpoint(self.settings.pretrained)
+            findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
+        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
+        say_findings([*findings, *tested])
+        if any(plan.error is None for plan in pending) and not self._started:
+            await engine.start()
+            self._started = True
+        with Bar(len(pending)) as bar:
+            await work.answer(plans, Progress(len(pending), changed=bar.show))
+        say_troubles(getattr(engine, "troubles", {}))
+
+    def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
+        settings = self.settings
+        tasks: dict[str, int] = {}
+        for job in jobs:
+            tasks[job.task] = tasks.get(job.task, 0) + 1
+        return {
+            "label": " · ".join(
+                Path(name).name for name in (settings.pretrained, settings.lora or "", self.protocol.name) if name
+            ),
+            "model": self.checkpoint,
+            "protocol": msgspec.to_builtins(self.protocol),
+            "engine": {
+                "name": settings.engine,
+                "engine_args": dict(settings.engine_args),
+                "limits": msgspec.to_builtins(engine.limits),
+                "max_images": engine.max_images,
+                "context": engine.context,
+                "served": getattr(engine, "served_name", None),
+            },
+            "seed": settings.seed,
+            "option_order": str(option_order()),
+            "repeats": 1 + max((job.repeat for job in jobs), default=0),
+            "judge": judge_settings(judge),
+            "tasks": tasks,
+            "data": {
+                name: data_digest(name)
+                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
+            },
+            "notes": [
+                *(finding.says for finding in tested if finding.level is Level.FAILED),
+                *_notes(self.protocol),
+                *option_order().notes,
+                *([settings.note] if settings.note else []),
+            ],
+            **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
+            "sessions": [{"started": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, **_session(settings)}],
+        }
+
+
+def _session(settings: ModelSettings) -> dict[str, Any]:
+    """Settings that may differ between the sessions of one run."""
+    names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
+    return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+
+
+def _identify(settings: ModelSettings) -> dict[str, Any]:
+    """What checkpoint this is: part of every trajectory's key."""
+    identity: dict[str, Any] = {"pretrained": settings.pretrained}
+    if settings.engine != "openai":
+        parts = [fingerprint(find_checkpoint(settings.pretrained))]
+    else:
+        folder = find_served(settings.pretrained)
+        here = Path(settings.pretrained).expanduser().is_dir()
+        known = fingerprint(folder, weights=here) if folder else f"served:{settings.pretrained}"  # by name only
+        parts = [known, *([f"served:{settings.served_name}"] if settings.served_name else [])]
+    if settings.lora:
+        identity["lora"] = settings.lora
+        parts.append(fingerprint(find_adapter(settings.lora)))
+    return identity | {"fingerprint": "+".join(parts)}
+
+
+def _resolutions(plans: Sequence[Planned]) -> set[Resolution]:
+    return {plan.job.resolution for plan in plans if plan.job.source}
+
+
+def _notes(protocol: Protocol) -> list[str]:
+    notes = []
+    if protocol.turn_patterns:
+        notes.append("calls and answers forced by structured output: shows the loop, measures no model")
+    if protocol.crops is not Crops.REAL:
+        notes.append(f"counterfactual crops: {protocol.crops.value} (what the model zoomed in on is not what it was shown)")
+    return notes
+
+
+@dataclass(frozen=True, slots=True)
+class _StockImage:
+    """The image of a stock lmms-eval row, made when it is read."""
+
+    task: str
+    doc_id: int
+    data: str
+    """The dataset's fingerprint."""
+    messages: Callable[[], list[dict[str, Any]]] = field(compare=False, repr=False)
+    """Makes the row's messages."""
+
+    def read(self) -> bytes:
+        """The image: the stored bytes of a file, or a PNG of the pixels that the task gives."""
+        (image,) = _media(self.messages())[0]
+        return ImageSource(path=image).read() if isinstance(image, str) else encode_png(image.convert("RGB"))
+
+
+def _ours(request: Instance) -> bool:
+    """Whether a request comes from a task of this package."""
+    return isinstance(getattr(request.args[1], "__self__", None), CofTask)
+
+
+def _job(model: Cof, request: Instance) -> Job:
+    """A request of lmms-eval as a job; ours carry their question, stock ones are read from their messages."""
+    _, to_messages, _, doc_id, task, split = request.args
+    rows = model.task_dict[task][split]
+    doc = rows[doc_id]
+    if _ours(request):
+        return Job(
+            task=task,
+            doc_id=doc_id,
+            question=row_question(doc),
+            resolution=parse_resolution(doc["resolution"]),
+            source=row_source(doc),
+            repeat=doc["repeat"],
+        )
+    images, texts = _media(to_messages(doc))
+    if len(images) > 1:
+        raise UsageError(f"task {task}, row {doc_id} has {len(images)} images; cof answers questions about one image")
+    if not any(text.strip() for text in texts):
+        raise UsageError(f"task {task}, row {doc_id} has no text; cof answers questions")
+    name = f"{task}/{doc_id}"
+    question = Question(name, task, "", name, "\n".join(texts), (), "")
+    source = _StockImage(task, doc_id, str(rows._fingerprint), lambda: to_messages(rows[doc_id])) if images else None
+    return Job(task=task, doc_id=doc_id, question=question, resolution=NATIVE, source=source)
+
+
+def _response_cache(request: Instance) -> bool:
+    """Whether lmms-eval's command line was told to keep a response cache; its tasks hold the command line's arguments."""
+    task = getattr(request.args[1], "__self__", None)
+    return bool(getattr(getattr(task, "args", None), "use_cache", None))
+
+
+def _media(messages: list[dict[str, Any]]) -> tuple[list[Any], list[str]]:
+    """(images, texts) of a row's messages."""
+    parts = [part for message in messages for part in _parts(message["content"])]
+    others = {part["type"] for part in parts} - {"image", "text"}
+    if others:
+        raise UsageError(f"cof shows one image and text; this task also has {', '.join(sorted(others))}")
+    return [p["url"] for p in parts if p["type"] == "image"], [p["text"] for p in parts if p["type"] == "text"]
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _result(ours: bool, trajectory: Trajectory, run: Path) -> GenerationResult:
+    """What lmms-eval gets: for our tasks a reply that names the trajectory, for stock tasks the plain answer."""
+    tokens = TokenCounts(input_tokens=sum(t.prompt_tokens for t in trajectory.turns), output_tokens=trajectory.output_tokens)
+    plain = trajectory.answer if trajectory.stop is Stop.ANSWERED else ""
+    return GenerationResult(write_reply(trajectory, run) if ours else plain, tokens)

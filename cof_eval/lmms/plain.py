@@ -1,0 +1,138 @@
+"""Plain answers of models other than `cof`: read as the protocol `direct` reads, judged, and kept where `COF_RUN` says.
+
+Such a model is asked by lmms-eval in its own way, so its trajectories have one turn and their pixels are unverified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+from loguru import logger
+
+from ..agent.protocols import DIRECT
+from ..agent.reply import parse_reply
+from ..core.errors import RunError, UsageError
+from ..core.provenance import versions
+from ..core.records import Finish, Shown, Stop, Trajectory, Turn, Verdict
+from ..core.resolution import PixelLimits
+from ..core.settings import KeepImages, api_key, judge_url, option_order
+from ..judging import Judge, judge_settings, load_card, start_judge
+from ..runs.folder import RunFolder
+from ..runs.plan import Job, Planned, Planner
+from ..runs.prepare import failed
+
+CARD = "equivalence"
+PLAIN = replace(DIRECT, name="plain")
+"""How plain answers are read; what the model was told besides the question is not known here."""
+LIMITS = PixelLimits(28, PLAIN.min_pixels, PLAIN.max_pixels)
+"""Sizes shown to models whose processors are not known here: Qwen2.5-VL's factor."""
+
+_REQUEST_FAILED = "[LMMS_EVAL_REQUEST_FAILED"
+"""Begins what lmms-eval's models for served APIs return instead of an answer that they did not get."""
+_JUDGE_CONCURRENCY = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a model said to one row."""
+
+    job: Job
+    text: str
+    error: str | None = None
+    """Why the model was not shown the image: unscored, whatever it said."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A row that is done: its plan, its trajectory and the verdict on it."""
+
+    plan: Planned
+    trajectory: Trajectory
+    verdict: Verdict
+
+
+def judge_plain(said: Sequence[Said], *, model: str, run: Path | None) -> list[Ended]:
+    """Judge plain answers, all at once.
+
+    Args:
+        said: rows of one task.
+        model: what names the model; equal names are one model.
+        run: where the trajectories are kept; None to keep none. A folder that cannot be used is said, and no reason to fail.
+    """
+    planner = Planner(checkpoint=model, protocol=PLAIN, limits=LIMITS)
+    plans = [planner.plan(each.job) for each in said]
+    trajectories = [_trajectory(plan, each) for plan, each in zip(plans, said, strict=True)]
+    judge, verdicts = asyncio.run(_judge(trajectories))
+    ended = [Ended(plan=p, trajectory=t, verdict=v) for p, t, v in zip(plans, trajectories, verdicts, strict=True)]
+    if run is not None:
+        try:
+            _keep(ended, judge, model, run)
+        except RunError as error:
+            logger.error(f"the answers are not kept: {error}")
+    return ended
+
+
+def _trajectory(plan: Planned, said: Said) -> Trajectory:
+    """The one turn of a row."""
+    stop, answer = _read(said.text)
+    if plan.error or said.error or stop is Stop.ERROR:
+        return failed(plan, PLAIN, plan.error or said.error or said.text[:300])
+    turn = Turn(said.text, Finish.STOP, said.prompt_tokens, 0, said.output_tokens, None, 0.0)
+    shown = Shown(plan.shown, plan.visual_tokens)
+    return Trajectory(plan.key, plan.job.question, plan.image, PLAIN.name, shown, (turn,), answer, stop)
+
+
+def _read(text: str) -> tuple[Stop, str]:
+    if text.startswith(_REQUEST_FAILED):
+        return Stop.ERROR, ""
+    answer = parse_reply(text, PLAIN.call_syntax, PLAIN.answer_syntax).answer
+    return (Stop.ANSWERED, answer) if answer else (Stop.NO_ANSWER, "")
+
+
+async def _judge(trajectories: Sequence[Trajectory]) -> tuple[Judge, list[Verdict]]:
+    """Every verdict; where the judge's server is not to be had, the rules' alone."""
+    try:
+        judge = await start_judge(CARD, judge_url(), api_key())
+    except UsageError as error:
+        logger.error(f"{error}; what the rules leave undecided stays unscored")
+        judge = Judge(load_card(CARD))
+    asking = asyncio.Semaphore(_JUDGE_CONCURRENCY)
+
+    async def one(trajectory: Trajectory) -> Verdict:
+        async with asking:
+            return await judge.judge(trajectory)
+
+    try:
+        return judge, list(await asyncio.gather(*map(one, trajectories)))
+    finally:
+        await judge.close()
+
+
+def _keep(ended: Sequence[Ended], judge: Judge, model: str, run: Path) -> None:
+    settings = {
+        "label": f"{model} · plain",
+        "model": {"pretrained": model, "fingerprint": model},
+        "protocol": msgspec.to_builtins(PLAIN),
+        "engine": {"name": "lmms-eval", "limits": msgspec.to_builtins(LIMITS)},
+        "seed": 0,
+        "option_order": str(option_order()),
+        "repeats": 1 + max(each.plan.job.repeat for each in ended),
+        "judge": judge_settings(judge),
+        "tasks": {ended[0].plan.job.task: len(ended)},
+        "notes": ["plain answers of a model that lmms-eval ran: pixels unverified", *option_order().notes],
+        "versions": versions(),
+    }
+    with RunFolder(run, settings, keep_images=KeepImages.NONE) as folder:
+        folder.add_questions(each.plan.job.question for each in ended)
+        folder.add_rows(each.plan.row for each in ended)
+        for each in ended:
+            if folder.trajectories.get(each.trajectory.key) != each.trajectory:
+                folder.add_trajectory(each.trajectory)
+            if each.trajectory.stop is Stop.ANSWERED and folder.verdicts.get(each.verdict.key) != each.verdict:
+                folder.add_verdict(each.verdict)

@@ -1,0 +1,265 @@
+"""lmms-eval's task seam: a benchmark at one resolution as a task that any of its chat models can run.
+
+A row carries its question as JSON and its image as stored bytes, so that nothing is decoded before it is needed. The
+model `cof` reads both; another chat model gets the shown image and the question's text, and its plain answers are judged
+by `plain` once all are there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import datasets
+from lmms_eval.api.instance import Instance
+from lmms_eval.api.task import ConfigurableMessagesTask
+from loguru import logger
+
+from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks.metrics import answered
+from ..core.errors import DataError, ImageError, UsageError
+from ..core.images import ImageSource, load_native, resize
+from ..core.option_order import OptionOrder, OrderKind, ordered
+from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, to_json
+from ..core.resolution import parse_resolution, shown_size
+from ..core.settings import data_folder, option_order, question_limit, run_folder, world_size
+from ..runs.plan import Job
+from .plain import LIMITS, Ended, Said, judge_plain
+from .replies import read_reply, recorded
+
+METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens", "visual_tokens", "truncated")
+"""Columns of lmms-eval's table for every benchmark; see the vocabulary in docs/architecture.md."""
+
+ACCURACY = ("acc", "acc_upper")
+"""Those that compare with a standard answer."""
+
+SPLIT = "test"
+
+
+class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
+    """One benchmark at one resolution. Its YAML says `benchmark`, `resolution` and the task's name."""
+
+    def __init__(self, config: dict[str, Any], **kwargs: Any) -> None:
+        config = dict(config)
+        config.pop("class", None)
+        self.benchmark = str(config.pop("benchmark"))
+        self.resolution = parse_resolution(config.pop("resolution"))
+        if self.benchmark not in BENCHMARKS:
+            raise UsageError(f"unknown benchmark {self.benchmark!r}; known: {', '.join(BENCHMARKS)}")
+        self.own_metrics = BENCHMARKS[self.benchmark].metrics
+        self.unshown: dict[int, str] = {}
+        """By row: why another model was not shown the image."""
+        self.plain: dict[int, Ended] = {}
+        """By row: what became of another model's plain answers."""
+        self.repeats = int(config.pop("repeats", 1))
+        """How often every question is asked."""
+        super().__init__(config={**config, **self._fixed()}, **kwargs)
+
+    def _fixed(self) -> dict[str, Any]:
+        """What lmms-eval wants to know and a YAML need not repeat."""
+        metrics: list[dict[str, Any]] = [
+            {"metric": name, "aggregation": "mean", "higher_is_better": name in ACCURACY} for name in METRICS
+        ]
+        metrics += [
+            {"metric": own.name, "aggregation": own.of, "higher_is_better": own.higher_is_better} for own in self.own_metrics
+        ]
+        return {
+            "dataset_path": self.benchmark,
+            "test_split": SPLIT,
+            "output_type": "generate_until",
+            "doc_to_text": question_text,
+            "doc_to_target": standard_answer,
+            "doc_to_messages": self.messages,
+            "process_results": self.row_metrics,
+            "metric_list": metrics,
+        }
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
+        """Load the benchmark's rows, options in the order asked for, each as often as asked for; images stay undecoded."""
+        rows, limit = load_rows(self.benchmark, data_folder(self.benchmark)), question_limit()
+        rows = arranged(rows.select(range(min(limit, len(rows)))) if limit else rows, option_order(), self.repeats)
+        rows = rows.add_column("resolution", [self.resolution.name] * len(rows)).add_column("row", list(range(len(rows))))
+        self.dataset = datasets.DatasetDict({SPLIT: rows})
+        self.dataset_no_image = datasets.DatasetDict({SPLIT: rows.remove_columns("image")})
+
+    def set_config(self, key: str, value: Any, update: bool = False) -> None:
+        """As lmms-eval's; its `repeats` become rows here: it would generate k times and score the first reply only."""
+        if key != "repeats":
+            super().set_config(key, value, update)
+            return
+        before, self.repeats = (self.dataset, self.dataset_no_image), int(value)
+        self.download()
+        for old, new in zip(before, (self.dataset, self.dataset_no_image), strict=True):
+            old[SPLIT] = new[SPLIT]  # lmms-eval holds on to the old ones
+        self.dataset, self.dataset_no_image = before
+
+    def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
+        """The shown image and the question, for models other than `cof`; an image that cannot be shown is left out."""
+        text = {"type": "text", "text": question_text(doc)}
+        try:
+            native = load_native(row_source(doc).read())
+            shown = resize(native, shown_size(native.size, self.resolution, LIMITS))
+        except ImageError as error:
+            logger.error(f"{self.config.task}, row {doc['row']} stays unscored: {error}")
+            self.unshown[doc["row"]] = str(error)
+            return [{"role": "user", "content": [text]}]
+        return [{"role": "user", "content": [{"type": "image", "url": shown}, text]}]
+
+    def apply_filters(self) -> Any:
+        """Called once, when all is generated: judges other models' plain answers before their rows are scored."""
+        filtered = super().apply_filters()
+        said = [self._said(request) for request in self.instances if read_reply(request.resps[0] or "") is None]
+        if said:
+            self.plain = {each.plan.job.doc_id: each for each in self._judged(said)}
+        return filtered
+
+    def _said(self, request: Instance) -> Said:
+        doc = self.dataset[SPLIT][request.doc_id]
+        counts = request.token_counts[0] if request.token_counts else None
+        return Said(
+            job=Job(
+                task=self.config.task,
+                doc_id=request.doc_id,
+                question=row_question(doc),
+                resolution=self.resolution,
+                source=row_source(doc),
+                repeat=doc["repeat"],
+            ),
+            text=str(request.resps[0] or ""),
+            error=self.unshown.get(request.doc_id),
+            prompt_tokens=(counts and counts.input_tokens) or 0,
+            output_tokens=(counts and counts.output_tokens) or 0,
+        )
+
+    def _judged(self, said: list[Said]) -> list[Ended]:
+        model = _model_name(getattr(self, "args", None))
+        run = run_folder() if world_size() == 1 else None
+        if run is not None and not model:
+            logger.warning(f"COF_RUN={run}: lmms-eval does not say which model answered, so its answers are not kept")
+        return judge_plain(said, model=model, run=run if model else None)
+
+    def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
+        """The metrics of one row. Never raises: lmms-eval would retry for ten seconds and then lose the row."""
+        try:
+            question = row_question(doc)
+            reply = read_reply(results[0])
+            if reply is not None:
+                return self._metrics(question, *recorded(reply, question))
+            ended = self.plain[doc["row"]]
+            return self._metrics(question, ended.trajectory, ended.verdict)
+        except Exception as error:  # counted as unscored, and said
+            logger.error(f"{self.config.task}: a row could not be scored: {error!r}")
+            return _metrics(None, None)
+
+    def _metrics(self, question: Question, trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, Any]:
+        """All metrics of a row; without a standard answer there is nothing to be right about."""
+        values: dict[str, Any] = _metrics(trajectory, verdict)
+        if not question.answer:
+            return {name: value for name, value in values.items() if name not in ACCURACY}
+        return values | dict.fromkeys((own.name for own in self.own_metrics), answered(question, trajectory, verdict))
+
+
+@lru_cache(maxsize=16)
+def load_rows(benchmark: str, folder: Path | None) -> Any:
+    """A benchmark's rows: `question` (JSON), `answer`, `image` (a path, or stored bytes of images made in memory).
+
+    Raises:
+        DataError: if the benchmark's data cannot be used.
+    """
+    items: list[Item] = BENCHMARKS[benchmark].load(folder)
+    if not items:
+        raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
+    return datasets.Dataset.from_dict(
+        {
+            "question": [to_json(item.question).decode() for item in items],
+            "answer": [item.question.answer for item in items],
+            "image": [{"path": item.image.path, "bytes": item.image.data} for item in items],
+        },
+        features=datasets.Features(
+            question=datasets.Value("large_string"), answer=datasets.Value("string"), image=datasets.Image(decode=False)
+        ),
+    )
+
+
+def arranged(rows: Any, order: OptionOrder, repeats: int) -> Any:
+    """A benchmark's rows with their options in an order, each rotation and repeat a row of its own.
+
+    The column `repeat` tells repeats apart. Images are stored files or paths, and stay undecoded.
+
+    Raises:
+        UsageError: if options are to be moved that do not stand in their question's text as they should.
+    """
+    if order.kind is OrderKind.DATASET and repeats == 1:
+        return rows.add_column("repeat", [0] * len(rows))
+    questions = [ordered(from_json(text, Question), order) for text in rows["question"]]
+    taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
+    with _without_bars():
+        kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
+        kept = kept.add_column("question", [to_json(q).decode() for _, q, _ in taken], feature=datasets.Value("large_string"))
+        kept = kept.add_column("answer", [q.answer for _, q, _ in taken])
+        return kept.add_column("repeat", [k for _, _, k in taken])
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of `datasets` for what takes no time."""
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+_SECRET = re.compile(r"(\w*(?:api_key|token|secret|password))=[^,]*", re.IGNORECASE)
+
+
+def _model_name(command_line: Any) -> str:
+    """What lmms-eval's command line says about the model, secrets left out; empty if there was no command line."""
+    said = (str(getattr(command_line, name, None) or "") for name in ("model", "model_args"))
+    return _SECRET.sub(r"\1=…", " ".join(filter(None, said)))
+
+
+def data_digest(benchmark: str) -> str:
+    """Identifies a benchmark's questions as they are loaded now."""
+    return digest(*load_rows(benchmark, data_folder(benchmark))["question"])
+
+
+def row_question(doc: dict[str, Any]) -> Question:
+    """The question of a row."""
+    return from_json(doc["question"], Question)
+
+
+def row_source(doc: dict[str, Any]) -> ImageSource:
+    """Where a row's image is."""
+    image = doc["image"]
+    return ImageSource(data=image["bytes"]) if image["bytes"] is not None else ImageSource(path=image["path"])
+
+
+def question_text(doc: dict[str, Any]) -> str:
+    """The question's text, verbatim."""
+    return row_question(doc).text
+
+
+def standard_answer(doc: dict[str, Any]) -> str:
+    """The standard answer."""
+    return str(doc["answer"])
+
+
+def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, float]:
+    outcome = verdict.verdict if verdict else Outcome.UNSCORED
+    return {
+        "acc": float(outcome is Outcome.CORRECT),
+        "acc_upper": float(outcome is not Outcome.WRONG),
+        "zooms": float(trajectory.zooms if trajectory else 0),
+        "tool_errors": float(trajectory.tool_errors if trajectory else 0),
+        "turns": float(len(trajectory.turns) if trajectory else 0),
+        "output_tokens": float(trajectory.output_tokens if trajectory else 0),
+        "visual_tokens": float(trajectory.visual_tokens if trajectory else 0),
+        "truncated": float(trajectory.stop.truncated if trajectory else 0),
+    }

@@ -1,0 +1,1 @@
+"""One run from its plan to its folder: preparation, checks before it, evaluation, judging again, single questions."""

@@ -1,0 +1,228 @@
+"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged beside it.
+
+At most `concurrency` rollouts run at once, so memory grows with it and not with the benchmark. Equal work runs once;
+finished work is not run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ..agent.engine import Engine
+from ..agent.protocols import DIRECT, Protocol
+from ..agent.rollout import Subject, rollout
+from ..core.errors import CofError
+from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
+from ..judging import Judge
+from .folder import RunFolder
+from .plan import Planned, in_order
+from .prepare import Preparer
+
+_JUDGE_CONCURRENCY = 64
+"""Questions to a served judge at once."""
+_AHEAD = 4
+"""Questions whose images wait, decoded and resized, for a rollout to end: the engine never waits for them."""
+
+_Written = TypeVar("_Written")
+
+
+_Ready = asyncio.Queue[Subject | Trajectory | None]
+"""What rollouts can begin with; a trajectory where there is nothing to begin with; None at the end."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts of one session, for whoever shows them."""
+
+    total: int
+    """Distinct trajectories to generate."""
+    done: int = 0
+    zooms: int = 0
+    errors: int = 0
+    """Trajectories that stopped as `error`; they are among the unscored too."""
+    unscored: int = 0
+    """Trajectories without a verdict, those of earlier sessions that were judged again included."""
+    changed: Callable[[Progress], None] = field(default=lambda _: None)
+
+    def ended(self, trajectory: Trajectory) -> None:
+        """Count a trajectory."""
+        self.done += 1
+        self.zooms += trajectory.zooms
+        self.errors += trajectory.stop is Stop.ERROR
+        self.changed(self)
+
+    def judged(self, verdict: Verdict) -> None:
+        """Count a verdict."""
+        self.unscored += verdict.verdict is Outcome.UNSCORED
+        self.changed(self)
+
+
+@dataclass(slots=True, kw_only=True)
+class Evaluation:
+    """Everything that answering planned jobs needs."""
+
+    engine: Engine
+    protocol: Protocol
+    run: RunFolder
+    judge: Judge
+    concurrency: int
+    seed: int = 0
+    asked: dict[str, list[Question]] = field(default_factory=dict)
+    """By trajectory key: the questions that it answers, with different standard answers."""
+    judging: dict[str, asyncio.Future[Verdict]] = field(default_factory=dict)
+    """Verdicts being made or made by one call of `answer`, by key."""
+    writing: set[asyncio.Future[None]] = field(default_factory=set)
+    """Writes under way."""
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JUDGE_CONCURRENCY))
+
+    async def answer(self, plans: Sequence[Planned], progress: Progress | None = None) -> None:
+        """Answer every planned job; on return, all of it is in the run folder.
+
+        Args:
+            plans: what to answer, in any order.
+            progress: told of every trajectory and verdict.
+
+        Raises:
+            RunError: if the run folder cannot be written any more.
+            EngineUnusableError: if the engine cannot serve this run.
+        """
+        pending = self.pending(plans)
+        counts = progress or Progress(len(pending))
+        self.asked = _asked(plans)
+        await asyncio.shield(self._write(self.run.add_questions, [plan.job.question for plan in plans]))
+        await asyncio.shield(self._write(self.run.add_rows, [plan.row for plan in plans]))
+        self.judging.clear()  # what failed in an earlier call is asked again
+        workers = min(self.concurrency, len(pending))
+        ready: _Ready = asyncio.Queue(maxsize=_AHEAD)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._prepare(pending, ready, workers))
+                for _ in range(workers):
+                    group.create_task(self._work(ready, group, counts))
+                for key in self._unjudged({plan.key for plan in plans}):
+                    group.create_task(self._judge(self.run.trajectories[key], counts))
+        except BaseExceptionGroup as failures:
+            first = _first(failures)
+            raise first from first.__cause__
+        finally:
+            await asyncio.gather(*self.writing, return_exceptions=True)
+
+    def pending(self, plans: Sequence[Planned]) -> list[Planned]:
+        """One plan for each distinct trajectory that still has to be generated."""
+        distinct = {plan.key: plan for plan in in_order(plans)}
+        return [plan for key, plan in distinct.items() if self.run.finished(key) is None]
+
+    def _unjudged(self, keys: set[str]) -> Iterator[str]:
+        """Finished trajectories whose verdict is missing or was unscored."""
+        for key in sorted(keys):
+            trajectory = self.run.finished(key)
+            if trajectory is None or trajectory.stop is not Stop.ANSWERED:
+                continue
+            contents = [self.judge.key(asked, trajectory.answer, trajectory.shown.hash) for asked in self.asked[key]]
+            verdicts = [self.run.verdicts.get(content) for content in contents]
+            if any(v is None or (v.verdict is Outcome.UNSCORED and self.judge.asker is not None) for v in verdicts):
+                yield key
+
+    async def _prepare(self, pending: Sequence[Planned], ready: _Ready, workers: int) -> None:
+        """Look at images ahead of the rollouts; a failed look is a trajectory already."""
+        preparer, queue = Preparer(self.protocol, self.run.keep_image), iter(pending)
+
+        async def prepare() -> None:
+            for plan in queue:
+                await ready.put(await asyncio.to_thread(preparer.prepare, plan))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_AHEAD, len(pending))):
+                group.create_task(prepare())
+        for _ in range(workers):
+            await ready.put(None)
+
+    async def _work(self, ready: _Ready, group: asyncio.TaskGroup, progress: Progress) -> None:
+        """Roll out one question after the other; what follows a rollout does not hold its place."""
+        while (prepared := await ready.get()) is not None:
+            trajectory = prepared if isinstance(prepared, Trajectory) else await self._roll(prepared)
+            writing = self._write(self.run.add_trajectory, trajectory)
+            group.create_task(self._end(trajectory, writing, progress))
+
+    async def _roll(self, subject: Subject) -> Trajectory:
+        protocol = self.protocol if subject.view else _without_tool(self.protocol)
+        return await rollout(subject, self.engine, protocol, seed=self.seed, keep_image=self.run.keep_image)
+
+    async def _end(self, trajectory: Trajectory, writing: asyncio.Future[None], progress: Progress) -> None:
+        """Judge a trajectory once it is on disk."""
+        await asyncio.shield(writing)
+        progress.ended(trajectory)
+        await self._judge(trajectory, progress)
+
+    async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
+        """Judge a trajectory as an answer to each of its questions; one without a standard answer is left alone."""
+        for question in self.asked[trajectory.key]:
+            stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
+            if stopped is not None:
+                progress.judged(stopped)
+                continue
+            answer, shown = trajectory.answer, trajectory.shown.hash
+            key = self.judge.key(question, answer, shown)
+            if key not in self.judging:
+                self.judging[key] = asyncio.ensure_future(self._verdict(key, question, answer, shown))
+            progress.judged(await self.judging[key])
+
+    async def _verdict(self, key: str, question: Question, answer: str, shown: str) -> Verdict:
+        """The verdict on an answer; the same content is judged once."""
+        known = self.run.verdicts.get(key)
+        if known is not None and (known.verdict is not Outcome.UNSCORED or self.judge.asker is None):
+            return known
+        async with self.asking:
+            verdict = await self.judge.judge_answer(question, answer, shown)
+        await asyncio.shield(self._write(self.run.add_verdict, verdict))
+        return verdict
+
+    def _write(self, write: Callable[[_Written], None], what: _Written) -> asyncio.Future[None]:
+        """Begin a write beside the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
+        writing = asyncio.get_running_loop().run_in_executor(None, write, what)
+        self.writing.add(writing)
+        writing.add_done_callback(self._written)
+        return writing
+
+    def _written(self, writing: asyncio.Future[None]) -> None:
+        """A write ended. Whoever waits hears of its failure; where none does any more, a first failure has been told."""
+        self.writing.discard(writing)
+        if not writing.cancelled():
+            writing.exception()
+
+
+def _asked(plans: Sequence[Planned]) -> dict[str, list[Question]]:
+    """By trajectory key, the questions to judge it by: those with a standard answer, equal ones once."""
+    asked: dict[str, dict[object, Question]] = {}
+    for plan in plans:
+        question = plan.job.question
+        by_content = asked.setdefault(plan.key, {})
+        if question.answer:
+            by_content.setdefault((question.options, question.answers), question)
+    return {key: list(by_content.values()) for key, by_content in asked.items()}
+
+
+def _without_tool(protocol: Protocol) -> Protocol:
+    """How a question without an image is asked: directly, decoded as the run decodes."""
+    return replace(
+        protocol,
+        system=DIRECT.system,
+        question=DIRECT.question,
+        open_question=DIRECT.open_question,
+        format=DIRECT.format,
+        call_syntax=DIRECT.call_syntax,
+        answer_syntax=DIRECT.answer_syntax,
+        max_turns=DIRECT.max_turns,
+        turn_patterns=DIRECT.turn_patterns,
+    )
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure to report: one that a user can fix before any other."""
+    ours, _ = failures.split(CofError)
+    group = ours or failures
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

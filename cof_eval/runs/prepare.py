@@ -1,0 +1,104 @@
+"""From a plan to what a rollout needs: the native image decoded, the shown image resized and hashed. Runs in threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from PIL import Image
+
+from ..agent.protocols import Protocol
+from ..agent.rollout import KeepImage, Subject
+from ..agent.zoom import CropSource, View
+from ..core.errors import ImageError
+from ..core.images import load_native, pixel_hash, resize, source_hash
+from ..core.records import Shown, Stop, Trajectory
+from .plan import Planned, Source
+
+_NATIVES = 2
+"""Decoded native images kept for the next resolution of the same image."""
+
+
+class Preparer:
+    """Looks at the images of planned jobs; safe for threads."""
+
+    def __init__(self, protocol: Protocol, keep_image: KeepImage) -> None:
+        self._protocol = protocol
+        self._keep_image = keep_image
+        self._natives = _NativeCache(_NATIVES)
+
+    def prepare(self, plan: Planned) -> Subject | Trajectory:
+        """What a rollout begins with, or, where the image cannot be shown, the trajectory that says so."""
+        if plan.error is not None:
+            return failed(plan, self._protocol, plan.error)
+        try:
+            return self._look(plan)
+        except ImageError as error:
+            return failed(plan, self._protocol, str(error))
+
+    def _look(self, plan: Planned) -> Subject:
+        """Decode and resize; the native image is held on to only where crops are cut from it."""
+        job = plan.job
+        if job.source is None:
+            return Subject(question=job.question, image=plan.image, view=None, shown_hash="", key=plan.key, repeat=job.repeat)
+        native = self._natives.get(plan.image.hash, job.source)
+        shown = resize(native, plan.shown)
+        name = pixel_hash(shown)
+        self._keep_image(name, shown)
+        view = View(shown, native.size, native if self._protocol.crop_source is CropSource.NATIVE else None)
+        return Subject(question=job.question, image=plan.image, view=view, shown_hash=name, key=plan.key, repeat=job.repeat)
+
+
+class _NativeCache:
+    """The last decoded native images, so that the resolutions of one image decode it once; safe for threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._images: OrderedDict[str, Future[Image.Image]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str, source: Source) -> Image.Image:
+        """The native image with this hash; whoever asks first decodes it, others wait for that."""
+        with self._lock:
+            image = self._images.get(name)
+            first = image is None
+            if image is None:
+                image = self._images[name] = Future()
+            self._images.move_to_end(name)
+            while len(self._images) > self._size:
+                self._images.popitem(last=False)
+        if first:
+            try:
+                image.set_result(_load(name, source))
+            except BaseException as error:  # whatever it is, nobody may wait for ever
+                image.set_exception(error)
+        return image.result()
+
+
+def _load(name: str, source: Source) -> Image.Image:
+    """The native image, if its file is still the one that was planned with.
+
+    Raises:
+        ImageError: if it cannot be read or has changed.
+    """
+    data = source.read()
+    if source_hash(data) != name:
+        raise ImageError("the image file changed while this session ran; run the same command again")
+    return load_native(data)
+
+
+def failed(plan: Planned, protocol: Protocol, reason: str) -> Trajectory:
+    """The trajectory of a question that could not be asked."""
+    return Trajectory(
+        key=plan.key,
+        question=plan.job.question,
+        image=plan.image,
+        protocol=protocol.name,
+        shown=Shown(plan.shown, plan.visual_tokens),
+        turns=(),
+        answer="",
+        stop=Stop.ERROR,
+        error=reason,
+        repeat=plan.job.repeat,
+    )

@@ -1,0 +1,208 @@
+"""The coordinate self-test: what a model points at is what it gets back, for every protocol and resolution.
+
+A synthetic photograph holds flat squares of known colours at known places. It goes the way of every question: shown at its
+resolution, asked about in the protocol's prompt. A scripted model calls the tool on one square in the protocol's own syntax
+and frame, then, where calls may name an earlier crop, on the middle of that crop. The square must stand in the first crop where
+the protocol's rules put it, and fill the middle of the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image, ImageDraw
+
+from ..agent.engine import Request, Response, Role
+from ..agent.protocols import BoxFrame, Crops, Protocol
+from ..agent.rollout import Subject, rollout
+from ..agent.zoom import CropSource, ImageNaming, View
+from ..core.errors import EngineError
+from ..core.images import pixel_hash, resize
+from ..core.records import Corners, Finish, ImageRef, Question, Size, Stop, Trajectory
+from ..core.resolution import PixelLimits, Resolution, shown_size
+from .preflight import Finding, Level
+
+NATIVE = (2240, 1792)
+"""Size of the synthetic photograph, px."""
+
+_GREY = (128, 128, 128)
+_TOLERANCE = 60
+"""How far a sample (0-255) may be off: resizing softens edges."""
+_SLACK = 0.08
+"""How far a square's edges may be off, as a share of the crop: whole pixels of a small shown image are that large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A square of one colour on the synthetic photograph."""
+
+    colour: tuple[int, int, int]
+    corners: Corners
+    """px of the native image."""
+
+
+SQUARES = (
+    Square((230, 30, 30), (112, 112, 448, 448)),
+    Square((30, 200, 30), (1680, 140, 2016, 476)),
+    Square((40, 60, 230), (196, 1316, 532, 1652)),
+    Square((230, 210, 30), (1624, 1288, 1960, 1624)),
+)
+"""One in each quarter, none at the mirror image of another: swapped axes and wrong scales both show."""
+
+
+def photograph() -> Image.Image:
+    """The synthetic photograph."""
+    image = Image.new("RGB", NATIVE, _GREY)
+    draw = ImageDraw.Draw(image)
+    for square in SQUARES:
+        x1, y1, x2, y2 = square.corners
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), fill=square.colour)
+    return image
+
+
+def selftest(protocol: Protocol, limits: PixelLimits, resolutions: Collection[Resolution]) -> list[Finding]:
+    """Whether calls of this protocol give back the right pixels, one finding over all resolutions.
+
+    Args:
+        protocol: how calls are written and crops are cut.
+        limits: the engine's pixel limits.
+        resolutions: at which the synthetic photograph is shown.
+    """
+    if not protocol.zooms:
+        return [Finding(Level.OK, _WHAT, f"protocol {protocol.name} has no tool")]
+    real = replace(protocol, crops=Crops.REAL, turn_patterns=())
+    native = photograph()
+    wrong = [f"at {r.name}, {says}" for r in resolutions for says in _wrong(native, real, limits, r)]
+    if wrong:
+        says = f"{len(wrong)} zooms show other pixels than were asked for, the first: {wrong[0]}. Do not trust this protocol's scores"
+        return [Finding(Level.FAILED, _WHAT, says)]
+    count = len(SQUARES) * len(resolutions) * (1 + (protocol.image_naming is not ImageNaming.NONE))
+    return [Finding(Level.OK, _WHAT, f"{count} scripted zooms of {protocol.name} show what they point at")]
+
+
+_WHAT = "coordinates"
+
+
+def _wrong(native: Image.Image, protocol: Protocol, limits: PixelLimits, resolution: Resolution) -> Iterator[str]:
+    """What is wrong with the crops at one resolution."""
+    shown = resize(native, shown_size(native.size, resolution, protocol.limits(limits)))
+    view = View(shown, native.size, native if protocol.crop_source is CropSource.NATIVE else None)
+    for square in SQUARES:
+        trajectory, crops = asyncio.run(_roll(protocol, view, limits, square))
+        expected = 1 + (protocol.image_naming is not ImageNaming.NONE)
+        errors = [call.error for call in trajectory.calls if call.error]
+        if trajectory.stop is not Stop.ANSWERED or len(crops) != expected:
+            yield f"{len(crops)} of {expected} calls were executed ({errors[0] if errors else trajectory.error or trajectory.stop.value})"
+            continue
+        if not _stands_right(crops[0], square, protocol):
+            yield f"a zoom on the square {square.corners} shows it in the wrong place"
+        if not all(_alike(_pixel(crop, crop.width // 2, crop.height // 2), square.colour) for crop in crops):
+            yield f"the middle of a zoom on the square {square.corners} has another colour"
+
+
+async def _roll(protocol: Protocol, view: View, limits: PixelLimits, square: Square) -> tuple[Trajectory, list[Image.Image]]:
+    """A rollout of the scripted model, and the crops that it was shown."""
+    model = _Pointer(protocol, view, limits, square)
+    question = Question("0", "selftest", "", "", "What is the colour of the square?", (), "red")
+    about = Subject(
+        question=question, image=ImageRef("", view.native_size), view=view, shown_hash=pixel_hash(view.shown), key="selftest"
+    )
+    trajectory = await rollout(about, model, protocol)
+    return trajectory, model.crops
+
+
+class _Pointer:
+    """An `Engine` that points at a square, then at the middle of the crop it got, then answers."""
+
+    context = 1 << 30
+    max_images = 64
+
+    def __init__(self, protocol: Protocol, view: View, limits: PixelLimits, square: Square) -> None:
+        self.limits = limits
+        self.crops: list[Image.Image] = []
+        self._protocol, self._view, self._square = protocol, view, square
+
+    def text_tokens(self, text: str) -> int:
+        """None worth counting."""
+        return 0
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    async def generate(self, request: Request) -> Response:
+        """The next call, or the answer."""
+        images = [part.image for part in request.images]
+        turn = sum(message.role is Role.ASSISTANT for message in request.messages)
+        self.crops = images[1:]
+        if len(self.crops) < turn:
+            raise EngineError("a call gave no image")
+        visual = sum(part.visual_tokens for part in request.images)
+        return Response(
+            text=self._say(turn),
+            finish=Finish.STOP,
+            prompt_tokens=0,
+            cached_tokens=0,
+            output_tokens=0,
+            visual_tokens=visual,
+            engine_s=0.0,
+        )
+
+    def _say(self, turn: int) -> str:
+        x1, y1, x2, y2 = self._square.corners
+        if turn == 0:
+            place = (x1 / NATIVE[0], y1 / NATIVE[1], x2 / NATIVE[0], y2 / NATIVE[1])
+            return self._protocol.call_text(self._numbers(place, self._view.shown.size, NATIVE))
+        if turn == 1 and self._protocol.image_naming is not ImageNaming.NONE:
+            size = self.crops[0].size
+            return self._protocol.call_text(self._numbers((0.25, 0.25, 0.75, 0.75), size, size), 1)
+        return r"<answer>red</answer> \boxed{red}"
+
+    def _numbers(self, place: Corners, shown: Size, native: Size) -> Corners:
+        """A place (shares of an image) in the protocol's numbers, worked out here without the code under test."""
+        width, height = {
+            BoxFrame.SHOWN: shown,
+            BoxFrame.NATIVE: native,
+            BoxFrame.UNIT: (1, 1),
+            BoxFrame.UNIT_OR_PIXELS: (1, 1),
+            BoxFrame.MILLI: (1000, 1000),
+        }[self._protocol.frame]
+        x1, y1, x2, y2 = place
+        return x1 * width, y1 * height, x2 * width, y2 * height
+
+
+def _stands_right(crop: Image.Image, square: Square, protocol: Protocol) -> bool:
+    """Whether the square's edges stand in the crop where widening, padding and clipping put them."""
+    x1, y1, x2, y2 = square.corners
+    across = [_alike(_pixel(crop, x, crop.height // 2), square.colour) for x in range(crop.width)]
+    down = [_alike(_pixel(crop, crop.width // 2, y), square.colour) for y in range(crop.height)]
+    axes = ((x1, x2, NATIVE[0], across), (y1, y2, NATIVE[1], down))
+    return all(_run_fits(run, *_place(low, high, size, protocol)) for low, high, size, run in axes)
+
+
+def _place(low: float, high: float, size: int, protocol: Protocol) -> tuple[float, float]:
+    """Where a square from `low` to `high` begins and ends in its crop along one axis, as shares of the crop."""
+    grow = (high - low) * (protocol.widen - 1) / 2 + protocol.pad * size
+    start, end = max(0.0, low - grow), min(float(size), high + grow)
+    return (low - start) / (end - start), (high - start) / (end - start)
+
+
+def _run_fits(run: Sequence[bool], start: float, end: float) -> bool:
+    """Whether the only run of the colour begins and ends about there."""
+    if not any(run):
+        return False
+    first, last = run.index(True), len(run) - 1 - run[::-1].index(True)
+    return abs(first / len(run) - start) <= _SLACK and abs((last + 1) / len(run) - end) <= _SLACK
+
+
+def _pixel(image: Image.Image, x: int, y: int) -> tuple[int, int, int]:
+    red, green, blue = image.getpixel((x, y))  # type: ignore[misc]
+    return red, green, blue
+
+
+def _alike(a: tuple[int, int, int], b: tuple[int, int, int]) -> bool:
+    return all(abs(x - y) <= _TOLERANCE for x, y in zip(a, b, strict=True))

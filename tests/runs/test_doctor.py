@@ -1,0 +1,155 @@
+"""`cof-eval doctor`: what it finds of data, servers and judges in every state, before anything is generated."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_server import Fault, image_pad, serve, tiny_checkpoint
+
+from cof_eval.agent.protocols import COF
+from cof_eval.benchmarks.synthetic.scenes import write_scenes
+from cof_eval.core.resolution import parse_resolution
+from cof_eval.core.settings import ModelSettings
+from cof_eval.runs.doctor import examine
+from cof_eval.runs.preflight import Level
+
+OK, WARNING, FAILED = Level.OK, Level.WARNING, Level.FAILED
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint(tmp_path_factory)
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    return write_scenes(tmp_path / "vstar", count=4, seed=2)
+
+
+def found(tiny: Path, data: Path, *resolutions: str, limit: int | None = None, **settings: Any) -> dict[str, tuple[Level, str]]:
+    """What doctor finds, by what was looked at."""
+
+    async def run() -> dict[str, tuple[Level, str]]:
+        findings = examine(
+            ModelSettings(**{"pretrained": str(tiny), "engine": "openai"} | settings),
+            COF,
+            benchmarks=[("vstar", data)],
+            resolutions=[parse_resolution(name) for name in resolutions or ("224",)],
+            limit=limit,
+        )
+        return {finding.what: (finding.level, finding.says) async for finding in findings}
+
+    return asyncio.run(run())
+
+
+def healthy(tiny: Path, **options: Any) -> Any:
+    return serve(**{"models": [tiny.name], "image_pad": image_pad(tiny)} | options)
+
+
+def closed_url() -> str:
+    """A base URL where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+
+
+def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_two_tokens(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny) as server, serve() as judge:
+        findings = found(tiny, scenes, "224", "448", base_url=server.url, judge_url=judge.url)
+    assert {level for level, _ in findings.values()} == {OK}
+    assert findings["data of vstar"][1].startswith("4 questions, 8 distinct rollouts, at least ")
+    assert findings["coordinates"][1] == "8 scripted zooms of cof show what they point at"
+    assert findings["judge"][1] == "equivalence, served as 'served'; it decides a known pair rightly"
+    assert [asked.body["max_tokens"] for asked in server.log] == [1, 1]
+    assert [len(asked.images) for asked in server.log] == [COF.max_images, 1]
+    assert len(judge.judged) == 1
+
+
+def test_a_limit_counts_only_the_first_questions(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny) as server:
+        findings = found(tiny, scenes, limit=3, base_url=server.url)
+    assert findings["data of vstar"][1].startswith("3 questions, 3 distinct rollouts")
+
+
+def test_a_server_that_takes_fewer_images_is_found(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, fault=lambda asked: Fault.TOO_MANY_IMAGES if len(asked.images) > 1 else None) as server:
+        findings = found(tiny, scenes, base_url=server.url)
+    level, says = findings["images, tried"]
+    assert level is FAILED
+    assert "At most 1 image" in says
+    assert "--limit-mm-per-prompt '{\"image\": 6}'" in says
+
+
+def test_a_server_that_shrinks_the_largest_image_is_found(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, extra_visual=-3) as server:
+        findings = found(tiny, scenes, "224", "672", base_url=server.url)
+    level, says = findings["pixels at 672, tried"]
+    assert level is FAILED
+    assert "an image of 672×672 became 573 visual tokens, 576 were predicted" in says
+
+
+def test_a_server_that_does_not_tell_its_tokens_is_a_warning(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, image_pad=None) as server:
+        assert found(tiny, scenes, base_url=server.url)["pixels at 224, tried"][0] is WARNING
+
+
+def test_a_context_that_is_too_small_for_a_resolution_is_found(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, context=4096) as server:
+        findings = found(tiny, scenes, "224", "4k", base_url=server.url)
+    assert findings["context at 4k"][0] is FAILED
+    assert "4,096 fit" in findings["context at 4k"][1]
+
+
+def test_another_model_than_the_runs_is_a_warning(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, models=["another"]) as server:
+        assert found(tiny, scenes, base_url=server.url)["served model"][0] is WARNING
+
+
+def test_each_of_several_servers_is_tried_and_a_silent_one_told(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny) as first, healthy(tiny) as second:
+        findings = found(tiny, scenes, base_url=f"{first.url},{closed_url()},{second.url}")
+        assert [len(first.log), len(second.log)] == [2, 2]
+    assert findings["engine openai"][0] is OK
+    with healthy(tiny) as alone:
+        findings = found(tiny, scenes, base_url=f"{alone.url},{closed_url()}")
+    assert findings["server"][0] is WARNING
+    assert "no OpenAI-compatible server answers" in findings["server"][1]
+
+
+def test_no_server_is_one_failure_and_data_and_judge_are_looked_at_all_the_same(tiny: Path, scenes: Path) -> None:
+    findings = found(tiny, scenes / "nowhere", base_url=closed_url(), judge_url=closed_url())
+    assert {what: level for what, (level, _) in findings.items()} == {
+        "data of vstar": FAILED,
+        "engine openai": FAILED,
+        "judge": FAILED,
+    }
+    assert all("\n" not in says for _, says in findings.values())
+
+
+def test_images_that_cannot_be_shown_are_counted(tiny: Path, scenes: Path) -> None:
+    first = sorted(scenes.rglob("*.jpg"))[0]
+    first.write_bytes(b"no image")
+    with healthy(tiny) as server:
+        level, says = found(tiny, scenes, "224", "448", base_url=server.url)["data of vstar"]
+    assert level is WARNING
+    assert "; 1 images cannot be shown, the first: " in says
+
+
+def test_without_a_judge_undecided_answers_stay_unscored_and_strict_needs_none(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny) as server:
+        assert found(tiny, scenes, base_url=server.url)["judge"][0] is WARNING
+        assert found(tiny, scenes, base_url=server.url, judge="strict")["judge"] == (OK, "strict, rules only")
+
+
+def test_an_engine_in_process_is_looked_at_without_its_weights(tiny: Path, scenes: Path) -> None:
+    findings = found(tiny, scenes, engine="transformers")
+    assert findings["engine transformers"][0] is OK
+    assert "images, tried" not in findings
+
+
+def test_a_checkpoint_that_is_none_is_found(scenes: Path, tmp_path: Path) -> None:
+    assert found(tmp_path, scenes, engine="transformers")["engine transformers"][0] is FAILED

@@ -1,0 +1,87 @@
+"""Questions with their answers, for reinforcement learning: tables of Chain-of-Focus's kind, or a folder like V*'s.
+
+A table has the columns `question`, `groundtruth`, `image` and, if it likes, `data_source`; a folder in the layout of V*
+needs nothing more, and its boxes come along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cof_eval.agent.conversation import inert
+from cof_eval.agent.protocols import Protocol
+from cof_eval.benchmarks import vstar
+from cof_eval.core.images import ImageSource
+from cof_eval.core.records import Question
+
+from ..recipe.recipe import Source
+from .messages import PLACEHOLDER
+from .rows import Draft, Dropped, Reason, RowError, Spoken
+from .tables import find_data, image_sources, read_table
+
+
+def read_questions(source: Source, protocol: Protocol) -> Iterator[Draft | Dropped]:
+    """Every question of a source.
+
+    Raises:
+        DataError: if the source cannot be read at all.
+    """
+    path = find_data(source.path)
+    if path.is_dir() and (path / vstar.QUESTIONS).is_file():
+        for item in vstar.load(path):
+            yield _draft(source, item.question.id, item.question, item.image, protocol)
+        return
+    folder = Path(source.images) if source.images else path if path.is_dir() else path.parent
+    for where, cell in read_table(path):
+        try:
+            if isinstance(cell, RowError):
+                raise cell
+            yield _draft(source, where, parse_question(cell, where), _image(cell, folder), protocol)
+        except RowError as error:
+            yield Dropped(source.path, where, error.reason, str(error))
+
+
+def parse_question(cell: Mapping[str, Any], where: str) -> Question:
+    """The question of a table's row; options are read from lines "(A) …" where the answer is a letter of them.
+
+    Raises:
+        RowError: if question or answer is missing.
+    """
+    text, answer = _text(cell.get("question")).replace(PLACEHOLDER, "").strip(), _text(cell.get("groundtruth"))
+    if not text:
+        raise RowError(Reason.QUESTION, "the column question is empty")
+    if not answer:
+        raise RowError(Reason.ANSWER, "the column groundtruth is empty")
+    options = _options(text, answer)
+    source = _text(cell.get("data_source")) or "questions"
+    return Question(where, source, source, where, text, options, answer.upper().strip("().") if options else answer)
+
+
+def _options(text: str, answer: str) -> tuple[str, ...]:
+    try:
+        options = vstar.parse_options(text)
+    except ValueError:
+        return ()
+    letters = [chr(ord("A") + i) for i in range(len(options))]
+    return options if answer.upper().strip("().") in letters else ()
+
+
+def _image(cell: Mapping[str, Any], folder: Path) -> ImageSource:
+    images = image_sources(cell.get("image", cell.get("images")), folder)
+    if len(images) != 1:
+        raise RowError(Reason.IMAGE_COUNT, f"{len(images)} images are given; expected one")
+    return images[0]
+
+
+def _draft(source: Source, where: str, question: Question, image: ImageSource, protocol: Protocol) -> Draft:
+    """The opening of a rollout."""
+    prompt = inert(protocol.prompt(question.text, question.options))
+    system = (Spoken("system", (protocol.system,)),) if protocol.system else ()
+    messages = (*system, Spoken("user", (None, prompt)))
+    return Draft(source=source.path, row=where, messages=messages, images=(image,), question=question)
+
+
+def _text(value: object) -> str:
+    return str(value).strip() if isinstance(value, str | int | float) else ""

@@ -1,0 +1,1 @@
+"""A training session: its folder, model, progress, metrics and curves."""
