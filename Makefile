@@ -115,10 +115,11 @@ reproduce-mini: setup  ## train the small model again, all three stages from the
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
 
-lint: setup  ## ruff and mypy --strict
+lint: setup  ## ruff, mypy --strict, and import-linter: no import against the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 need-model:
 	@test -n "$(MODEL)" || { echo "make: MODEL is missing; for instance: make $(or $(filter sweep eval,$(MAKECMDGOALS)),sweep) MODEL=xintongzhang/CoF-rl-model-7b"; exit 2; }

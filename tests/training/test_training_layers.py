@@ -1,8 +1,7 @@
-"""`training` stands on `cof_eval`, never the other way round, and reads no environment of its own."""
+"""`training` imports heavy packages late, and reads no environment of its own."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,9 @@ from test_layers import HEAVY, PACKAGE, top_level_imports
 
 TRAINING = PACKAGE.parent / "training"
 MODULES = sorted(TRAINING.rglob("*.py"))
-TRAINERS = {"mini/gates.py", "zoom_trainer.py", "mini/vision.py", "mini/language.py", "mini/session.py", "mini/talk.py"}
+TRAINERS = {"mini/gates.py", "rl/zoom_trainer.py", "mini/vision.py", "mini/language.py", "mini/session.py", "mini/talk.py"}
 """Subclasses of TRL's trainers, training loops of our own, and the tables of the gates: nothing without them, and imported only when used."""
 HEAVY_HERE = HEAVY | {"trl", "peft", "accelerate", "deepspeed", "pyarrow"}
-
-
-def imported(path: Path) -> set[str]:
-    """Packages imported anywhere in a module."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add((node.module or "").split(".")[0])
-    return found
-
-
-def test_the_package_never_imports_training() -> None:
-    assert not [path for path in PACKAGE.rglob("*.py") if "training" in imported(path)]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.name)
