@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from commands import Done, forked
-from judged import again
+from rejudging import again
 
 from cof_eval.agent.protocols import PROTOCOLS
 from cof_eval.benchmarks import BENCHMARKS

@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from judged import ANSWERS, made
 from real import Served
+from rejudging import ANSWERS, made
 
 from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Outcome, Verdict

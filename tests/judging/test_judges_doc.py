@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from commands import cof_eval
 from fake_server import serve, tiny_checkpoint
-from judged import again, made
+from rejudging import again, made
 from test_readme import _parses
 
 from cof_eval.benchmarks.synthetic.scenes import write_scenes

@@ -14,7 +14,7 @@ import pytest
 from fake_server import Asked, Fault, serve
 from hypothesis import given
 from hypothesis import strategies as st
-from judged import ANSWERS, HASTY, again, made
+from rejudging import ANSWERS, HASTY, again, made
 
 from cof_eval.core.errors import RunError
 from cof_eval.core.journal import read_journal

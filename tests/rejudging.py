@@ -1,4 +1,4 @@
-"""Finished runs that are judged again, by any judge server."""
+"""A finished run without a judge, and the same run judged again: for tests of judging."""
 
 from __future__ import annotations
 
