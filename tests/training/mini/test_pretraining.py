@@ -27,6 +27,8 @@ from training.mini.vision import SIZE, build_head, train_vision
 from training.mini.vision import Plan as VisionPlan
 from training.recipe.recipe_file import load_recipe
 
+pytestmark = pytest.mark.slow
+
 WHOLE = View(SIZE[0], 2 * SIZE[0], size=SIZE)
 
 
