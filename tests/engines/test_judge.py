@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from real import Served
-from test_rejudge import ANSWERS, made
+from rejudging import ANSWERS, made
 
 from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Outcome, Verdict
