@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
-from fake_server import Asked, Fault, serve
+from fake_server import ChatRequest, Fault, serve
 from hypothesis import given
 from hypothesis import strategies as st
 from rejudging import ANSWERS, HASTY, again, made
@@ -138,11 +138,11 @@ def test_whatever_a_judge_suffers_no_verdict_is_lost_or_invented_and_another_pas
 ) -> None:
     chance, run = random.Random(fault.value), made(tmp_path / "run")
 
-    def sometimes(asked: Asked) -> Fault | None:
+    def sometimes(asked: ChatRequest) -> Fault | None:
         return fault if chance.random() < 0.4 else None
 
     with serve(models=["judge"], label=by_meaning, fault=sometimes) as server:
-        counts = again(run, server, patience=HASTY)
+        counts = again(run, server, retry_policy=HASTY)
     assert sum(counts.outcomes.values()) == counts.total == len(ANSWERS)
     after = outcomes(run)
     assert {key: outcome for key, outcome in after.items() if outcome is not Outcome.UNSCORED}.items() <= whole.items()
@@ -200,7 +200,7 @@ def test_a_server_without_structured_output_is_asked_without_and_its_dressed_lab
 ) -> None:
     run = made(tmp_path / "run")
 
-    def refuses(asked: Asked) -> Fault | None:
+    def refuses(asked: ChatRequest) -> Fault | None:
         return Fault.CONTEXT if "structured_outputs" in asked.body else None
 
     with serve(models=["judge"], fault=refuses, reply=lambda asked: f"**Judgement: {by_meaning(asked.text)}**") as server:
