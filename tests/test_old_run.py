@@ -21,7 +21,7 @@ from cof_eval.core.records import Outcome, Row, digest, to_json
 from cof_eval.core.resolution import PixelLimits, parse_resolution
 from cof_eval.engines.checkpoint import find_checkpoint, fingerprint
 from cof_eval.judging import load_card
-from cof_eval.report import reported, write_report
+from cof_eval.report import report_runs, write_report
 from cof_eval.runs.folder import RunData, load_run
 from cof_eval.runs.plan import Job, Planner
 
@@ -77,7 +77,7 @@ def planned(run: RunData) -> list[Row]:
 
 
 def test_it_reports_the_digits_that_it_reported_then(run: Path, tmp_path: Path) -> None:
-    write_report(reported([load_run(run)]), tmp_path / "report")
+    write_report(report_runs([load_run(run)]), tmp_path / "report")
     then, now = rows_of(OLD / "report" / "sweep.csv"), rows_of(tmp_path / "report" / "sweep.csv")
     assert len(then) == 6
     assert [{name: row[name] for name in then[0]} for row in now] == then
