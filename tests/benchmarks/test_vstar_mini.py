@@ -79,6 +79,7 @@ def ground(one: SceneQuestion) -> list[float]:
     return list(np.asarray(paint(Scene((), one.scene.clutter), (64, 48)).reduce(4), dtype=float).mean(axis=-1).ravel())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [words, standing, ground])
 @pytest.mark.parametrize("category", [DIRECT, RELATIVE])
 def test_a_classifier_without_the_targets_picture_finds_chance(
@@ -138,6 +139,7 @@ def test_right_options_are_true_of_the_scene_and_plates_are_told_by_their_colour
             assert one.options[one.right] == ("left" if first.x < second.x else "right")
 
 
+@pytest.mark.slow
 def test_boxes_hold_the_plate_to_the_pixel() -> None:
     for one in make_questions(20, seed="boxes"):
         with_, without = (
@@ -185,6 +187,7 @@ def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(reso
     assert (width, height) in [views.size for views in ALL_SIZES]
 
 
+@pytest.mark.slow
 def test_the_set_without_data_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COF_CACHE", str(tmp_path))
     first = BENCHMARKS["vstar_mini"].load(None)

@@ -22,6 +22,8 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "vllm", "transformers", "lmms_eval", "datasets", "pandas", "matplotlib", "openai")
 
 

@@ -20,6 +20,8 @@ from cof_eval.core.images import header_size, load_native
 from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size, smart_resize, visual_tokens
 from cof_eval.engines import tiny_checkpoint as checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COUNT = 16
 LIMITS = PixelLimits(checkpoint.FACTOR, 4 * checkpoint.FACTOR**2, checkpoint.MAX_PIXELS)

@@ -17,6 +17,8 @@ from cof_eval.core.records import Call, Crop, Finish, ShownImage, Turn
 from cof_eval.report.ask_page import render_page
 from cof_eval.runs.ask import CLOSING, AskResult, make_question, reply_pieces
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
 
 

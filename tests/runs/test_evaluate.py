@@ -208,6 +208,7 @@ class TestProgress:
         assert len(seen) == 2 * progress.total  # each trajectory ends, and is judged
 
 
+@pytest.mark.slow
 class TestResume:
     @pytest.mark.parametrize("concurrency", [1, 5])
     def test_after_a_crash_at_any_turn_equals_an_uninterrupted_run(self, path: Path, concurrency: int, whole: object) -> None:

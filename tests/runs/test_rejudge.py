@@ -23,6 +23,8 @@ from cof_eval.judging import Card, Judge, load_card
 from cof_eval.runs.folder import RunFolder, load_run
 from cof_eval.runs.rejudge import rejudge
 
+pytestmark = pytest.mark.slow
+
 
 def by_meaning(prompt: str) -> str:
     """A judge that looks at the answer alone."""
