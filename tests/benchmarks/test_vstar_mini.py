@@ -19,6 +19,8 @@ from cof_eval.core.images import load_native
 from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 
 MANY = 1_600
+FEW = 12
+"""Pictures to draw where their number proves nothing."""
 
 
 Set = list[SceneQuestion]
@@ -187,17 +189,17 @@ def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(reso
     assert (width, height) in [views.size for views in ALL_SIZES]
 
 
-@pytest.mark.slow
 def test_the_set_without_data_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COF_CACHE", str(tmp_path))
+    monkeypatch.setattr(vstar_mini, "TEST_COUNT", FEW)
     first = BENCHMARKS["vstar_mini"].load(None)
     stamps = [Path(item.image.path or "").stat().st_mtime_ns for item in first]
     assert BENCHMARKS["vstar_mini"].load(None) == first
     assert [Path(item.image.path or "").stat().st_mtime_ns for item in first] == stamps
-    assert len(first) == TEST_COUNT
+    assert len(first) == FEW
     assert {item.question.benchmark for item in first} == {"vstar_mini"}
     assert load_native(first[0].image.read()).size == NATIVE
-    for item, one in zip(first, make_questions(TEST_COUNT, seed=TEST_SEED), strict=True):
+    for item, one in zip(first, make_questions(FEW, seed=TEST_SEED), strict=True):
         assert item.question.options == one.options
         assert item.question.answer_text == one.options[one.right]
         assert len(item.question.boxes) == len(one.targets)

@@ -25,6 +25,8 @@ from cof_eval.engines import EngineSettings, open_engine
 from cof_eval.runs.evaluate import Progress
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 PLANS = sample(5, ("224", "448", "4k"))
 KEYS = {plan.key for plan in PLANS}
 STURDY = {"retries": 30, "timeout_s": 30.0, "backoff_s": 0.001, "patience_s": 60}

@@ -24,6 +24,7 @@ def examined(protocol: Protocol, *resolutions: str) -> Finding:
     return finding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
 def test_zooms_show_what_they_point_at_under_every_protocol_at_every_resolution(name: str) -> None:
     finding = examined(PROTOCOLS[name])

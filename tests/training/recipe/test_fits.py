@@ -27,6 +27,7 @@ def test_weights_are_counted_as_the_model_cards_count_them(name: str, weights: i
     assert parse_shape(PUBLISHED[name]).total == weights
 
 
+@pytest.mark.slow
 def test_weights_and_adapter_are_counted_as_torch_counts_them(tiny_data: Path, tmp_path: Path) -> None:
     from peft import get_peft_model
 
