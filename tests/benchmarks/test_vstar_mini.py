@@ -180,6 +180,7 @@ def test_targets_span_what_is_readable_at_224_448_672_and_only_in_a_zoom(asked: 
     assert share["native"] < 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", ["224", "448", "672", "native"])
 def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(resolution: str) -> None:
     from training.mini.language import ALL_SIZES

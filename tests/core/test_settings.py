@@ -91,6 +91,7 @@ class TestJsonArguments:
     def test_a_mapping_is_taken_as_it_is(self, name: str) -> None:
         assert getattr(parsed(**{name: ENGINE_ARGS}), name) == ENGINE_ARGS
 
+    @pytest.mark.slow
     def test_protocol_settings_survive_lmms_evals_parser_too(self) -> None:
         split = pytest.importorskip("lmms_eval.utils").simple_parse_args_string
         settings = parse_model_args(split('pretrained=a/b,protocol_args={"max_turns": 3, "temperature": 0.5},run=x'))

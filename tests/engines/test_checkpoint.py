@@ -27,6 +27,8 @@ from cof_eval.engines.checkpoint import (
     model_type,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMITS = PixelLimits(28, 3136, 3840 * 3840)
 
 

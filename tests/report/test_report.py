@@ -18,6 +18,8 @@ from cof_eval.report.model_card import card_text
 from cof_eval.report.published import comparable, load_published
 from cof_eval.report.text import accuracy, between, count, escape, mean, percent, points, probability, table
 
+pytestmark = pytest.mark.slow
+
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 HOSTILE = "a|b\n# <script>alert(1)</script> ![x](http://evil/) `c` *d* _e_ \\| &lt; \x00\u202e"

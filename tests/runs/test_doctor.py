@@ -17,6 +17,8 @@ from cof_eval.core.settings import ModelSettings
 from cof_eval.runs.doctor import examine
 from cof_eval.runs.preflight import Level
 
+pytestmark = pytest.mark.slow
+
 OK, WARNING, FAILED = Level.OK, Level.WARNING, Level.FAILED
 
 
@@ -57,7 +59,6 @@ def closed_url() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
-@pytest.mark.slow
 def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_two_tokens(tiny: Path, scenes: Path) -> None:
     with healthy(tiny) as server, serve() as judge:
         findings = found(tiny, scenes, "224", "448", base_url=server.url, judge_url=judge.url)
@@ -98,7 +99,6 @@ def test_a_server_that_does_not_tell_its_tokens_is_a_warning(tiny: Path, scenes:
         assert found(tiny, scenes, base_url=server.url)["pixels at 224, tried"][0] is WARNING
 
 
-@pytest.mark.slow
 def test_a_context_that_is_too_small_for_a_resolution_is_found(tiny: Path, scenes: Path) -> None:
     with healthy(tiny, context=4096) as server:
         findings = found(tiny, scenes, "224", "4k", base_url=server.url)
@@ -111,7 +111,6 @@ def test_another_model_than_the_runs_is_a_warning(tiny: Path, scenes: Path) -> N
         assert found(tiny, scenes, base_url=server.url)["served model"][0] is WARNING
 
 
-@pytest.mark.slow
 def test_each_of_several_servers_is_tried_and_a_silent_one_told(tiny: Path, scenes: Path) -> None:
     with healthy(tiny) as first, healthy(tiny) as second:
         findings = found(tiny, scenes, base_url=f"{first.url},{closed_url()},{second.url}")

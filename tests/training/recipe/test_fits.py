@@ -15,6 +15,8 @@ from training.recipe.recipe import RecipeError
 from training.recipe.recipe_file import load_recipe
 from training.recipe.shapes import PUBLISHED, find_shape, parse_shape
 
+pytestmark = pytest.mark.slow
+
 
 def words(text: str) -> int:
     return len(text) // 4
