@@ -44,8 +44,8 @@ MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 12
 
-setup:  ## build .venv: pinned packages for the GPU or the CPU, checked by importing them
-	@$(PYTHON) scripts/setup.py
+setup:  ## [PROFILE=gpu|cpu|light] [PYTHON=python3.12]: build .venv, pinned and checked; kept by later targets (docs/install.md)
+	@$(PYTHON) scripts/setup.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
 	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about six minutes on two cores"
