@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from cof_eval.core.supported import PYTHONS, STACK, outside, declared_ranges
+from cof_eval.core.supported import PYTHONS, STACK, declared_ranges, outside
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
