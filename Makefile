@@ -37,7 +37,7 @@ measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
 comma := ,
 MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 
-.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
+.PHONY: help setup demo test test-setup sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -55,8 +55,12 @@ demo: setup  ## the main job end to end: three shipped checkpoints of a small mo
 	@$(call mini_run,$(DEMO),rl,all,$(MINI_RL),cof_mini,{})
 	@$(BIN)/cof-eval report $(addprefix $(DEMO)/,sft base rl) --out $(DEMO)/report || test -e $(DEMO)/report/report.md
 
+# One thread a worker: more would compete for the cores.
 test: setup  ## all tests, two at a time
-	@$(BIN)/pytest -n 2 --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --no-loadscope-reorder
+
+test-setup: setup  ## [FULL=1]: do the pins resolve on every Python, and does set-up work on this network (docs/install.md)
+	@$(if $(FULL),COF_TEST_SETUP_FULL=1 )$(BIN)/pytest -m network -rs tests/test_setup_network.py
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
 sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions

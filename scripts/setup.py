@@ -57,10 +57,10 @@ class Profile:
 _COMMON = ("torch", "torchvision", "transformers", "lmms_eval", "trl", "cof_eval")
 PROFILES = {
     "gpu": Profile(
-        "vllm,train,dev", ("constraints.txt", "constraints-gpu.txt"), (*_COMMON, "vllm"), "about 12 GB; 5-15 minutes"
+        "vllm,train,dev", ("constraints.txt", "constraints-gpu.txt"), (*_COMMON, "vllm"), "about 12 GB, 5-15 minutes"
     ),
-    "cpu": Profile("cpu,train,dev", ("constraints.txt", "constraints-cpu.txt"), (*_COMMON, "vllm"), "about 5 GB; 5-10 minutes"),
-    "light": Profile("train,dev", ("constraints.txt",), _COMMON, "about 3 GB; 3-10 minutes; without vLLM"),
+    "cpu": Profile("cpu,train,dev", ("constraints.txt", "constraints-cpu.txt"), (*_COMMON, "vllm"), "about 5 GB, 5-10 minutes"),
+    "light": Profile("train,dev", ("constraints.txt",), _COMMON, "without vLLM; about 3 GB, 3-10 minutes"),
 }
 
 HOOK = '''\
@@ -177,7 +177,7 @@ def set_up(profile: str, *, this_python: bool) -> None:
     """Build, repair and verify; the stamp comes last."""
     started = time.monotonic()
     settings = PROFILES[profile]
-    print(f"cof-eval set-up, {profile} profile, into {VENV} ({settings.size} the first time)", flush=True)
+    print(f"cof-eval set-up, {profile} profile, into {VENV} ({settings.size})", flush=True)
     create(profile, this_python=this_python)
     install(profile)
     if profile == "cpu":
@@ -273,9 +273,9 @@ def no_cpu_torch() -> str:
     index = os.environ.get("COF_TORCH_INDEX") or CPU_TORCH_INDEX
     version = ".".join(python_of_venv().split(".")[:2])
     return (
-        f"this network lacks one wheel: torch {pinned('torch')}+cpu for Python {version} on {platform.machine()}, which vLLM's CPU build "
-        f"needs (asked: pip's own places and {index}). Use `make setup PROFILE=light` (no vLLM), or set PIP_FIND_LINKS to a folder "
-        f"that holds the wheel, or COF_TORCH_INDEX to a mirror of PyTorch's CPU index; see docs/install.md and {LOG}"
+        f"this network lacks one wheel, torch {pinned('torch')}+cpu for Python {version} on {platform.machine()}, which vLLM's CPU build "
+        f"needs; neither pip's own places nor {index} gave it. Use `make setup PROFILE=light` (no vLLM), set PIP_FIND_LINKS to a folder "
+        f"with that wheel, or set COF_TORCH_INDEX to a mirror of PyTorch's CPU index (docs/install.md; pip's words are in {LOG})"
     )
 
 
