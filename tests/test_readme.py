@@ -94,14 +94,6 @@ def test_pictures_and_links_lead_somewhere() -> None:
         assert (ROOT / target).exists(), target
 
 
-def test_the_documented_import_order_is_the_tested_one() -> None:
-    from test_layers import FLOORS
-
-    block = re.search(r"## Import order.*?```\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL)
-    assert block is not None
-    assert [set(line.split()) - {"|"} for line in block.group(1).splitlines()] == list(FLOORS)
-
-
 def test_the_performance_page_shows_the_measured_figures() -> None:
     from bench.figures import HEADING, results_table
 

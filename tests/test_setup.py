@@ -16,6 +16,8 @@ from types import ModuleType
 import pytest
 from loopback_index import Index, serve_index
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"
 SCRIPT = SCRIPTS / "setup.py"

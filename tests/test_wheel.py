@@ -20,6 +20,8 @@ from fake_server import FakeServer, image_pad, serve, tiny_checkpoint
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 HOOK = "_cof_eval_torchvision"
 """Set-up's mend of torchvision where it does not load beside a CPU build of torch; part of the environment, not of the wheel."""

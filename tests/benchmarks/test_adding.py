@@ -17,6 +17,8 @@ from fake_server import ChatRequest, serve
 from cof_eval.core.resolution import NATIVE, SWEEP
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "adding-a-benchmark.md").read_text()
 MODULE, REGISTRY, TEST = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from cof_eval.stats import Clusters, compare_paired, detectable_difference, holm, sign_flip_test
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_single_pairs_have_mcnemars_exact_p(wins: int, losses: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
     found = sign_flip_test([1.0] * wins + [-1.0] * losses + [0.0] * 7)
     assert found == pytest.approx(mcnemar([[5, wins], [losses, 9]], exact=True).pvalue, rel=1e-9)
 
@@ -52,6 +52,8 @@ def test_holm_multiplies_each_p_by_the_number_not_smaller_and_keeps_the_order() 
 @settings(max_examples=15)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_equals_statsmodels(p: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
     assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
 
 
