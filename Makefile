@@ -37,7 +37,7 @@ measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
 comma := ,
 MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 
-.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
+.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -119,6 +119,9 @@ lint: setup  ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: setup  ## build the documentation into site/, strictly: a broken link or anchor fails
+	@$(BIN)/mkdocs build --strict --quiet
 
 need-model:
 	@test -n "$(MODEL)" || { echo "make: MODEL is missing; for instance: make $(or $(filter sweep eval,$(MAKECMDGOALS)),sweep) MODEL=xintongzhang/CoF-rl-model-7b"; exit 2; }
