@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _NO_PROSE = re.compile(r"^(`{3,}|~{3,}).*?^\1[`~]*\s*$|<!--.*?-->|\A---\n.*?^---$|<[^>\n]*>", re.DOTALL | re.MULTILINE)
 _SKIPPED = re.compile(r"^\s*(#|\||!!!|\?\?\?|===|:::|\[[^\]]+\]:|(-{3,}|\*{3,})\s*$)")
 _ITEM = re.compile(r"^\s*([-*+]|\d+[.)])\s+")
-_ABBREVIATIONS = ("e.g", "i.e", "vs", "al", "cf", "etc", "Fig", "Sec", "No", "approx", "resp", "Eq")
+_ABBREVIATION = re.compile(r"\b(e\.g|i\.e|vs|et al|cf|etc|Fig|Sec|No|approx|resp|Eq)\.$")
 _END = re.compile(r"(?<=[.!?])[\"'”)\]*_]*\s+")
 _WORD = re.compile(r"[^\W_]")
 
@@ -56,7 +56,7 @@ def _split(text: str) -> list[str]:
     text = _plain(text)
     found, start = [], 0
     for end in _END.finditer(text):
-        if text[start : end.start()].rstrip(".").endswith(_ABBREVIATIONS) and text[: end.start()].endswith("."):
+        if _ABBREVIATION.search(text[start : end.start()]):
             continue
         found.append(text[start : end.end()])
         start = end.end()

@@ -86,6 +86,7 @@ def test_no_statement_begins_with_what(page: str) -> None:
     [
         ("One two. Three four!", [2, 2]),
         ("See Wu et al. 2023, e.g. table 3.\n", [8]),
+        ("In the interval. It does.", [3, 2]),
         ("Version 3.11 is 0.5 faster.", [5]),
         ("A [link text](a/b.md) and `a code span with blanks`.", [5]),
         ("- first item\n- second item goes\n  over two lines.\n\nAfter it.", [2, 6, 2]),
