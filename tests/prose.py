@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NO_PROSE = re.compile(r"^(`{3,}|~{3,}).*?^\1[`~]*\s*$|<!--.*?-->|\A---\n.*?^---$|<[^>\n]*>", re.DOTALL | re.MULTILINE)
+_NO_PROSE = re.compile(r"^(`{3,}|~{3,}).*?^\1[`~]*\s*$|<!--.*?-->|\A---\n.*?^---$", re.DOTALL | re.MULTILINE)
 _SKIPPED = re.compile(r"^\s*(#|\||!!!|\?\?\?|===|:::|\[[^\]]+\]:|(-{3,}|\*{3,})\s*$)")
 _ITEM = re.compile(r"^\s*([-*+]|\d+[.)])\s+")
 _ABBREVIATION = re.compile(r"\b(e\.g|i\.e|vs|et al|cf|etc|Fig|Sec|No|approx|resp|Eq)\.$")
@@ -67,5 +67,6 @@ def _plain(text: str) -> str:
     """Without markup: code as one word, a link as its text, pictures gone."""
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
     text = re.sub(r"(`+).+?\1", "Code", text)
+    text = re.sub(r"</?\w[^>]*>", "", text)
     text = re.sub(r"\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])", r"\1", text)
     return re.sub(r"\*+|(?<!\w)_+|_+(?!\w)", "", text).strip()
