@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cof_eval.report import reported
+from cof_eval.report import report_runs
 from cof_eval.runs.folder import load_run
 
 
 def main(folders: list[str]) -> None:
     """Print a few facts of one run, and compare it with a second one."""
-    # `reported` reads the folders' journals and makes the tables that the report is made of.
-    first, second = reported([load_run(Path(folder)) for folder in folders])
+    # `report_runs` reads the folders' journals and makes the tables that the report is made of.
+    first, second = report_runs([load_run(Path(folder)) for folder in folders])
 
     # The sweep table has one line per benchmark, category and resolution. Accuracies are fractions (0-1).
     sweep = first.sweep[first.sweep["category"] == "overall"].set_index("resolution")

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fake_server import Asked, serve
+from fake_server import ChatRequest, serve
 from guides import blocks, copied_checkout, run_in, run_test
 
 from cof_eval.core.resolution import NATIVE, SWEEP
@@ -38,7 +38,7 @@ def test_the_template_gives_every_resolution_and_the_group(checkout: Path) -> No
     assert "vstar" not in "".join(file.read_text() for file in (*folder.glob("*.yaml"), folder / "_template"))
 
 
-def says(asked: Asked) -> str:
+def says(asked: ChatRequest) -> str:
     return "<answer>B</answer>"
 
 

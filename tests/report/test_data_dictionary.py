@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from cof_eval.core.records import Call, Crop, ImageRef, Question, Row, Shown, Trajectory, Turn, Verdict
+from cof_eval.core.records import Call, Crop, ImageRef, Question, Row, ShownImage, Trajectory, Turn, Verdict
+from cof_eval.report.benchmark_metrics import MetricValue
+from cof_eval.report.call_targets import CALL_COLUMNS
 from cof_eval.report.compare import FLIP_COLUMNS, PAIRED_COLUMNS
-from cof_eval.report.looking import LOOKING_COLUMNS
-from cof_eval.report.measured import Measured
-from cof_eval.report.process import CALL_COLUMNS
 from cof_eval.report.rows import ROW_COLUMNS
 from cof_eval.report.summary import SWEEP_COLUMNS
+from cof_eval.report.target_summary import TARGET_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "data-dictionary.md").read_text()
@@ -25,8 +25,8 @@ TABLES = {
     "### rows": list(ROW_COLUMNS),
     "### calls": list(CALL_COLUMNS),
     "### sweep": list(SWEEP_COLUMNS),
-    "### metrics": ["run", *(field.name for field in fields(Measured))],
-    "### looking": list(LOOKING_COLUMNS),
+    "### metrics": ["run", *(field.name for field in fields(MetricValue))],
+    "### looking": list(TARGET_COLUMNS),
     "### pairs": [*PAIRED_COLUMNS, "run", "other"],
     "### flips": list(FLIP_COLUMNS),
 }
@@ -34,7 +34,7 @@ RECORDS = {
     "### questions.jsonl": Question,
     "### rows.jsonl": Row,
     "### trajectories.jsonl": Trajectory,
-    "A shown image:": Shown,
+    "A shown image:": ShownImage,
     "A native image:": ImageRef,
     "A turn:": Turn,
     "A call.": Call,

@@ -13,7 +13,7 @@ import yaml
 
 from cof_eval.agent.protocols import BoxFrame
 from training.grpo import check_protocol
-from training.recipe.recipe import Source
+from training.recipe.recipe import DataSource
 from training.recipe.recipe_file import RECIPES, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,8 +51,8 @@ def test_documented_sources_are_sources() -> None:
     sources = [source for block in BLOCKS for source in yaml.safe_load(block).get("data", [])]
     assert {source["format"] for source in sources} == {"messages", "run"}
     for source in sources:
-        assert set(source) <= set(Source.__dataclass_fields__)
-        msgspec.convert(source, Source)
+        assert set(source) <= set(DataSource.__dataclass_fields__)
+        msgspec.convert(source, DataSource)
 
 
 def test_the_documented_protocol_is_one_that_both_stages_take(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_the_documented_protocol_is_one_that_both_stages_take(tmp_path: Path) ->
     (tmp_path / "my_protocol.yaml").write_text(block)
     for stage in ("sft", "grpo"):
         recipe = load_recipe(Path(f"{stage}_tiny"), {"protocol": str(tmp_path / "my_protocol.yaml")})
-        check_protocol(recipe.talk())
-        assert recipe.talk().frame is BoxFrame.MILLI
+        check_protocol(recipe.protocol_settings())
+        assert recipe.protocol_settings().frame is BoxFrame.MILLI
 
 
 def test_make_without_a_recipe_says_which_is_missing() -> None:
@@ -77,7 +77,7 @@ def test_the_example_conversation_is_one_that_is_trained_on(tmp_path: Path) -> N
 
     from cof_eval.agent.protocols import COF
     from training.data.messages import read_messages
-    from training.data.rows import Draft
+    from training.data.rows import DraftRow
 
     (block,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
     row = json.loads(block)
@@ -85,6 +85,6 @@ def test_the_example_conversation_is_one_that_is_trained_on(tmp_path: Path) -> N
         Image.new("RGB", (224, 168)).save(tmp_path / name)
     file = tmp_path / "conversations.jsonl"
     file.write_text(json.dumps(row) + "\n")
-    (draft,) = read_messages(Source(format="messages", path=str(file)), COF)
-    assert isinstance(draft, Draft) and draft.worded
+    (draft,) = read_messages(DataSource(format="messages", path=str(file)), COF)
+    assert isinstance(draft, DraftRow) and draft.worded
     assert [message.role for message in draft.messages] == ["system", "user", "assistant", "user", "assistant"]
