@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -141,11 +142,19 @@ def test_pictures_and_links_lead_somewhere(name: str) -> None:
         assert not anchor or anchor in anchors(path.read_text()), link
 
 
-def test_the_documented_floors_are_the_tested_ones() -> None:
-    from test_layers import FLOORS
+@pytest.mark.parametrize(("package", "heading"), [("cof_eval", "## The rooms"), ("training", "## Training")])
+def test_the_documented_floors_are_the_checked_ones(package: str, heading: str) -> None:
+    """From the top, the layers of import-linter's contract."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract.get("containers") == [package]]
+    shown = [set(re.findall(r"`(\w+)(?:/|\.py)`", row[0])) for row in table(PAGES["docs/architecture.md"], heading)]
+    assert shown == [set(layer.split(" | ")) for layer in layers]
 
-    rows = table(PAGES["docs/architecture.md"], "## The rooms")
-    assert [set(re.findall(r"`(\w+)/`", row[0])) for row in rows] == [set(floor) for floor in FLOORS]
+
+def test_every_environment_variable_is_explained_where_it_is_read() -> None:
+    source = (ROOT / "cof_eval" / "core" / "settings.py").read_text()
+    named = {row[0] for row in table(PAGES["docs/evaluate.md"], "## Environment variables")}
+    assert {f"`{name}`" for name in re.findall(r"^\| `([A-Z_<>]+)` \|", source, re.MULTILINE)} == named
 
 
 def test_the_performance_page_shows_the_measured_figures() -> None:
