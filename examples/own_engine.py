@@ -43,7 +43,13 @@ class RedFinder:
             text = f"<think>It has {image.width}x{image.height} pixels now.</think> <answer>A</answer>"
         visual = sum(each.visual_tokens for each in request.images)
         return Response(
-            text=text, finish=Finish.STOP, prompt_tokens=visual, cached_tokens=0, output_tokens=20, visual_tokens=visual, engine_s=0
+            text=text,
+            finish=Finish.STOP,
+            prompt_tokens=visual,
+            cached_tokens=0,
+            output_tokens=20,
+            visual_tokens=visual,
+            engine_s=0,
         )
 
     async def close(self) -> None:

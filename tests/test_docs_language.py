@@ -44,7 +44,9 @@ def prose(page: str) -> list[Sentence]:
 
 
 def test_there_are_pages() -> None:
-    assert {"README.md", "CONTRIBUTING.md", "docs/report.md", "tasks/vstar/README.md", "results/published/README.md"} <= set(PAGES)
+    assert {"README.md", "CONTRIBUTING.md", "docs/report.md", "tasks/vstar/README.md", "results/published/README.md"} <= set(
+        PAGES
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -118,6 +120,16 @@ def test_each_kind_of_misread_word_is_seen(text: str) -> None:
     assert any(re.search(pattern, text) for pattern in AVOID)
 
 
-@pytest.mark.parametrize("text", ["no less", "less than five is few", "less reliably than small ones", "rows share a trajectory", "shared rows", "it turns out"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no less",
+        "less than five is few",
+        "less reliably than small ones",
+        "rows share a trajectory",
+        "shared rows",
+        "it turns out",
+    ],
+)
 def test_other_uses_are_not(text: str) -> None:
     assert not any(re.search(pattern, text) for pattern in AVOID)

@@ -56,7 +56,10 @@ def test_a_run_is_judged_by_it_at_once_and_again(folder: Path) -> None:
     write_scenes(folder / "vstar", count=2, seed=1)
     first, again = USE.splitlines()
     data = {"COF_DATA_VSTAR": str(folder / "vstar")}
-    with serve(reply=lambda asked: "<answer>as many as ever</answer>") as model, serve(models=["judge"], label=lambda p: "other") as judge:
+    with (
+        serve(reply=lambda asked: "<answer>as many as ever</answer>") as model,
+        serve(models=["judge"], label=lambda p: "other") as judge,
+    ):
         more = ["--engine", "openai", "--base-url", model.url, "--out", "RUN", "--resolutions", "224"]
         done = run(folder, first.replace("MODEL", "by-name"), judge, *more, **data)
         assert done.status == 0, done.err
