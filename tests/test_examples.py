@@ -28,11 +28,13 @@ def test_every_example_stands_in_the_page_by_inclusion() -> None:
     assert blocks(PAGE, "python") == [f'--8<-- "examples/{name}"\n' for name in ARGUMENTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ARGUMENTS)
 def test_an_example_prints_what_the_page_shows(script: str) -> None:
     assert printed(script) in blocks(PAGE, "text")
 
 
+@pytest.mark.slow
 def test_the_functions_that_the_page_names_exist() -> None:
     page = (ROOT / "docs" / PAGE).read_text()
     names = re.findall(r"`(cof_eval\.[\w.]+)", page.split("## Where to look next")[1])

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from guides import ROOT
 
-pytestmark = pytest.mark.skipif(
+_NEEDS_MKDOCS = pytest.mark.skipif(
     importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("mkdocstrings") is None,
     reason="the extra `docs` is not installed",
 )
+pytestmark = [pytest.mark.slow, _NEEDS_MKDOCS]
 
 
 def checkout(folder: Path) -> Path:

@@ -14,6 +14,8 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import Stop
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 (YAML,) = blocks("adding-a-protocol.md", "yaml")
 MODULE, TEST = blocks("adding-a-protocol.md", "python")
 WITH_FILE, WITH_MODULE = blocks("adding-a-protocol.md", "bash")

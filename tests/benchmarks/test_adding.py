@@ -14,6 +14,8 @@ from guides import blocks, copied_checkout, run_in, run_test
 from cof_eval.core.resolution import NATIVE, SWEEP
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 MODULE, REGISTRY, TEST = blocks("adding-a-benchmark.md", "python")
 TEMPLATE, COMMAND = blocks("adding-a-benchmark.md", "bash")
 

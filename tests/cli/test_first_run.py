@@ -10,6 +10,8 @@ import pytest
 from commands import Done, forked
 from guides import ROOT, blocks
 
+pytestmark = pytest.mark.slow
+
 RUN, BASELINE, COMPARE = blocks("first-run.md", "bash")
 SHOWN, SHOWN_BASELINE, SHOWN_COMPARISON, CALL, ANSWER = blocks("first-run.md", "text")
 

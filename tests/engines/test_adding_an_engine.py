@@ -14,6 +14,8 @@ from cof_eval.agent.engine import Engine
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 MODULE, REGISTRY, TEST = blocks("adding-an-engine.md", "python")
 (COMMAND,) = blocks("adding-an-engine.md", "bash")
 

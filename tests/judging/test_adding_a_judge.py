@@ -14,6 +14,8 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.judging import load_card, load_pairs
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 (CARD,) = blocks("adding-a-judge.md", "yaml")
 (PROMPT,) = blocks("adding-a-judge.md", "text")
 (PAIRS,) = blocks("adding-a-judge.md", "json")
