@@ -37,7 +37,7 @@ measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
 comma := ,
 MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 
-.PHONY: help setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
+.PHONY: help setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -130,6 +130,10 @@ lint: setup  ## ruff, mypy --strict, and import-linter: no import against the la
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
+
+# Without --quiet, which would hide the warnings from --strict.
+docs: setup  ## build the documentation into site/, strictly: a broken link or anchor fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 need-model:
 	@test -n "$(MODEL)" || { echo "make: MODEL is missing; for instance: make $(or $(filter sweep eval,$(MAKECMDGOALS)),sweep) MODEL=xintongzhang/CoF-rl-model-7b"; exit 2; }
