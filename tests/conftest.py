@@ -41,6 +41,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if any(item.get_closest_marker(mark) for mark in COSTLY)]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in set(slow)]
+    if "network" not in config.getoption("markexpr"):
+        asking = [item for item in items if item.get_closest_marker("network")]
+        config.hook.pytest_deselected(items=asking)
+        items[:] = [item for item in items if item not in set(asking)]
     items.sort(key=_cost, reverse=hasattr(config, "workerinput"))
 
 
