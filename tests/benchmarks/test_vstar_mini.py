@@ -92,6 +92,7 @@ def test_a_classifier_without_the_targets_picture_finds_chance(
     assert low <= 1 / len(test[0].options) <= high
 
 
+@pytest.mark.slow
 def test_a_classifier_that_sees_what_is_asked_does_not_find_chance(asked: Set, fresh: Set) -> None:
     def told(one: SceneQuestion) -> list[float]:
         return [float(option == one.targets[0].dot) for option in one.options]

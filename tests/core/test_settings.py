@@ -97,6 +97,7 @@ class TestJsonArguments:
         settings = parse_model_args(split('pretrained=a/b,protocol_args={"max_turns": 3, "temperature": 0.5},run=x'))
         assert (settings.protocol_args, settings.run) == ({"max_turns": 3, "temperature": 0.5}, "x")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("quote", ["", "'"])
     @pytest.mark.parametrize("before", ["", "protocol=cof,"])
     @pytest.mark.parametrize("after", ["", ",seed=3"])
