@@ -87,7 +87,7 @@ async def ask(
             shown_hash=name,
             key=digest("ask", settings.pretrained, protocol, question.text, name),
         )
-        on_shown(shown, about.image, preflight(protocol, engine, [resolution], [native.size]))
+        on_shown(shown, about.image, preflight(settings, protocol, engine, [resolution], [native.size], [question]))
         await engine.start()
         trajectory = await rollout(about, engine, protocol, seed=settings.seed, keep_image=images.__setitem__, on_turn=on_turn)
     finally:
