@@ -324,16 +324,21 @@ def to_json(record: object) -> bytes:
     try:
         return msgspec.json.encode(record)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_replace_surrogates(msgspec.to_builtins(record)))
+        return msgspec.json.encode(_storable(msgspec.to_builtins(record)))
 
 
-def _replace_surrogates(value: Any) -> Any:
+def replace_surrogates(text: str) -> str:
+    """The text with only such characters as UTF-8 can hold: a lone surrogate becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _storable(value: Any) -> Any:
     """JSON-like values with only such text as UTF-8 can hold."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return replace_surrogates(value)
     if isinstance(value, dict):
-        return {_replace_surrogates(k): _replace_surrogates(v) for k, v in value.items()}
-    return [_replace_surrogates(v) for v in value] if isinstance(value, list | tuple) else value
+        return {_storable(k): _storable(v) for k, v in value.items()}
+    return [_storable(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(line: bytes | str, kind: type[Record]) -> Record:
