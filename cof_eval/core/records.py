@@ -79,7 +79,7 @@ class Question:
     options: tuple[str, ...]
     """Option texts in the order shown: A, B, …; empty for open questions."""
     answer: str
-    """The standard answer: an option's letter, or text where there are no options; empty if the benchmark gives none."""
+    """The reference: an option's letter, or text where there are no options; empty if the benchmark gives none."""
     boxes: tuple[Corners, ...] = ()
     """Annotated targets, px of the native image."""
     also: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Question:
 
     @property
     def answer_text(self) -> str:
-        """The standard answer as text: the right option's, or the answer itself."""
+        """The reference as text: the right option's, or the answer itself."""
         return self.options[self.letters.index(self.answer)] if self.options and self.answer else self.answer
 
     @property
@@ -249,7 +249,7 @@ class Row:
     cap: int
     """Effective cap on the shown image's area, px²."""
     question: str = ""
-    """Key of the row's own question: rows of equal work may differ in category or standard answer."""
+    """Key of the row's own question: rows of equal work may differ in category or reference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,7 @@ def _span(numbers: Iterable[int]) -> str:
 def check_memory(folder: Path, engine_args: Mapping[str, Any], context: int, gpus: list[Gpu]) -> list[Finding]:
     """Whether a checkpoint's weights and the cache of one longest conversation fit the GPUs that an engine in process takes.
 
-    An estimate: the size of the weights' files with a tenth beside them, and the cache as `config.json` tells it.
+    An estimate: the size of the weights' files and a tenth more, and the cache as `config.json` tells it.
     """
     weights, cache = weights_gib(str(folder)), cache_gib(folder, context)
     if weights is None or cache is None:

@@ -82,7 +82,7 @@ class _QuestionTemplate:
     kinds: tuple[str, ...]
     colours: tuple[str, ...]
     lefts: tuple[float, ...]
-    """Where each object stands, as a share of the width."""
+    """Where each object stands, as a fraction of the width."""
 
 
 def write_scenes(folder: Path, *, count: int, seed: int) -> Path:
