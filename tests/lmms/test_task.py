@@ -27,7 +27,7 @@ from cof_eval.core.images import encode_png, load_native
 from cof_eval.core.paths import data_dir
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import NATIVE, SWEEP
-from cof_eval.lmms.task import METRICS, CofTask, load_rows, row_question, row_source, reference_answer
+from cof_eval.lmms.task import METRICS, CofTask, load_rows, reference_answer, row_question, row_source
 from cof_eval.runs.folder import load_run
 
 TASKS = data_dir("tasks")
