@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.contingency_tables import mcnemar
 
 from cof_eval.stats import Clusters, compare_paired, detectable_difference, holm, sign_flip_test
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_single_pairs_have_mcnemars_exact_p(wins: int, losses: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
     found = sign_flip_test([1.0] * wins + [-1.0] * losses + [0.0] * 7)
     assert found == pytest.approx(mcnemar([[5, wins], [losses, 9]], exact=True).pvalue, rel=1e-9)
 
