@@ -156,7 +156,7 @@ class _Rollout:
         return ending
 
     def _execute_calls(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
-        """Execute a turn's calls; runs beside the event loop."""
+        """Execute a turn's calls; runs in a thread, so that the event loop is not held up."""
         calls, handed_back = self.conversation.execute_calls(raw_calls)
         if self.keep_image:
             for part in handed_back.images:

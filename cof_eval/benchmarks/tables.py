@@ -2,7 +2,7 @@
 
 Parquet, TSV and JSON files of these benchmarks hold images of up to 8K inside their rows, as bytes or as base64, and often
 the same image in several rows. Loading such a table writes each distinct image to the cache folder and keeps the rest of
-the rows beside it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
+the rows next to it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
 reads text only.
 """
 

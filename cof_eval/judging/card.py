@@ -12,8 +12,8 @@ import yaml
 
 from ..core.errors import UsageError, one_line
 from ..core.paths import data_dir
-from ..core.records import Outcome, Question, digest, from_json, to_json
-from .prompt import fenced, replace_surrogates
+from ..core.records import Outcome, Question, digest, from_json, replace_surrogates, to_json
+from .prompt import fenced
 from .rules import RULES_VERSION
 
 

@@ -22,7 +22,7 @@ class Pair:
     question: str
     options: tuple[str, ...] = ()
     reference: str
-    """The standard answer: an option's letter, or text where there are no options."""
+    """The reference: an option's letter, or text where there are no options."""
     answer: str
     label: Outcome
     """Correct or wrong."""

@@ -33,13 +33,12 @@ from ..core.resolution import NATIVE, Resolution, parse_resolution
 from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
-from ..engines.gpus import find_gpus
 from ..judging import Judge, judge_settings, load_card, start_judge
 from ..runs.console import Bar, say_findings, say_plan, say_troubles
 from ..runs.evaluate import Evaluation, Progress
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, PlannedJob, Planner
-from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
+from ..runs.preflight import Finding, Level, preflight
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
 from .task import CofTask, data_digest, row_question, row_source
@@ -160,16 +159,9 @@ class Cof(lmms):  # type: ignore[misc]
         )
         pending = work.pending(plans)
         say_plan(plans, pending, run.path)
-        served = None if self.settings.served_name else getattr(engine, "served_name", None)
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
-        findings = [
-            *check_served(self.settings.pretrained, served),
-            *preflight(self.protocol, engine, _resolutions(plans), natives),
-        ]
-        if self.settings.engine != "openai":
-            folder = find_checkpoint(self.settings.pretrained)
-            findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
-        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
+        questions = [plan.job.question for plan in plans if plan.job.source]
+        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
         say_findings([*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
             await engine.start()

@@ -21,13 +21,11 @@ from ..core.images import pixel_hash
 from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
-from ..engines.checkpoint import find_checkpoint
-from ..engines.gpus import find_gpus
 from ..judging import start_judge
 from ..judging.known_pair import check_known_pair
 from ..servers import parse_urls
 from .plan import Job, PlannedJob, Planner
-from .preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
+from .preflight import Finding, Level, preflight
 from .selftest import selftest
 
 
@@ -81,14 +79,8 @@ async def _with_engine(
     for name, rows in items.items():
         yield check_data(name, rows, planner, resolutions)
     natives = {image.size for image in planner.seen.values()}
-    served = None if settings.served_name else getattr(engine, "served_name", None)
-    for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions, natives)):
-        yield finding
-    if settings.engine != "openai":
-        folder = find_checkpoint(settings.pretrained)
-        for finding in check_memory(folder, settings.engine_args, engine.context, find_gpus()):
-            yield finding
-    for finding in check_boxes(protocol, [item.question for rows in items.values() for item in rows]):
+    questions = [item.question for rows in items.values() for item in rows]
+    for finding in preflight(settings, protocol, engine, resolutions, natives, questions):
         yield finding
     for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):
         yield finding

@@ -1,4 +1,4 @@
-"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged beside it.
+"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged meanwhile.
 
 At most `concurrency` rollouts run at once, so memory grows with it and not with the benchmark. Equal work runs once;
 finished work is not run again.
@@ -70,7 +70,7 @@ class Evaluation:
     concurrency: int
     seed: int = 0
     asked: dict[str, list[Question]] = field(default_factory=dict)
-    """By trajectory key: the questions that it answers, with different standard answers."""
+    """By trajectory key: the questions that it answers, with different references."""
     judging: dict[str, asyncio.Future[Verdict]] = field(default_factory=dict)
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
@@ -157,7 +157,7 @@ class Evaluation:
         await self._judge(trajectory, progress)
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
-        """Judge a trajectory as an answer to each of its questions; one without a standard answer is left alone."""
+        """Judge a trajectory as an answer to each of its questions; one without a reference is left alone."""
         for question in self.asked[trajectory.key]:
             stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
             if stopped is not None:
@@ -180,7 +180,7 @@ class Evaluation:
         return verdict
 
     def _write(self, write: Callable[[_Written], None], what: _Written) -> asyncio.Future[None]:
-        """Begin a write beside the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
+        """Begin a write next to the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
         writing = asyncio.get_running_loop().run_in_executor(None, write, what)
         self.writing.add(writing)
         writing.add_done_callback(self._written)
@@ -194,7 +194,7 @@ class Evaluation:
 
 
 def _asked(plans: Sequence[PlannedJob]) -> dict[str, list[Question]]:
-    """By trajectory key, the questions to judge it by: those with a standard answer, equal ones once."""
+    """By trajectory key, the questions to judge it by: those with a reference, equal ones once."""
     asked: dict[str, dict[object, Question]] = {}
     for plan in plans:
         question = plan.job.question

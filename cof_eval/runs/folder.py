@@ -29,7 +29,7 @@ FORMAT = 1
 """Version of the folder's layout."""
 
 IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "repeats")
-"""Settings that decide what a trajectory is: a run goes on only where these are equal."""
+"""Settings that decide what a trajectory is: a run resumes only where these are equal."""
 
 RESOURCE_ARGS = frozenset(
     {"gpu_memory_utilization", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_num_seqs",
@@ -72,7 +72,7 @@ class RunData:
         return self.verdict_on(row.trajectory, question) if question else None
 
     def settled(self, row: Row) -> bool:
-        """Whether a row is done: scored, or answered where its benchmark gives no standard answer."""
+        """Whether a row is done: scored, or answered where its benchmark gives no reference."""
         question, ended = self.question(row), self.trajectories.get(row.trajectory)
         if question is None or ended is None or ended.stop is Stop.ERROR:
             return False
@@ -286,7 +286,7 @@ def _verdict(
 
 
 def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings to go on with: the new ones, after comparing them with an existing run's."""
+    """The settings to continue with: the new ones, after comparing them with an existing run's."""
     new = yaml.safe_load(yaml.safe_dump({"format": FORMAT, **settings}, sort_keys=False))  # plain types, as read back from disk
     if not (path / "run.yaml").exists():
         others = [p.name for p in path.iterdir() if not p.name.startswith((".lock", ".run.yaml."))]

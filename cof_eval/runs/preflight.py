@@ -20,7 +20,9 @@ from ..agent.rollout import MESSAGE_TOKENS
 from ..agent.zoom import CropSource
 from ..core.records import Question, Size
 from ..core.resolution import RESOLUTIONS, Resolution, effective_cap, shown_size
-from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, offered_gib, weights_gib
+from ..core.settings import ModelSettings
+from ..engines.checkpoint import find_checkpoint
+from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
 
 
 class Level(StrEnum):
@@ -95,9 +97,38 @@ _QUESTION_TOKENS = 200
 
 
 def preflight(
+    settings: ModelSettings,
+    protocol: Protocol,
+    engine: Engine,
+    resolutions: Collection[Resolution],
+    natives: Collection[Size],
+    questions: Sequence[Question],
+) -> list[Finding]:
+    """Everything that can be checked before an engine starts; a run, `cof-eval ask` and `cof-eval doctor` all tell this list.
+
+    Args:
+        settings: the model's arguments.
+        protocol: how the model is asked.
+        engine: not started yet.
+        resolutions: at which images are shown.
+        natives: (width, height) of the native images, px.
+        questions: those that have an image.
+    """
+    served = None if settings.served_name else getattr(engine, "served_name", None)
+    findings = [
+        *check_served(settings.pretrained, served),
+        *check_protocol(protocol, engine, resolutions, natives),
+    ]
+    if settings.engine != "openai":  # a server's memory is its own concern
+        folder = find_checkpoint(settings.pretrained)
+        findings += check_memory(folder, settings.engine_args, engine.context, find_gpus())
+    return findings + check_boxes(protocol, questions)
+
+
+def check_protocol(
     protocol: Protocol, engine: Engine, resolutions: Collection[Resolution], natives: Collection[Size] = ()
 ) -> list[Finding]:
-    """Everything that can be checked of a protocol on an engine, in the order of the sweep; `natives` as in `budget`."""
+    """What a protocol asks of an engine, in the order of the sweep; `natives` as in `budget`."""
     ordered = [r for r in RESOLUTIONS.values() if r in resolutions]
     if not ordered:
         return []
@@ -180,7 +211,7 @@ def _span(numbers: Iterable[int]) -> str:
 def check_memory(folder: Path, engine_args: Mapping[str, Any], context: int, gpus: list[Gpu]) -> list[Finding]:
     """Whether a checkpoint's weights and the cache of one longest conversation fit the GPUs that an engine in process takes.
 
-    An estimate: the size of the weights' files with a tenth beside them, and the cache as `config.json` tells it.
+    An estimate: the size of the weights' files and a tenth more, and the cache as `config.json` tells it.
     """
     weights, cache = weights_gib(str(folder)), cache_gib(folder, context)
     if weights is None or cache is None:

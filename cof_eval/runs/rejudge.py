@@ -35,9 +35,9 @@ class RejudgeProgress:
 
 
 async def rejudge(path: Path, judge: Judge, concurrency: int, counts: RejudgeProgress | None = None) -> RejudgeProgress:
-    """Judge a run folder's answers; the new verdict set stands beside the others and is the one in use.
+    """Judge a run folder's answers; the new verdict set stands next to the others and is the one in use.
 
-    What this card and judge model have decided before is not asked again. Interrupted or failed, the same call goes on.
+    What this card and judge model have decided before is not asked again. Interrupted or failed, the same call resumes it.
 
     Args:
         path: the run folder; its trajectories are not touched.

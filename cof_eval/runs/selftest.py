@@ -31,7 +31,7 @@ _GREY = (128, 128, 128)
 _TOLERANCE = 60
 """How far a sample (0-255) may be off: resizing softens edges."""
 _SLACK = 0.08
-"""How far a square's edges may be off, as a share of the crop: whole pixels of a small shown image are that large."""
+"""How far a square's edges may be off, as a fraction of the crop: whole pixels of a small shown image are that large."""
 
 
 @dataclass(frozen=True, slots=True)

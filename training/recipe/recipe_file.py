@@ -1,4 +1,4 @@
-"""Recipes as YAML: read whole, with every unknown key named, and written out again beside what they made."""
+"""Recipes as YAML: read whole, with every unknown key named, and written out again next to what they made."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def find_answer(text: str, syntax: AnswerSyntax, *, allow_in_thoughts: bool, has
         text: one turn's text.
         syntax: how the checkpoint marks its answer.
         allow_in_thoughts: whether an answer inside `<think>…</think>` counts where there is none outside.
-        has_call: whether the turn holds a call: untagged text beside it is no answer.
+        has_call: whether the turn holds a call: untagged text next to it is no answer.
     """
     if syntax is AnswerSyntax.BOXED:
         return _boxed(text, allow_in_thoughts=allow_in_thoughts)
