@@ -27,3 +27,5 @@ class Benchmark:
     """Its rows from the folder or file that the user gave, or, for None, from its usual place; raises `DataError`."""
     metrics: tuple[Metric, ...] = ()
     """What is reported besides the metrics of every benchmark."""
+    first_use: Callable[[], str] = lambda: ""
+    """What `load(None)` does for long if it is called now, as `drawing …`; "" if that is nothing special."""

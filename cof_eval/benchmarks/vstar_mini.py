@@ -14,7 +14,7 @@ from filelock import FileLock
 from ..core.errors import DataError
 from ..core.images import encode_png
 from ..core.records import digest
-from ..core.settings import cache_folder
+from ..core.settings import cache_folder, data_folder
 from .item import Benchmark, Item
 from .options import ANSWER_LETTER, LETTERS, choice_text
 from .synthetic import questions, world
@@ -71,10 +71,19 @@ def _write(folder: Path, index: int, asked: questions.Asked) -> dict[str, object
     return {"image": name, "text": text, "label": LETTERS[asked.right], "category": asked.category, "question_id": index}
 
 
+def _place() -> Path:
+    """The test set's folder in the cache."""
+    return cache_folder() / "vstar_mini" / digest("vstar_mini", FORMAT, TEST_SEED, TEST_COUNT)
+
+
+def _first_use() -> str:
+    drawn = data_folder("vstar_mini") is not None or (_place() / _LAST).is_file()
+    return "" if drawn else f"drawing the {TEST_COUNT} scenes of vstar_mini, once, into {cache_folder()} (some ten seconds)"
+
+
 def _test_set() -> Path:
     """The test set's folder in the cache, written if it is not there."""
-    name = digest("vstar_mini", FORMAT, TEST_SEED, TEST_COUNT)
-    folder = cache_folder() / "vstar_mini" / name
+    folder = _place()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -89,4 +98,4 @@ def _test_set() -> Path:
     return folder
 
 
-VSTAR_MINI = Benchmark(load)
+VSTAR_MINI = Benchmark(load, first_use=_first_use)

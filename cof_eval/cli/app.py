@@ -9,6 +9,7 @@ import typer
 
 from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
 from .ask import ask
+from .demo import demo
 from .doctor import doctor
 from .judge import judge
 from .report import report
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, judge, ask, doctor, tasks):
+for command in (run, report, judge, ask, doctor, demo, tasks):
     app.command()(command)
 
 
@@ -51,7 +52,7 @@ _INTERRUPTED = 130
 
 def _status(error: CofError) -> int:
     if isinstance(error, InterruptedRunError):
-        return _INTERRUPTED
+        return error.status
     return 2 if isinstance(error, UsageError | DataError) else 1
 
 

@@ -54,4 +54,9 @@ class JudgeError(CofError, RuntimeError):
 
 
 class InterruptedRunError(CofError, RuntimeError):
-    """Ctrl-C ended a command; what was finished is kept."""
+    """A signal ended a command; what was finished is kept."""
+
+    def __init__(self, message: str, signal: int = 2) -> None:
+        super().__init__(message)
+        self.status = 128 + signal
+        """Exit status, as shells count it."""

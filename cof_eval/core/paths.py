@@ -6,21 +6,30 @@ import re
 from pathlib import Path
 
 from .errors import UsageError
+from .settings import ModelSettings
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def data_dir(name: str) -> Path:
-    """A data folder (`tasks`, `judges`, `published`) in the installed wheel or in the checkout.
+    """A data folder (`tasks`, `judges`, `published`, `mini`) in the installed wheel or in the checkout.
 
     Raises:
         UsageError: if this installation lacks it.
     """
-    checkout = {"published": Path("results", "published")}.get(name, Path(name))
+    checkout = {"published": Path("results", "published"), "mini": Path("results", "reference", "mini")}.get(name, Path(name))
     for folder in (_PACKAGE / "_data" / name, _PACKAGE.parent / checkout):
         if folder.is_dir():
             return folder
     raise UsageError(f"this installation of cof-eval lacks its {name!r} folder; install it again")
+
+
+def run_path(settings: ModelSettings, protocol: str) -> Path:
+    """The run folder of a model's arguments."""
+    if settings.run:
+        return Path(settings.run).expanduser()
+    engine = "" if settings.engine == "vllm" else settings.engine
+    return default_run(settings.pretrained, protocol, Path(settings.lora or "").name, engine)
 
 
 def default_run(pretrained: str, protocol: str, *more: str) -> Path:

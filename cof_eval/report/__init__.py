@@ -16,10 +16,10 @@ from .markdown import report_text
 from .published import comparable, load_published
 from .rows import write_table
 from .state import Reported, reported
-from .terminal import summary_lines
+from .terminal import caveat_lines, side_by_side, summary
 from .viewer import write_viewer
 
-__all__ = ["Reported", "reported", "summary_lines", "write_report"]
+__all__ = ["Reported", "caveat_lines", "reported", "side_by_side", "summary", "write_report"]
 
 
 def write_report(runs: Sequence[Reported], out: Path, published: Path | None = None) -> list[Path]:

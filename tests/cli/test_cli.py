@@ -192,9 +192,9 @@ class TestRun:
     def test_it_ends_with_0_and_says_what_it_will_do_and_what_it_wrote(self, finished: tuple[Done, FakeServer, Path]) -> None:
         done, server, run = finished
         assert done.status == 0, done.err
-        assert "6 rows are 6 distinct rollouts: 0 are finished, 6 to go" in done.err
+        assert "6 rows are 6 distinct rollouts: 6 to go" in done.err
         assert "Traceback" not in done.err
-        assert f"wrote {run / 'report' / 'report.md'}" in done.out
+        assert f"report in {run / 'report'}: open index.html in a browser, or read report.md" in done.out
         assert len(server.log) == 2 * 6
         assert load_run(run).settings["notes"] == ["mine"]
 
