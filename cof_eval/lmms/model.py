@@ -165,7 +165,8 @@ class Cof(lmms):  # type: ignore[misc]
         findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
         say_findings(self.screen, [*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
-            self.screen.wait(f"starting {self.settings.engine}")
+            if self.settings.engine != "openai":
+                self.screen.wait(f"starting {self.settings.engine}")
             await engine.start()
             self._started = True
         distinct = len({plan.key for plan in plans})

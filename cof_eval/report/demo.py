@@ -10,6 +10,7 @@ from rich.text import Text
 
 from .compare import paired_table
 from .names import resolution_order
+from .state import state_line
 from .terminal import by_resolution, caveat_lines, difference, side_by_side
 from .text import mean, percent, probability
 
@@ -32,6 +33,7 @@ def demo_lines(runs: Mapping[str, Reported]) -> Iterator[RenderableType]:
     for other in (name for name in runs if name != sft):
         yield from comparison(sft, runs[sft], other, runs[other])
     yield from caveat_lines(list(runs.values()))
+    yield Text(state_line(list(runs.values())))
     yield ""
     yield Text(accuracy_sentence(base, sft, runs))
     yield Text(zoom_sentence({name: run for name, run in runs.items() if name != base}))

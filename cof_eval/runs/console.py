@@ -137,12 +137,12 @@ def _console(file: TextIO | None, *, stderr: bool) -> Console:
 
 
 def _print(console: Console, content: RenderableType) -> None:
-    """Print without breaking lines: of a table that is wider than the terminal, no number is cut off."""
+    """Print; a terminal breaks lines between words, and cuts no number off a table that is wider than it."""
     if isinstance(content, Table):
         width = Measurement.get(console, console.options.update(width=_PLAIN_WIDTH), content).maximum
         console.print(content, width=max(console.width, width), crop=False)
     else:
-        console.print(printable(content) if isinstance(content, str) else content, soft_wrap=True)
+        console.print(printable(content) if isinstance(content, str) else content, soft_wrap=not console.is_terminal)
 
 
 def table(*columns: str, words: int = 1) -> Table:

@@ -127,7 +127,10 @@ def test_ctrl_c_keeps_the_journal_and_prints_the_command_that_finishes_the_run(
         assert first.returncode == 130, said
         assert "Traceback" not in said
         (printed,) = (line.strip() for line in said.splitlines() if line.startswith("  ") and "cof-eval run " in line)
-        assert f"interrupted; {len(finished(load_run(tmp_path / 'my run')))} of {len(expected[1])} rollouts are finished and kept" in said
+        assert (
+            f"interrupted; {len(finished(load_run(tmp_path / 'my run')))} of {len(expected[1])} rollouts are finished and kept"
+            in said
+        )
         done, asked = finished(load_run(tmp_path / "my run")), len(server.log)
         assert 0 < len(done) < len(expected[1])
 
