@@ -14,7 +14,7 @@ from .stopping import Stopped, stop_signals
 
 
 @contextmanager
-def session(detail: Detail = Detail.NORMAL, *, name: str = "rollouts") -> Iterator[Screen]:
+def session(detail: Detail = Detail.NORMAL, *, name: str = "run") -> Iterator[Screen]:
     """A screen on the terminal, and everything that others write in a log.
 
     Raises:

@@ -49,7 +49,7 @@ class Detail(IntEnum):
 class Screen:
     """Where a command speaks."""
 
-    def __init__(self, detail: Detail = Detail.NORMAL, *, log: LogCapture | None = None, name: str = "rollouts") -> None:
+    def __init__(self, detail: Detail = Detail.NORMAL, *, log: LogCapture | None = None, name: str = "run") -> None:
         """Speak on the streams of a capture, or on Python's own.
 
         Args:

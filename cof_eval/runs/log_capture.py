@@ -52,7 +52,8 @@ class LogCapture:
 
     def __enter__(self) -> LogCapture:
         _flush()
-        self._before = tuple(_duplicate(fd) for fd in (1, 2))
+        _open_closed()
+        self._before = os.dup(1), os.dup(2)
         self.out, self.err = (_stream(fd, like) for fd, like in zip(self._before, (sys.stdout, sys.stderr), strict=True))
         source, write = os.pipe()
         _widen(write)
@@ -199,12 +200,13 @@ def _flush() -> None:
             stream.flush()
 
 
-def _duplicate(fd: int) -> int:
-    """Another descriptor for the same file; for one that is closed, of nothing."""
-    try:
-        return os.dup(fd)
-    except OSError:
-        return os.open(os.devnull, os.O_WRONLY)
+def _open_closed() -> None:
+    """Open what a service manager has closed: else the next pipe would get the number of standard output."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 def _stream(fd: int, like: TextIO) -> TextIO:

@@ -18,8 +18,8 @@ _REMEMBERED = 256
 """Ends of rollouts that make the rate."""
 _PLAIN_S = 300.0
 """Seconds between two plain lines, at most; besides, there is one at each half."""
-_NARROWEST = 8
-"""Columns that a bar needs to say anything."""
+_NARROWEST, _WIDEST = 5, 40
+"""Columns of a bar: where there is less room, there is none."""
 
 
 class Bar:
@@ -31,7 +31,7 @@ class Bar:
         *,
         total: int,
         finished: int = 0,
-        name: str = "rollouts",
+        name: str = "run",
         live: bool = False,
         on: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -90,14 +90,14 @@ class Bar:
     def text(self) -> str:
         """The counts in words: rate, time left, accuracy so far, zooms, errors."""
         progress = self._progress
-        parts = [f"{self.done:,}/{self._total:,}", *self._speed()]
+        parts = [f"{self.done:,}/{self._total:,}"]
+        failures = {"error" if progress.errors == 1 else "errors": progress.errors, "unscored": progress.unscored}
+        parts += [f"{count:,} {what}" for what, count in failures.items() if count]
+        parts += self._speed()
         if accuracy := progress.accuracy():
             estimate, (low, high) = accuracy
             parts.append(f"accuracy {100 * estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
         parts.append(f"{progress.zooms / max(1, progress.kept + progress.done):.2f} zooms")
-        parts += [
-            f"{count:,} {what}" for what, count in (("errors", progress.errors), ("unscored", progress.unscored)) if count
-        ]
         return " · ".join(parts)
 
     def _speed(self) -> list[str]:
@@ -111,14 +111,14 @@ class Bar:
         return [said, f"{_duration(left / rate)} left"] if left else [said]
 
     def _line(self) -> Table:
+        """Name, bar and counts; on a narrow terminal the counts alone, without a break."""
         text = self.text()
+        room = self._console.width - len(text) - 2
+        bar = ProgressBar(self._total, self.done, width=max(1, min(_WIDEST, room - len(self._name))))
+        cells: tuple[RenderableType, ...] = (
+            (self._name, bar, text) if room - len(self._name) >= _NARROWEST else (self._name, text)
+        )
         line = Table.grid(padding=(0, 1))
-        room = self._console.width - len(self._name) - len(text) - 3
-        cells: list[RenderableType] = [
-            self._name,
-            *([ProgressBar(self._total, self.done, width=min(40, room))] if room >= _NARROWEST else []),
-            text,
-        ]
         for _ in cells:
             line.add_column(no_wrap=True, overflow="ellipsis")
         line.add_row(*cells)
