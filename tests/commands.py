@@ -38,11 +38,11 @@ class Done:
         return (self.err.strip().splitlines() or [""])[-1]
 
 
-def cof_eval(*arguments: object, cwd: Path | None = None, **environment: str) -> Done:
+def cof_eval(*arguments: object, cwd: Path | None = None, timeout_s: float = 300, **environment: str) -> Done:
     """The console script, run to its end."""
     command = [str(BIN / "cof-eval"), *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=cwd, env=clean_environment(**environment), capture_output=True, text=True, timeout=300, check=False
+        command, cwd=cwd, env=clean_environment(**environment), capture_output=True, text=True, timeout=timeout_s, check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

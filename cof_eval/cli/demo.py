@@ -7,7 +7,9 @@ Three checkpoints of one model answer fresh questions about synthetic scenes at 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -163,12 +165,21 @@ def _child(part: Part) -> None:
     """The process of an evaluation: an error is one line, as in any command."""
     import sys
 
+    threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         part.evaluate()
     except CofError as error:
         if getattr(error, "status", None) is None:  # of an interruption, the parent tells
             print(f"cof-eval: {part.name}: {error}", file=sys.stderr)
         raise SystemExit(getattr(error, "status", 1)) from None
+
+
+def _follow_parent() -> None:
+    """End this process as Slurm would when its parent is gone: nobody reads its output any more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _report(screen: Screen, out: Path) -> int:
