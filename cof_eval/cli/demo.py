@@ -23,7 +23,7 @@ from ..core.errors import CofError, RunError, UsageError
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from ..report import Reported
+    from ..report import ReportRun
     from ..runs.console import Screen
 
 QUESTIONS = 40
@@ -185,12 +185,12 @@ def _follow_parent() -> None:
 def _report(screen: Screen, out: Path) -> int:
     """Write the joint report, and say what it shows; the exit status."""
     from ..core.paths import data_dir
-    from ..report import reported, write_report
+    from ..report import report_runs, write_report
     from ..report.demo import demo_lines
     from ..runs.folder import load_run
 
     screen.wait("writing the report")
-    runs: dict[str, Reported] = dict(zip(COMPARED, reported([load_run(out / name) for name in COMPARED]), strict=True))
+    runs: dict[str, ReportRun] = dict(zip(COMPARED, report_runs([load_run(out / name) for name in COMPARED]), strict=True))
     write_report(list(runs.values()), out / "report", data_dir("published"))
     for line in demo_lines({name: runs[name] for name in PROTOCOLS}):
         screen.show(line)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def finish(runs: list[RunData], out: Path, screen: Screen | None = None) -> int:
     """Write the report, show its table, and say with the exit status whether everything is scored."""
     from ..core.paths import data_dir
-    from ..report import caveat_lines, reported, summary, write_report
+    from ..report import caveat_lines, report_runs, summary, write_report
     from ..runs.console import Detail, Screen
 
     screen = screen or Screen()
     screen.wait("writing the report")
-    ready = reported(runs)
+    ready = report_runs(runs)
     files = write_report(ready, out, data_dir("published"))
     for line in summary(ready):
         screen.show(line)

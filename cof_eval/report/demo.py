@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from .caveats import state_line
 from .compare import paired_table
 from .names import resolution_order
-from .state import state_line
 from .terminal import by_resolution, caveat_lines, difference, side_by_side
 from .text import mean, percent, probability
 
 if TYPE_CHECKING:
-    from .state import Reported
+    from .report_run import ReportRun
 
 _SIGNIFICANT = 0.05
 
 
-def demo_lines(runs: Mapping[str, Reported]) -> Iterator[RenderableType]:
+def demo_lines(runs: Mapping[str, ReportRun]) -> Iterator[RenderableType]:
     """The demo's result as lines and a table.
 
     Args:
@@ -39,7 +39,7 @@ def demo_lines(runs: Mapping[str, Reported]) -> Iterator[RenderableType]:
     yield Text(zoom_sentence({name: run for name, run in runs.items() if name != base}))
 
 
-def comparison(name: str, run: Reported, other_name: str, other: Reported) -> Iterator[str]:
+def comparison(name: str, run: ReportRun, other_name: str, other: ReportRun) -> Iterator[str]:
     """One line: the difference at the lowest resolution, and whether any resolution tells the two apart."""
     pairs = paired_table(run.rows, other.rows).to_dict("records")
     if not pairs:
@@ -53,7 +53,7 @@ def comparison(name: str, run: Reported, other_name: str, other: Reported) -> It
     )
 
 
-def accuracy_sentence(base: str, tool: str, runs: Mapping[str, Reported]) -> str:
+def accuracy_sentence(base: str, tool: str, runs: Mapping[str, ReportRun]) -> str:
     """Accuracy with and without the tool at the lowest and the highest resolution."""
     without, with_tool = by_resolution(runs[base].sweep), by_resolution(runs[tool].sweep)
     low, high = _ends(without, with_tool)
@@ -64,7 +64,7 @@ def accuracy_sentence(base: str, tool: str, runs: Mapping[str, Reported]) -> str
     )
 
 
-def zoom_sentence(runs: Mapping[str, Reported]) -> str:
+def zoom_sentence(runs: Mapping[str, ReportRun]) -> str:
     """Zooms a question at the lowest and the highest resolution."""
     sweeps = {name: by_resolution(run.sweep) for name, run in runs.items()}
     low, high = _ends(*sweeps.values())

@@ -11,21 +11,21 @@ from rich.text import Text
 
 from ..core.text import one_line
 from ..runs.console import table
+from .caveats import caveats, state_line
 from .compare import paired_table
 from .names import OVERALL, resolution_order
-from .state import caveats, state_line
 from .text import accuracy, count, mean, percent, points, probability
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .state import Reported
+    from .report_run import ReportRun
 
 _FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors", "tool errors"))
 """Columns that stand only where they are not all 0."""
 
 
-def summary(runs: Sequence[Reported]) -> Iterator[RenderableType]:
+def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
     yield Text(state_line(runs))
     for run in runs:
@@ -42,13 +42,13 @@ def summary(runs: Sequence[Reported]) -> Iterator[RenderableType]:
             yield _paired(pairs.to_dict("records"))
 
 
-def caveat_lines(runs: Sequence[Reported]) -> Iterator[RenderableType]:
+def caveat_lines(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """What the reader of the numbers must know, a line each."""
     for caveat in caveats(runs):
         yield Text.assemble(("caveat", "bold yellow"), f"  {one_line(caveat)}")
 
 
-def side_by_side(runs: Mapping[str, Reported]) -> Table:
+def side_by_side(runs: Mapping[str, ReportRun]) -> Table:
     """Several runs on one benchmark in one table: a line per resolution, accuracy and zooms of each run.
 
     Args:

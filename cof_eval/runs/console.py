@@ -23,7 +23,7 @@ from rich.text import Text
 from ..core.settings import ModelSettings
 from ..core.text import one_line, printable
 from .log_capture import LogCapture
-from .plan import Planned, summarize
+from .plan import PlannedJob, summarize
 from .preflight import Finding, Level
 from .progress_bar import Bar
 
@@ -161,7 +161,7 @@ def say_header(screen: Screen, settings: ModelSettings, run: Path) -> None:
 
 
 def say_plan(
-    screen: Screen, plans: Sequence[Planned], pending: Sequence[Planned], sessions: Sequence[Mapping[str, Any]] = ()
+    screen: Screen, plans: Sequence[PlannedJob], pending: Sequence[PlannedJob], sessions: Sequence[Mapping[str, Any]] = ()
 ) -> None:
     """Say what is about to happen: a line per benchmark and resolution, and what an earlier session has finished.
 

@@ -126,7 +126,7 @@ class Run:
             self.progress.done += 1
             self.progress.zooms += 2
             question = Question(str(self.progress.done), "b", "", str(self.progress.done), "What?", (), "A")
-            self.progress.judged(Verdict("k", "c", "m", outcome, "rule"), question)
+            self.progress.count_verdict(Verdict("k", "c", "m", outcome, "rule"), question)
 
 
 Make = Callable[..., Run]
@@ -174,7 +174,7 @@ class TestBar:
         run = make(100)
         question = Question("q", "b", "", "one image", "What?", (), "A")
         for _ in range(50):
-            run.progress.judged(Verdict("k", "c", "m", Outcome.CORRECT, "rule"), question)
+            run.progress.count_verdict(Verdict("k", "c", "m", Outcome.CORRECT, "rule"), question)
         estimate, (low, high) = run.progress.accuracy() or (0.0, (0.0, 0.0))
         assert (estimate, high) == (1.0, 1.0)
         assert low < 0.3
