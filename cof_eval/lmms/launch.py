@@ -143,7 +143,7 @@ def launch(
             bootstrap_iters=0,
         )
     finally:
-        screen.wait("stopping the engine")
+        screen.wait("stopping the engine", step=False)
         model.close()
         screen.clear()
     _write_results(model.run_path / "lmms_eval", results)

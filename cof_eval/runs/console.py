@@ -80,9 +80,14 @@ class Screen:
         self.clear()
         _print(self._out, result)
 
-    def wait(self, what: str) -> None:
-        """Say what the command waits for now; on a terminal the line goes when the wait is over."""
-        if self.log:
+    def wait(self, what: str, *, step: bool = True) -> None:
+        """Say what the command waits for now; on a terminal the line goes when the wait is over.
+
+        Args:
+            what: as `loading the model`.
+            step: whether it is a step of its own: if it fails, the log is shown from here on.
+        """
+        if self.log and step:
             self.log.mark()
         if self.detail < Detail.BAR or (self.detail is Detail.BAR and not self.live):
             return
