@@ -27,5 +27,5 @@ class Benchmark:
     """Its rows from the folder or file that the user gave, or, for None, from its usual place; raises `DataError`."""
     metrics: tuple[Metric, ...] = ()
     """What is reported besides the metrics of every benchmark."""
-    first_use: Callable[[], str] = lambda: ""
-    """What `load(None)` does for long if it is called now, as `drawing …`; "" if that is nothing special."""
+    waits_for: Callable[[], str] = lambda: "fetching it from the Hugging Face hub, if its cache has it not"
+    """What `load(None)` would take long for if it were called now; "" if for nothing."""

@@ -14,7 +14,7 @@ from filelock import FileLock
 from ..core.errors import DataError
 from ..core.images import encode_png
 from ..core.records import digest
-from ..core.settings import cache_folder, data_folder
+from ..core.settings import cache_folder
 from .item import Benchmark, Item
 from .options import ANSWER_LETTER, LETTERS, choice_text
 from .synthetic import questions, world
@@ -76,9 +76,10 @@ def _place() -> Path:
     return cache_folder() / "vstar_mini" / digest("vstar_mini", FORMAT, TEST_SEED, TEST_COUNT)
 
 
-def _first_use() -> str:
-    drawn = data_folder("vstar_mini") is not None or (_place() / _LAST).is_file()
-    return "" if drawn else f"drawing the {TEST_COUNT} scenes of vstar_mini, once, into {cache_folder()} (some ten seconds)"
+def _waits_for() -> str:
+    return (
+        "" if (_place() / _LAST).is_file() else f"drawing its {TEST_COUNT} scenes once, into {cache_folder()}, some ten seconds"
+    )
 
 
 def _test_set() -> Path:
@@ -98,4 +99,4 @@ def _test_set() -> Path:
     return folder
 
 
-VSTAR_MINI = Benchmark(load, first_use=_first_use)
+VSTAR_MINI = Benchmark(load, waits_for=_waits_for)

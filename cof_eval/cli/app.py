@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
+from ..core.text import printable
 from .ask import ask
 from .demo import demo
 from .doctor import doctor
@@ -57,5 +58,5 @@ def _status(error: CofError) -> int:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"cof-eval: {message}", file=sys.stderr)
+    print(f"cof-eval: {printable(message)}", file=sys.stderr)
     raise SystemExit(status)

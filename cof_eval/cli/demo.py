@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import CofError, RunError, UsageError
+from ..core.text import printable
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -111,6 +112,8 @@ def demo(
             status = _report(screen, out)
         except KeyboardInterrupt:
             raise interrupted(stopped, None) from None
+        finally:
+            screen.clear()
     raise typer.Exit(status)
 
 
@@ -170,7 +173,7 @@ def _child(part: Part) -> None:
         part.evaluate()
     except CofError as error:
         if getattr(error, "status", None) is None:  # of an interruption, the parent tells
-            print(f"cof-eval: {part.name}: {error}", file=sys.stderr)
+            print(f"cof-eval: {part.name}: {printable(error)}", file=sys.stderr)
         raise SystemExit(getattr(error, "status", 1)) from None
 
 

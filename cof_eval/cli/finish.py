@@ -17,9 +17,13 @@ def finish(runs: list[RunData], out: Path, screen: Screen | None = None) -> int:
     from ..runs.console import Detail, Screen
 
     screen = screen or Screen()
-    screen.wait("writing the report")
-    ready = report_runs(runs)
-    files = write_report(ready, out, data_dir("published"))
+    if screen.live or screen.log:
+        screen.wait("writing the report")
+    try:
+        ready = report_runs(runs)
+        files = write_report(ready, out, data_dir("published"))
+    finally:
+        screen.clear()
     for line in summary(ready):
         screen.show(line)
     screen.show()

@@ -128,8 +128,10 @@ def launch(
     from .task import load_rows
 
     for name in parse_benchmarks(benchmarks):
-        screen.wait(BENCHMARKS[name].first_use() or f"reading {name}")
-        load_rows(name, data_folder(name))
+        folder = data_folder(name)
+        waits_for = "" if folder else BENCHMARKS[name].waits_for()
+        screen.wait(f"reading {name} ({waits_for})" if waits_for else f"reading {name}")
+        load_rows(name, folder)
     model = Cof(**arguments)
     model.screen = screen
     try:

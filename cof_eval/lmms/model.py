@@ -68,8 +68,8 @@ class Cof(lmms):  # type: ignore[misc]
         load_card(self.settings.judge)
         self.checkpoint = _identify(self.settings)
         self.run_path = run_path(self.settings, self.protocol.name)
-        self.screen = Screen()
-        """Where a run speaks; `cof-eval run` sets its own."""
+        self.screen = Screen(shared=True)
+        """Where a run speaks: on lmms-eval's terminal; `cof-eval run` sets its own."""
         expect_replies(self.run_path)
         self._runner = asyncio.Runner()
         self._engine: Engine | None = None

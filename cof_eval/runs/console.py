@@ -49,15 +49,18 @@ class Detail(IntEnum):
 class Screen:
     """Where a command speaks."""
 
-    def __init__(self, detail: Detail = Detail.NORMAL, *, log: LogCapture | None = None, name: str = "run") -> None:
+    def __init__(
+        self, detail: Detail = Detail.NORMAL, *, log: LogCapture | None = None, name: str = "run", shared: bool = False
+    ) -> None:
         """Speak on the streams of a capture, or on Python's own.
 
         Args:
             detail: how much.
             log: takes what others write; None leaves it on the terminal.
             name: of the bar.
+            shared: whether the terminal is another program's, as lmms-eval's: waits are not told then.
         """
-        self.detail, self.log, self.name = detail, log, name
+        self.detail, self.log, self.name, self._shared = detail, log, name, shared
         self._err = _console(log.err if log else None, stderr=True)
         self._out = _console(log.out if log else None, stderr=False)
         self._waits = False
@@ -89,14 +92,14 @@ class Screen:
         """
         if self.log and step:
             self.log.mark()
-        if self.detail < Detail.BAR or (self.detail is Detail.BAR and not self.live):
+        if self._shared or self.detail < Detail.BAR or (self.detail is Detail.BAR and not self.live):
             return
         text = f"{self.name}: {what} …" if self.detail is Detail.BAR else f"{what} …"
         if not self.live:
             self._err.print(one_line(text), soft_wrap=True)
             return
         self.clear()
-        self._err.print(Text(one_line(text), style="dim", overflow="ellipsis", no_wrap=True), end="")
+        self._err.print(one_line(text), style="dim", overflow="ellipsis", no_wrap=True, end="")
         self._waits = True
 
     def clear(self) -> None:
@@ -144,8 +147,8 @@ def _console(file: TextIO | None, *, stderr: bool) -> Console:
 def _print(console: Console, content: RenderableType) -> None:
     """Print; a terminal breaks lines between words, and cuts no number off a table that is wider than it."""
     if isinstance(content, Table):
-        width = Measurement.get(console, console.options.update(width=_PLAIN_WIDTH), content).maximum
-        console.print(content, width=max(console.width, width), crop=False)
+        content.width = Measurement.get(console, console.options.update(width=_PLAIN_WIDTH), content).maximum
+        console.print(content, crop=False)
     else:
         console.print(printable(content) if isinstance(content, str) else content, soft_wrap=not console.is_terminal)
 

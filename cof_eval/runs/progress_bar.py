@@ -22,6 +22,10 @@ _NARROWEST, _WIDEST = 5, 40
 """Columns of a bar: where there is less room, there is none."""
 
 
+_ECHO = 3
+"""Columns that stay empty: a terminal writes ^C there, and must not break the line."""
+
+
 class Bar:
     """The progress of one run. Call `show` whenever the counts have changed."""
 
@@ -113,7 +117,7 @@ class Bar:
     def _line(self) -> Table:
         """Name, bar and counts; on a narrow terminal the counts alone, without a break."""
         text = self.text()
-        room = self._console.width - len(text) - 2
+        room = self._console.width - len(text) - 2 - _ECHO
         bar = ProgressBar(self._total, self.done, width=max(1, min(_WIDEST, room - len(self._name))))
         cells: tuple[RenderableType, ...] = (
             (self._name, bar, text) if room - len(self._name) >= _NARROWEST else (self._name, text)

@@ -46,7 +46,7 @@ def one_line(done: Done, status: int = 2) -> str:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["run", "report", "doctor", "tasks"])
+    @pytest.mark.parametrize("command", ["run", "report", "doctor", "demo", "tasks"])
     def test_every_command_explains_itself(self, command: str) -> None:
         done = cof_eval(command, "--help")
         assert (done.status, done.err) == (0, "")
@@ -56,7 +56,7 @@ class TestHelp:
     def test_all_commands_are_listed_and_no_argument_means_help(self) -> None:
         done = cof_eval("--help")
         assert (done.status, done.err) == (0, "")
-        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "tasks"))
+        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "demo", "tasks"))
         assert cof_eval() == done
 
     def test_every_option_of_run_says_what_it_does(self) -> None:

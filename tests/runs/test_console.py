@@ -51,6 +51,12 @@ class TestDetail:
         Screen(detail).wait("loading")
         assert capsys.readouterr().err == "loading …\n" * lines
 
+    def test_on_a_terminal_of_another_program_no_wait_is_told(self, capsys: Captured) -> None:
+        screen = Screen(shared=True)
+        screen.wait("loading")
+        assert list(screen.track([1, 2], "looking")) == [1, 2]
+        assert capsys.readouterr().err == ""
+
 
 class TestPlan:
     def test_a_new_run_says_how_much_is_to_do(self, capsys: Captured) -> None:
@@ -79,6 +85,56 @@ class TestPlan:
         say_troubles(Screen(), {})
         say_troubles(Screen(), {"busy": 2, "reset": 3})
         assert capsys.readouterr().err == "servers: 5 requests were sent again (3 × reset, 2 × busy)\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> tuple[Screen, Terminal]:
+    """A screen whose stderr is a terminal."""
+    terminal = Terminal()
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "80", **environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stderr", terminal)
+    return Screen(), terminal
+
+
+class TestTerminal:
+    def test_the_line_of_a_wait_gives_way_to_the_next(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screen, terminal = on_terminal(monkeypatch, NO_COLOR="1")
+        screen.wait("loading")
+        screen.wait("drawing")
+        screen.say("done")
+        lines = terminal.getvalue().split("\r\x1b[2K")
+        assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines] == ["loading …", "drawing …", "done\n"]
+
+    def test_a_wait_is_never_more_than_a_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screen, terminal = on_terminal(monkeypatch)
+        screen.wait("word " * 100)
+        assert len(re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())) <= 80
+        assert "\n" not in terminal.getvalue()
+
+    def test_without_colour_there_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screen, terminal = on_terminal(monkeypatch, NO_COLOR="1")
+        say_findings(screen, [Finding(Level.WARNING, "what", "says")])
+        assert "warning" in terminal.getvalue()
+        assert not re.search(r"\x1b\[[0-9;]*(3|4|9)\d", terminal.getvalue())
+
+    def test_a_dumb_one_gets_plain_lines(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screen, terminal = on_terminal(monkeypatch, TERM="dumb")
+        screen.wait("loading")
+        with screen.bar(10, finished=0) as bar:
+            bar.show(Progress(10, done=10))
+        assert not CONTROL.search(terminal.getvalue())
+        assert terminal.getvalue().splitlines()[0] == "loading …"
+        assert terminal.getvalue().splitlines()[1].startswith("run: 10/10")
+
+    def test_a_table_wider_than_the_terminal_keeps_its_numbers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        screen, terminal = on_terminal(monkeypatch, COLUMNS="20")
+        say_plan(screen, PLANS, DISTINCT)
+        assert all(f"{plan.cap:,}" in terminal.getvalue() for plan in PLANS)
 
 
 STEER = "\x1b[2J\x1b]0;title\x07\r[bold]b[/bold] :smile: \x9b31m\u202e"
@@ -215,4 +271,5 @@ class TestBar:
         assert last
         assert all(len(line) <= width for line in last)
         assert ("━" in last[-1]) is (width > 80)
+        assert len(last[-1].rstrip()) <= width - 3 or width == 40  # of a terminal that writes ^C into the line
         assert "500/1,000" in last[-1]
