@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from tqdm import tqdm
 
-from ..core.errors import DataError, one_line
+from ..core.errors import DataError, flat_message
 from ..core.files import write_whole
 from ..core.images import source_hash
 from ..core.records import digest
@@ -134,7 +134,7 @@ def read_rows(file: Path) -> Iterator[Fields]:
     try:
         yield from reader(file)
     except (ValueError, csv.Error) as error:  # msgspec's, pyarrow's and Unicode's errors are ValueErrors
-        raise DataError(f"{file} is damaged ({one_line(error)}); copy it again") from error
+        raise DataError(f"{file} is damaged ({flat_message(error)}); copy it again") from error
 
 
 def _parquet_rows(file: Path) -> Iterator[Fields]:

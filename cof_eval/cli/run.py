@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-
 import typer
 
-from ..core.errors import InterruptedRunError
+from ..core.errors import UsageError
 from .finish import finish
 from .options import (
     BaseUrl,
@@ -28,10 +25,12 @@ from .options import (
     Out,
     ProtocolArgs,
     ProtocolName,
+    Quiet,
     Repeats,
     Resolutions,
     Seed,
     ServedName,
+    Verbose,
 )
 
 
@@ -58,12 +57,19 @@ def run(
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
     note: Note = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Evaluate one checkpoint under one protocol, and write its report.
 
-    Exit status: 0 all scored, 1 something unscored or failed, 2 wrong usage, 130 interrupted (the same command goes on).
+    Exit status: 0 all scored, 1 something unscored or failed, 2 wrong usage, 128 + the signal's number if one ended it (130 Ctrl-C,
+    143 SIGTERM): the same command resumes.
     """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other; pass one of them")
     from ..lmms.launch import launch
+    from ..runs.console import Detail
+    from .session import session
 
     arguments = {
         "pretrained": model,
@@ -83,8 +89,9 @@ def run(
         "keep_images": keep_images,
         "note": note,
     }
-    try:
-        data_ = launch(
+    detail = Detail.QUIET if quiet else Detail.VERBOSE if verbose else Detail.NORMAL
+    with session(detail) as screen:
+        run_data = launch(
             arguments,
             benchmarks=benchmarks,
             resolutions=resolutions,
@@ -92,11 +99,7 @@ def run(
             limit=limit,
             repeats=repeats,
             order=option_order,
+            screen=screen,
         )
-        status = finish([data_], data_.path / "report")
-    except KeyboardInterrupt:
-        command = shlex.join(sys.argv)
-        raise InterruptedRunError(
-            f"interrupted; everything finished is kept. To go on, run the same command again:\n  {command}"
-        ) from None
+        status = finish([run_data], run_data.path / "report", screen)
     raise typer.Exit(status)

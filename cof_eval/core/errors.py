@@ -54,7 +54,12 @@ class JudgeError(CofError, RuntimeError):
 
 
 class InterruptedRunError(CofError, RuntimeError):
-    """Ctrl-C ended a command; what was finished is kept."""
+    """A signal ended a command; what was finished is kept."""
+
+    def __init__(self, message: str, signal: int = 2) -> None:
+        super().__init__(message)
+        self.status = 128 + signal
+        """Exit status, as shells count it."""
 
 
 def first_line(error: BaseException) -> str:
@@ -62,6 +67,6 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def one_line(error: BaseException, *, chars: int = 200) -> str:
+def flat_message(error: BaseException, *, chars: int = 200) -> str:
     """An error's whole message on one line, cut to so many characters; its kind where it has none."""
-    return " ".join(str(error).split())[:chars] or type(error).__name__
+    return one_line(error)[:chars] or type(error).__name__

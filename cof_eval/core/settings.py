@@ -207,11 +207,21 @@ def world_size() -> int:
     return int(value) if value.isdecimal() else 1
 
 
-def quiet_engines() -> None:
-    """Let vLLM and transformers speak up only when something is wrong, unless the user said otherwise."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+def quiet_engines(*, logged: bool = False) -> None:
+    """Let vLLM and transformers speak up only when something is wrong, unless the user said otherwise; vLLM tells a log all."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO" if logged else "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def use_tiny_model() -> None:
+    """Set this process and its children up for a tiny model, except where the user said otherwise.
+
+    One thread (on shared cores, more would wait for each other), a small KV cache, nothing compiled or fetched.
+    """
+    tiny = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    for name, value in tiny.items():
+        os.environ.setdefault(name, value)
 
 
 def _data_variable(benchmark: str) -> str:

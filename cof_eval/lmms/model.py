@@ -19,14 +19,13 @@ import msgspec
 from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
 from lmms_eval.api.model import lmms
 from loguru import logger
-from tqdm import tqdm
 
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..core.errors import RunError, UsageError
 from ..core.images import ImageSource, encode_png
-from ..core.paths import default_run
+from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import NATIVE, Resolution, parse_resolution
@@ -34,7 +33,7 @@ from ..core.settings import ModelSettings, api_key, option_order, parse_model_ar
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
 from ..judging import Judge, judge_settings, load_card, start_judge
-from ..runs.console import Bar, say_findings, say_plan, say_troubles
+from ..runs.console import Screen, say_findings, say_plan, say_troubles
 from ..runs.evaluate import Evaluation, Progress
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, PlannedJob, Planner
@@ -67,16 +66,9 @@ class Cof(lmms):  # type: ignore[misc]
         check_engine(self.settings)
         load_card(self.settings.judge)
         self.checkpoint = _identify(self.settings)
-        self.run_path = (
-            Path(self.settings.run).expanduser()
-            if self.settings.run
-            else default_run(
-                self.settings.pretrained,
-                self.protocol.name,
-                Path(self.settings.lora or "").name,
-                "" if self.settings.engine == "vllm" else self.settings.engine,
-            )
-        )
+        self.run_path = run_path(self.settings, self.protocol.name)
+        self.screen = Screen(shared=True)
+        """Where a run speaks: on lmms-eval's terminal; `cof-eval run` sets its own."""
         expect_replies(self.run_path)
         self._runner = asyncio.Runner()
         self._engine: Engine | None = None
@@ -121,12 +113,13 @@ class Cof(lmms):  # type: ignore[misc]
         planner = Planner(
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
         )
-        plans = [planner.plan(job) for job in tqdm(jobs, desc="looking at images", unit="row", disable=None, leave=False)]
+        plans = [planner.plan(job) for job in self.screen.track(jobs, "looking at the rows' images")]
         judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
         try:
             judge.images = partial(kept_image, self.run_path)
             tested = await self._selftest(engine, plans)
             with self._open_run(self._run_settings(engine, jobs, judge, tested)) as run:
+                self.screen.log_to(run.path)
                 await self._evaluate(engine, plans, judge, run, tested)
                 return [run.trajectories[plan.key] for plan in plans]
         finally:
@@ -158,17 +151,21 @@ class Cof(lmms):  # type: ignore[misc]
             seed=self.settings.seed,
         )
         pending = work.pending(plans)
-        say_plan(plans, pending, run.path)
+        say_plan(self.screen, plans, pending, run.settings["sessions"])
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
         questions = [plan.job.question for plan in plans if plan.job.source]
         findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
-        say_findings([*findings, *tested])
+        say_findings(self.screen, [*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
+            if self.settings.engine != "openai":
+                self.screen.wait(f"starting {self.settings.engine}")
             await engine.start()
             self._started = True
-        with Bar(len(pending)) as bar:
+        distinct = len({plan.key for plan in plans})
+        with self.screen.bar(distinct, finished=distinct - len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
-        say_troubles(getattr(engine, "troubles", {}))
+        say_troubles(self.screen, getattr(engine, "troubles", {}))
+        self.screen.wait("writing lmms-eval's results")
 
     def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
         settings = self.settings

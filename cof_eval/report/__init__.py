@@ -15,10 +15,10 @@ from .published import comparable, load_published
 from .report_run import ReportRun, report_runs
 from .rows import write_table
 from .target_summary import target_summary
-from .terminal import summary_lines
+from .terminal import caveat_lines, side_by_side, summary
 from .viewer import write_viewer
 
-__all__ = ["ReportRun", "report_runs", "summary_lines", "write_report"]
+__all__ = ["ReportRun", "caveat_lines", "report_runs", "side_by_side", "summary", "write_report"]
 
 
 def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = None) -> list[Path]:

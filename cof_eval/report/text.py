@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .names import one_line
+from ..core.text import one_line
 
 ENTITIES = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|\\`*[]#~"})
 """Characters that mean something to Markdown or HTML, as entities, which mean nothing but the character."""

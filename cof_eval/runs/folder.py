@@ -18,7 +18,7 @@ import yaml
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from ..core.errors import RunError, one_line
+from ..core.errors import RunError, flat_message
 from ..core.files import write_whole
 from ..core.images import encode_png, preview
 from ..core.journal import Disk, Journal, read_journal
@@ -230,7 +230,7 @@ def load_settings(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(file.read_bytes())
     except (yaml.YAMLError, OSError) as error:
-        raise RunError(f"{file} is damaged: {one_line(error)}; restore it, or start a new run") from error
+        raise RunError(f"{file} is damaged: {flat_message(error)}; restore it, or start a new run") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         found = settings.get("format") if isinstance(settings, dict) else None
         raise RunError(f"{file} has format {found!r}; this version of cof-eval reads format {FORMAT}")

@@ -26,7 +26,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..core.errors import NoServerError, RefusedError, ServerError, one_line
+from ..core.errors import NoServerError, RefusedError, ServerError, flat_message
 from .reply import ChatReply, read_reply
 from .server import Server
 
@@ -270,7 +270,7 @@ def root_cause(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
-    return one_line(error, chars=300)
+    return flat_message(error, chars=300)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

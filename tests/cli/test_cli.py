@@ -48,7 +48,7 @@ def one_line(done: Done, status: int = 2) -> str:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["run", "report", "doctor", "tasks"])
+    @pytest.mark.parametrize("command", ["run", "report", "doctor", "demo", "tasks"])
     def test_every_command_explains_itself(self, command: str) -> None:
         done = cof_eval(command, "--help")
         assert (done.status, done.err) == (0, "")
@@ -58,7 +58,7 @@ class TestHelp:
     def test_all_commands_are_listed_and_no_argument_means_help(self) -> None:
         done = cof_eval("--help")
         assert (done.status, done.err) == (0, "")
-        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "tasks"))
+        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "demo", "tasks"))
         assert cof_eval() == done
 
     def test_every_option_of_run_says_what_it_does(self) -> None:
@@ -194,9 +194,9 @@ class TestRun:
     def test_it_ends_with_0_and_says_what_it_will_do_and_what_it_wrote(self, finished: tuple[Done, FakeServer, Path]) -> None:
         done, server, run = finished
         assert done.status == 0, done.err
-        assert "6 rows are 6 distinct rollouts: 0 are finished, 6 to go" in done.err
+        assert "6 rows are 6 distinct rollouts: 6 to go" in done.err
         assert "Traceback" not in done.err
-        assert f"wrote {run / 'report' / 'report.md'}" in done.out
+        assert f"report in {run / 'report'}: open index.html in a browser, or read report.md" in done.out
         assert len(server.log) == 2 * 6
         assert load_run(run).settings["notes"] == ["mine"]
 
