@@ -23,6 +23,7 @@ from ..core.settings import data_folder, parse_model_args, quiet_engines, use_da
 from ..engines import check_engine
 from ..judging import load_card
 from ..runs.folder import RunData, load_run
+from .lazy_imports import imported_later
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:
@@ -107,10 +108,11 @@ def launch(
     _check(arguments, benchmarks, repeats)
     quiet_engines()
     _quiet_lmms_eval()
-    from lmms_eval.evaluator import simple_evaluate
-    from lmms_eval.tasks import TaskManager
+    with imported_later():
+        from lmms_eval.evaluator import simple_evaluate
+        from lmms_eval.tasks import TaskManager
 
-    from .model import Cof
+        from .model import Cof
 
     model = Cof(**arguments)
     try:
@@ -118,14 +120,21 @@ def launch(
             model=model,
             tasks=names,
             repeats=repeats,
-            task_manager=TaskManager(include_path=str(data_dir("tasks")), include_defaults=False),
+            task_manager=TaskManager(include_path=_task_folders(benchmarks), include_defaults=False),
             cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
             bootstrap_iters=0,
+            torch_random_seed=None,  # seeds go with every request; this would import torch for a served model
+            distributed_executor_backend="torchrun",  # one process: the other one would make an `Accelerator`
         )
     finally:
         model.close()
     _write_results(model.run_path / "lmms_eval", results)
     return load_run(model.run_path)
+
+
+def _task_folders(benchmarks: str) -> list[str]:
+    """Where the tasks of these benchmarks are; lmms-eval reads every file of a folder that it is given."""
+    return [str(data_dir("tasks") / name) for name in parse_benchmarks(benchmarks)]
 
 
 def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
