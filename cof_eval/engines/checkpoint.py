@@ -11,6 +11,7 @@ from typing import Any
 
 from ..agent.engine import ImagePart, Message
 from ..core.errors import EngineUnusableError, UsageError
+from ..core.lazy_imports import TRANSFORMERS, imported_later
 from ..core.resolution import PixelLimits
 
 QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
@@ -171,11 +172,12 @@ def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = 
     """
     folder = find_checkpoint(pretrained)
     model_type(folder)
-    from transformers import AutoConfig, AutoProcessor
-
     try:
-        processor = AutoProcessor.from_pretrained(str(folder))
-        config = AutoConfig.from_pretrained(str(folder))
+        with imported_later(TRANSFORMERS):
+            from transformers import AutoConfig, AutoProcessor
+
+            processor = AutoProcessor.from_pretrained(str(folder))
+            config = AutoConfig.from_pretrained(str(folder))
         text = getattr(config, "text_config", config)
         limits, context, image_token = _limits(processor.image_processor), text.max_position_embeddings, config.image_token_id
     except Exception as error:  # whatever transformers raises for damaged files

@@ -17,13 +17,13 @@ from ..agent.protocols import parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..benchmarks import BENCHMARKS
 from ..core.errors import RunError, UsageError
+from ..core.lazy_imports import LMMS_EVAL, imported_later
 from ..core.paths import data_dir
 from ..core.resolution import SWEEP, Resolution, parse_resolution
 from ..core.settings import data_folder, parse_model_args, quiet_engines, use_data_folder, use_option_order, use_question_limit
 from ..engines import check_engine
 from ..judging import load_card
 from ..runs.folder import RunData, load_run
-from .lazy_imports import imported_later
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:
@@ -108,7 +108,7 @@ def launch(
     _check(arguments, benchmarks, repeats)
     quiet_engines()
     _quiet_lmms_eval()
-    with imported_later():
+    with imported_later(LMMS_EVAL):
         from lmms_eval.evaluator import simple_evaluate
         from lmms_eval.tasks import TaskManager
 
