@@ -22,6 +22,9 @@ Names = Mapping[str, Sequence[str]]
 
 LMMS_EVAL: Names = {
     "evaluate": (),
+    "sacrebleu": (),
+    "aiohttp": (),
+    "requests": (),
     "accelerate": ("Accelerator",),
     "transformers": ("PreTrainedTokenizer", "StoppingCriteria", "StoppingCriteriaList"),
     "torchvision": (),
