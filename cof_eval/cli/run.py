@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import sys
 
 import typer
 
-from ..core.errors import InterruptedRunError
+from ..core.errors import InterruptedRunError, UsageError
+from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
     BaseUrl,
@@ -16,6 +18,9 @@ from .options import (
     Data,
     EngineArgs,
     EngineName,
+    EstimateFrom,
+    EstimateOnly,
+    Gpus,
     JudgeCard,
     JudgeUrl,
     Keep,
@@ -26,6 +31,9 @@ from .options import (
     Note,
     OptionOrder,
     Out,
+    PriceIn,
+    PriceOut,
+    PricePerGpuHour,
     ProtocolArgs,
     ProtocolName,
     Repeats,
@@ -58,6 +66,12 @@ def run(
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
     note: Note = None,
+    estimate: EstimateOnly = False,
+    estimate_from: EstimateFrom = None,
+    price_per_gpu_hour: PricePerGpuHour = None,
+    gpus: Gpus = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
 ) -> None:
     """Evaluate one checkpoint under one protocol, and write its report.
 
@@ -83,6 +97,24 @@ def run(
         "keep_images": keep_images,
         "note": note,
     }
+    if estimate or estimate_from:
+        prices = parse_prices(price_per_gpu_hour, price_in, price_out)
+        lines = estimate_run(
+            arguments,
+            benchmarks=benchmarks,
+            resolutions=resolutions,
+            data=data or [],
+            limit=limit,
+            repeats=repeats,
+            order=option_order,
+            rates_from=estimate_from,
+            prices=prices,
+            gpus=gpus,
+        )
+        typer.echo("\n".join(asyncio.run(lines)))
+        return
+    if any(value is not None for value in (price_per_gpu_hour, gpus, price_in, price_out)):
+        raise UsageError("--gpus and prices are for the estimate: add --estimate, or leave them out")
     try:
         data_ = launch(
             arguments,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from .errors import UsageError
+from .settings import ModelSettings
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -27,3 +28,11 @@ def default_run(pretrained: str, protocol: str, *more: str) -> Path:
     """Where a run goes that was given no folder: `results/runs/<checkpoint>-<protocol>[-<more>]` below the working directory."""
     parts = [Path(pretrained).name or "model", protocol, *more]
     return Path("results", "runs", re.sub(r"[^A-Za-z0-9._=+-]+", "-", "-".join(part for part in parts if part)))
+
+
+def run_path(settings: ModelSettings, protocol: str) -> Path:
+    """The run folder that a model's arguments name, or else its default place."""
+    if settings.run:
+        return Path(settings.run).expanduser()
+    engine = "" if settings.engine == "vllm" else settings.engine
+    return default_run(settings.pretrained, protocol, Path(settings.lora or "").name, engine)

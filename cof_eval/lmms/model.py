@@ -26,16 +26,18 @@ from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..core.errors import RunError, UsageError
 from ..core.images import ImageSource, encode_png
-from ..core.paths import default_run
+from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import NATIVE, Resolution, parse_resolution
 from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
 from ..engines import EngineSettings, check_engine, open_engine
-from ..engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
+from ..engines.checkpoint import find_checkpoint, identify
 from ..engines.gpus import find_gpus
 from ..judging import Judge, judge_settings, load_card, start_judge
-from ..runs.console import Bar, say_findings, say_plan, say_troubles
+from ..runs.console import Bar, say_findings, say_line, say_plan, say_troubles
+from ..runs.costs import run_costs
+from ..runs.estimate_text import estimate_line
 from ..runs.evaluate import Evaluation, Progress
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, Planned, Planner
@@ -67,17 +69,8 @@ class Cof(lmms):  # type: ignore[misc]
             )
         check_engine(self.settings)
         load_card(self.settings.judge)
-        self.checkpoint = _identify(self.settings)
-        self.run_path = (
-            Path(self.settings.run).expanduser()
-            if self.settings.run
-            else default_run(
-                self.settings.pretrained,
-                self.protocol.name,
-                Path(self.settings.lora or "").name,
-                "" if self.settings.engine == "vllm" else self.settings.engine,
-            )
-        )
+        self.checkpoint = identify(self.settings)
+        self.run_path = run_path(self.settings, self.protocol.name)
         expect_replies(self.run_path)
         self._runner = asyncio.Runner()
         self._engine: Engine | None = None
@@ -160,6 +153,8 @@ class Cof(lmms):  # type: ignore[misc]
         )
         pending = work.pending(plans)
         say_plan(plans, pending, run.path)
+        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path)
+        say_line(estimate_line(costs))
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
         findings = [
@@ -221,22 +216,6 @@ def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
     return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
-
-
-def _identify(settings: ModelSettings) -> dict[str, Any]:
-    """What checkpoint this is: part of every trajectory's key."""
-    identity: dict[str, Any] = {"pretrained": settings.pretrained}
-    if settings.engine != "openai":
-        parts = [fingerprint(find_checkpoint(settings.pretrained))]
-    else:
-        folder = find_served(settings.pretrained)
-        here = Path(settings.pretrained).expanduser().is_dir()
-        known = fingerprint(folder, weights=here) if folder else f"served:{settings.pretrained}"  # by name only
-        parts = [known, *([f"served:{settings.served_name}"] if settings.served_name else [])]
-    if settings.lora:
-        identity["lora"] = settings.lora
-        parts.append(fingerprint(find_adapter(settings.lora)))
-    return identity | {"fingerprint": "+".join(parts)}
 
 
 def _resolutions(plans: Sequence[Planned]) -> set[Resolution]:

@@ -30,6 +30,11 @@ def say_plan(plans: Sequence[Planned], pending: Sequence[Planned], run: Path) ->
     say(f"(at least {tokens:,} visual tokens, crops aside). Run folder: {run}\n")
 
 
+def say_line(line: str) -> None:
+    """Say one line."""
+    sys.stderr.write(f"{line}\n")
+
+
 def say_findings(findings: Iterable[Finding]) -> None:
     """Say what may go wrong; what is in order needs no word here."""
     sys.stderr.write("".join(f"{finding}\n" for finding in findings if finding.level is not Level.OK) + "\n")
