@@ -13,6 +13,10 @@ class UsageError(CofError, ValueError):
     """An argument, name or setting that cannot be used."""
 
 
+class NotFetchedError(CofError, LookupError):
+    """A dataset is not on this machine, and was not to be fetched."""
+
+
 class DataError(CofError, ValueError):
     """A benchmark's files or rows are not what they must be."""
 

@@ -41,6 +41,7 @@ from ..runs.estimate_text import estimate_line
 from ..runs.evaluate import Evaluation, Progress
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, Planned, Planner
+from ..runs.rates import Records
 from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
@@ -153,7 +154,8 @@ class Cof(lmms):  # type: ignore[misc]
         )
         pending = work.pending(plans)
         say_plan(plans, pending, run.path)
-        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path)
+        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
+        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot)
         say_line(estimate_line(costs))
         served = None if self.settings.served_name else getattr(engine, "served_name", None)
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}

@@ -10,14 +10,13 @@ import msgspec
 
 from ..agent.engine import Engine
 from ..agent.protocols import Protocol
-from ..core.journal import read_journal
 from ..core.provenance import machine
-from ..core.records import Stop, Trajectory
+from ..core.records import Stop
 from ..core.settings import ModelSettings
 from .estimate import Prices, estimate
 from .estimate_text import Told
 from .plan import Planned
-from .rates import find_rates
+from .rates import Records, find_rates, load_records
 from .work import work
 
 
@@ -29,6 +28,7 @@ def run_costs(
     identity: Mapping[str, Any],
     *,
     run: Path,
+    pilot: Records | None = None,
     rates_from: Path | None = None,
     prices: Prices = Prices(),  # noqa: B008  frozen
     gpus: int | None = None,
@@ -42,6 +42,7 @@ def run_costs(
         plans: every row of the run.
         identity: the checkpoint's.
         run: the run folder; it need not exist.
+        pilot: what it holds, where that has been read.
         rates_from: the run folder that the rates are to come from; None to look for one.
         prices: named by the user.
         gpus: that the run takes; None if that is not known.
@@ -49,12 +50,12 @@ def run_costs(
     Raises:
         RunError: if the named run folder cannot be used, or the run's own is damaged.
     """
-    finished = {t.key for t in read_journal(run / "trajectories.jsonl", Trajectory) if t.stop is not Stop.ERROR}
+    pilot = load_records(run) if pilot is None else pilot
+    finished = {key for key, trajectory in pilot.trajectories.items() if trajectory.stop is not Stop.ERROR}
     todo = work(plans, {plan.key for plan in plans} - finished, protocol, engine)
-    rates = find_rates(run, _as_run(settings, protocol, identity), rates_from)
-    found = estimate(
-        todo, rates.samples if rates else {}, rates.pace if rates else None, concurrency=settings.concurrency
-    )
+    rates = find_rates(run, pilot, _as_run(settings, protocol, identity), rates_from)
+    samples, measured = (rates.samples, rates.pace) if rates else ({}, None)
+    found = estimate(todo, samples, measured, concurrency=settings.concurrency)
     return Told(estimate=found, rates=rates, prices=prices, gpus=gpus if rates is None or rates.on_gpus or prices.gpu_hour else None)
 
 
@@ -62,7 +63,7 @@ def _as_run(settings: ModelSettings, protocol: Protocol, identity: Mapping[str, 
     """The settings that decide how fast a run is, as its run.yaml will say them."""
     return {
         "model": dict(identity),
-        "protocol": msgspec.to_builtins(protocol),
+        "protocol": msgspec.json.decode(msgspec.json.encode(protocol)),
         "engine": {"name": settings.engine, "engine_args": dict(settings.engine_args)},
         "machine": machine(),
         "sessions": [{"concurrency": settings.concurrency, "base_url": settings.base_url}],

@@ -29,8 +29,10 @@ def estimate_line(told: Told) -> str:
     if not total.rollouts:
         return "estimate: nothing is left to generate"
     tokens = f"{amount(total.prompt)} tokens in, {amount(total.output)} out"
-    if total.seconds is None or told.rates is None:
+    if told.rates is None:
         return f"estimate: {tokens} (from one turn a rollout to the protocol's last). {HOW_TO_PILOT}"
+    if total.seconds is None:
+        return f"estimate: {tokens}; no seconds are known from {_where(told.rates)}. {HOW_TO_PILOT}"
     beside = f", {told.estimate.without_rates} resolutions without rates aside" if told.estimate.without_rates else ""
     return f"estimate: {duration(total.seconds)}{beside}, {tokens}; rates of {_where(told.rates)}"
 
@@ -118,14 +120,14 @@ def _span(span: Span | None, say: Callable[[float], str]) -> str:
         return "unknown"
     low, high = say(span.low), say(span.high)
     if span.likely is None:
-        return f"{low} – {high}"
+        return low if low == high else f"{low} – {high}"
     likely = say(span.likely)
     return likely if low == high == likely else f"{likely} ({low} – {high})"
 
 
 def _seconds(value: float) -> str:
     if value < 90:
-        return f"{value:.0f} s"
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 90 * 60 else f"{value / 3600:,.1f} h"
 
 

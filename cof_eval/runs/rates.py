@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,11 +41,34 @@ class Rates:
     """Whether it ran on a machine with GPUs."""
 
 
-def find_rates(run: Path, settings: Mapping[str, Any], named: Path | None = None) -> Rates | None:
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What a run folder holds of its rollouts."""
+
+    settings: Mapping[str, Any]
+    rows: Sequence[Row]
+    trajectories: Mapping[str, Trajectory]
+    """By key."""
+
+
+def load_records(run: Path) -> Records:
+    """A run folder's rollouts; none if there is no such folder.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    if not (run / "run.yaml").is_file():
+        return Records({}, (), {})
+    trajectories = {t.key: t for t in read_journal(run / "trajectories.jsonl", Trajectory)}
+    return Records(load_settings(run), tuple(read_journal(run / "rows.jsonl", Row)), trajectories)
+
+
+def find_rates(run: Path, pilot: Records, settings: Mapping[str, Any], named: Path | None = None) -> Rates | None:
     """The rates to estimate with.
 
     Args:
-        run: the folder of the run to come; a pilot in it comes first.
+        run: the folder of the run to come.
+        pilot: what it holds; this comes first.
         settings: of the run to come, as in run.yaml.
         named: the run folder that the user named.
 
@@ -53,36 +76,29 @@ def find_rates(run: Path, settings: Mapping[str, Any], named: Path | None = None
         RunError: if the named folder is no run folder, or holds no finished rollout.
     """
     if named is not None:
-        found = load_rates(named, settings, own=_same(named, run))
+        if not (named / "run.yaml").is_file():
+            raise RunError(f"{named} is no run folder: it has no run.yaml; pass the folder that `cof-eval run --out` wrote")
+        found = rates(named, load_records(named), settings, own=_same(named, run))
         if not found.samples:
             raise RunError(f"{named} holds no finished rollout to take rates from; name a finished run, or make a pilot with --limit 10")
         return found
-    if (run / "run.yaml").is_file():
-        own = load_rates(run, settings, own=True)
-        if own.samples:
-            return own
-    return _nearest(run, settings)
+    own = rates(run, pilot, settings, own=True)
+    return own if own.samples else _nearest(run, settings)
 
 
-def load_rates(run: Path, settings: Mapping[str, Any], *, own: bool = False) -> Rates:
-    """The rates of a run folder, finished or not.
-
-    Raises:
-        RunError: if it is no run folder, or damaged.
-    """
-    there = load_settings(run)
-    rows = list(read_journal(run / "rows.jsonl", Row))
-    ended = {t.key: t for t in read_journal(run / "trajectories.jsonl", Trajectory)}
-    ended = {key: t for key, t in ended.items() if t.stop is not Stop.ERROR and t.turns}
-    begins = [began for session in there.get("sessions") or [] if (began := _unix(session.get("started"))) is not None]
+def rates(run: Path, records: Records, settings: Mapping[str, Any], *, own: bool = False) -> Rates:
+    """The rates of a run, finished or not; `settings` are those of the run to come."""
+    there = records.settings
+    ended = {key: t for key, t in records.trajectories.items() if t.stop is not Stop.ERROR and t.turns}
+    begins = [began for session in _sessions(there) if (began := _unix(session.get("started"))) is not None]
     return Rates(
         run=run,
         own=own,
-        samples=_samples(rows, ended),
+        samples=_samples(records.rows, ended),
         pace=pace(((t.ended, t.wall_s) for t in ended.values()), begins),
         rollouts=len(ended),
-        differences=tuple(_differences(there, settings)),
-        on_gpus=str((there.get("machine") or {}).get("gpus", "none")) != "none",
+        differences=tuple(_differences(there, settings)) if ended else (),
+        on_gpus=str(_part(there, "machine").get("gpus", "none")) != "none",
     )
 
 
@@ -97,7 +113,7 @@ def _nearest(run: Path, settings: Mapping[str, Any]) -> Rates | None:
                 fitting.append((len(list(_differences(there, settings))), folder))
     for _, folder in sorted(fitting, key=lambda each: each[0]):
         with contextlib.suppress(RunError):
-            found = load_rates(folder, settings)
+            found = rates(folder, load_records(folder), settings)
             if found.samples:
                 return found
     return None
@@ -153,31 +169,40 @@ def _sample(trajectory: Trajectory) -> Sample:
 
 
 def _kind(settings: Mapping[str, Any]) -> tuple[object, object]:
-    return (settings.get("model") or {}).get("fingerprint"), (settings.get("protocol") or {}).get("name")
+    return _part(settings, "model").get("fingerprint"), _part(settings, "protocol").get("name")
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
     """What may make the other run's rates other than this one's, in words."""
     (their_model, their_protocol), (model, protocol) = _kind(there), _kind(here)
     if their_model != model:
-        yield f"checkpoint: {(there.get('model') or {}).get('pretrained')}"
+        yield f"checkpoint: {_short(_part(there, 'model').get('pretrained'))}"
     if their_protocol != protocol:
-        yield f"protocol: {their_protocol}"
+        yield f"protocol: {_short(their_protocol)}"
     else:
-        a, b = there.get("protocol") or {}, here.get("protocol") or {}
-        yield from (f"protocol's {key}: {_short(a.get(key))}" for key in sorted({*a, *b}) if a.get(key) != b.get(key))
-    a, b = there.get("engine") or {}, here.get("engine") or {}
-    yield from (f"engine: {each.get('name')}" for each in [a] if a.get("name") != b.get("name"))
-    a, b = a.get("engine_args") or {}, b.get("engine_args") or {}
-    yield from (f"engine_args' {key}: {_short(a.get(key))}" for key in sorted({*a, *b}) if a.get(key) != b.get(key))
-    a, b = _last(there), _last(here)
-    yield from (f"{key}: {_short(a.get(key))}" for key in ("concurrency", "base_url") if a.get(key) != b.get(key))
-    a, b = there.get("machine") or {}, here.get("machine") or {}
-    yield from (f"{key}: {a.get(key)}" for key in ("gpus", "cpus") if a and a.get(key) != b.get(key))
+        yield from _changed("protocol's ", _part(there, "protocol"), _part(here, "protocol"))
+    theirs, ours = _part(there, "engine"), _part(here, "engine")
+    yield from _changed("engine's ", theirs, ours, ("name",))
+    yield from _changed("engine's ", _part(theirs, "engine_args"), _part(ours, "engine_args"))
+    yield from _changed("", *((_sessions(each) or [{}])[-1] for each in (there, here)), ("concurrency", "base_url"))
+    yield from _changed("", _part(there, "machine"), _part(here, "machine"), ("gpus", "cpus"))
 
 
-def _last(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    return ((settings.get("sessions") or [{}])[-1]) or {}
+def _changed(what: str, there: Mapping[str, Any], here: Mapping[str, Any], names: Collection[str] = ()) -> Iterator[str]:
+    for name in names or sorted({*there, *here}, key=str):
+        if there.get(name) != here.get(name):
+            yield f"{what}{name}: {_short(there.get(name))}"
+
+
+def _part(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of run.yaml, which people edit: nothing where it is no mapping."""
+    part = settings.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _sessions(settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    sessions = settings.get("sessions")
+    return [each for each in sessions if isinstance(each, dict)] if isinstance(sessions, list) else []
 
 
 def _short(value: object) -> str:
