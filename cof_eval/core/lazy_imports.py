@@ -90,6 +90,12 @@ class LaterClass(type):
             return getattr(_real(cls.of), cls.__name__)(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
+    def __getattr__(cls, name: str) -> Any:
+        """A member of the real class, which is imported for it."""
+        if "of" not in cls.__dict__ or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(getattr(_real(cls.of), cls.__name__), name)
+
     def __instancecheck__(cls, instance: Any) -> bool:
         """As the real class says; nothing is an instance of a class that nobody has imported."""
         if "of" in cls.__dict__ and _is_imported(cls.of):

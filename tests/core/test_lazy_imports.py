@@ -11,6 +11,7 @@ import pytest
 HEAVY = """
 VALUE = 7
 class Thing:
+    KIND = 'real'
     def __init__(self, size=1): self.size = size
 class Other: pass
 def double(x): return 2 * x
@@ -59,6 +60,7 @@ def said(packages: Path, code: str, names: str = "{'heavy': ('Thing', 'double'),
         ("import inspect; inspect.getmodule(client.annotated); print([*map(hasattr, sys.modules.values(), ['_'])] and 1)", ["1"]),
         ("print(client.heavy.VALUE)", ["imported", "7"]),
         ("print(client.Thing(5).size)", ["imported", "5"]),
+        ("print(client.Thing.KIND)", ["imported", "real"]),
         ("print(client.double(4))", ["imported", "8"]),
         ("print(client.inner.ready())", ["imported", "True"]),
         ("client.inner.SETTING = 9\nimport heavy.inner\nprint(client.inner.SETTING, heavy.inner.SETTING)", ["imported", "9", "9"]),
