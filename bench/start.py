@@ -14,7 +14,9 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.engines.tiny_checkpoint import write_checkpoint
 
 ROUNDS = 3
-_CPU = "import resource; used = resource.getrusage(resource.RUSAGE_SELF); print('\\n', used.ru_utime + used.ru_stime, flush=True)"
+_CPU = (
+    "import resource; used = resource.getrusage(resource.RUSAGE_SELF); print('\\n', used.ru_utime + used.ru_stime, flush=True)"
+)
 TORCH = f"import torch\n{_CPU}"
 FIRST_REQUEST = f"""
 import os, sys
@@ -51,7 +53,10 @@ async def _rounds(folder: Path) -> tuple[float, float, float]:
                 (
                     await _cpu_s(TORCH),
                     await _cpu_s(
-                        FIRST_REQUEST.format(module="openai", engine="OpenAIEngine"), *run, str(folder / f"served{number}"), *served
+                        FIRST_REQUEST.format(module="openai", engine="OpenAIEngine"),
+                        *run,
+                        str(folder / f"served{number}"),
+                        *served,
                     ),
                     await _cpu_s(
                         FIRST_REQUEST.format(module="transformers", engine="TransformersEngine"),
@@ -59,7 +64,9 @@ async def _rounds(folder: Path) -> tuple[float, float, float]:
                     ),
                 )
             )
-    torch, served_s, local_s = (statistics.median(column) for column in zip(*found[1:], strict=True))  # the first warms the disk
+    torch, served_s, local_s = (
+        statistics.median(column) for column in zip(*found[1:], strict=True)
+    )  # the first warms the disk
     return torch, served_s, local_s
 
 

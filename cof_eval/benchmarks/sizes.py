@@ -22,12 +22,17 @@ class Published:
 
 PUBLISHED: dict[str, Published] = {
     "vstar": Published(
-        rows=191, smallest=(1690, 1500), largest=(5759, 1440), source="statistics of vstar_bench in EvalScope 1.6's documentation"
+        rows=191,
+        smallest=(1690, 1500),
+        largest=(5759, 1440),
+        source="statistics of vstar_bench in EvalScope 1.6's documentation",
     ),
     "hrbench4k": Published(rows=800, source="dataset card of DreamMr/HR-Bench: 200 images, four rotations of the options"),
     "hrbench8k": Published(rows=800, source="dataset card of DreamMr/HR-Bench: 200 images, four rotations of the options"),
     "treebench": Published(rows=405, source="dataset card of HaochenWang/TreeBench"),
-    "pope": Published(rows=9000, smallest=(500, 243), largest=(640, 640), source="statistics of pope in EvalScope 1.6's documentation"),
+    "pope": Published(
+        rows=9000, smallest=(500, 243), largest=(640, 640), source="statistics of pope in EvalScope 1.6's documentation"
+    ),
     "infovqa": Published(rows=2801, source="dataset card of lmms-lab/DocVQA, InfographicVQA, validation"),
     "docvqa": Published(rows=5349, source="dataset card of lmms-lab/DocVQA, DocVQA, validation"),
 }
@@ -45,7 +50,10 @@ def published_tokens(
     if published.smallest is None or published.largest is None:
         return None, rows * sum({effective_cap(resolution, limits) for resolution in resolutions}) // limits.factor**2
     few, many = (
-        sum(visual_tokens(shown, limits.factor) for shown in {shown_size(size, resolution, limits) for resolution in resolutions})
+        sum(
+            visual_tokens(shown, limits.factor)
+            for shown in {shown_size(size, resolution, limits) for resolution in resolutions}
+        )
         for size in (published.smallest, published.largest)
     )
     return rows * min(few, many), rows * max(few, many)

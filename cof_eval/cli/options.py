@@ -57,10 +57,12 @@ Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Rollouts
 Keep = Annotated[str, typer.Option("--keep-images", help="none, crops (previews up to 1024 px) or all (every pixel).")]
 Note = Annotated[str | None, typer.Option("--note", help="A caveat for run.yaml and the report.")]
 EstimateOnly = Annotated[
-    bool, typer.Option("--estimate", help="Say seconds, tokens and dollars to expect, from a pilot or a finished run; then stop.")
+    bool,
+    typer.Option("--estimate", help="Say seconds, tokens and dollars to expect, from a pilot or a finished run; then stop."),
 ]
 EstimateFrom = Annotated[
-    Path | None, typer.Option("--estimate-from", help="Run folder whose rates --estimate takes; else the nearest one that is found.")
+    Path | None,
+    typer.Option("--estimate-from", help="Run folder whose rates --estimate takes; else the nearest one that is found."),
 ]
 PricePerGpuHour = Annotated[
     float | None, typer.Option("--price-per-gpu-hour", min=0, help="Dollars of one GPU for one hour, for --estimate.")
@@ -70,5 +72,6 @@ PriceIn = Annotated[
     float | None, typer.Option("--price-in", min=0, help="Dollars per million prompt tokens, for --estimate; with --price-out.")
 ]
 PriceOut = Annotated[
-    float | None, typer.Option("--price-out", min=0, help="Dollars per million generated tokens, for --estimate; with --price-in.")
+    float | None,
+    typer.Option("--price-out", min=0, help="Dollars per million generated tokens, for --estimate; with --price-in."),
 ]

@@ -14,8 +14,8 @@ from ..core.provenance import machine
 from ..core.records import Stop
 from ..core.settings import ModelSettings
 from .estimate import Prices, estimate
-from .estimate_text import Told
-from .plan import Planned
+from .estimate_text import NO_PRICES, Told
+from .plan import PlannedJob
 from .rates import Records, find_rates, load_records
 from .work import work
 
@@ -24,13 +24,13 @@ def run_costs(
     settings: ModelSettings,
     protocol: Protocol,
     engine: Engine,
-    plans: Sequence[Planned],
+    plans: Sequence[PlannedJob],
     identity: Mapping[str, Any],
     *,
     run: Path,
     pilot: Records | None = None,
     rates_from: Path | None = None,
-    prices: Prices = Prices(),  # noqa: B008  frozen
+    prices: Prices = NO_PRICES,
     gpus: int | None = None,
 ) -> Told:
     """What the unfinished part of a run is expected to take.
@@ -56,7 +56,9 @@ def run_costs(
     rates = find_rates(run, pilot, _as_run(settings, protocol, identity), rates_from)
     samples, measured = (rates.samples, rates.pace) if rates else ({}, None)
     found = estimate(todo, samples, measured, concurrency=settings.concurrency)
-    return Told(estimate=found, rates=rates, prices=prices, gpus=gpus if rates is None or rates.on_gpus or prices.gpu_hour else None)
+    return Told(
+        estimate=found, rates=rates, prices=prices, gpus=gpus if rates is None or rates.on_gpus or prices.gpu_hour else None
+    )
 
 
 def _as_run(settings: ModelSettings, protocol: Protocol, identity: Mapping[str, Any]) -> dict[str, Any]:

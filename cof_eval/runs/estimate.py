@@ -183,7 +183,12 @@ def _fitting(cell: Cell, samples: Mapping[Cell, Sequence[Sample]]) -> Sequence[S
 
 
 def _cost(
-    work: Sequence[Work], found: Mapping[Cell, Sequence[Sample]], measured: Pace | None, slots: int, benchmark: str, resolution: str
+    work: Sequence[Work],
+    found: Mapping[Cell, Sequence[Sample]],
+    measured: Pace | None,
+    slots: int,
+    benchmark: str,
+    resolution: str,
 ) -> Cost:
     known = [each for each in work if found[each.cell]]
     unknown = [each for each in work if not found[each.cell]]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from .estimate import Cost, Estimate, Prices, Span
 from .rates import Rates
 
-HOW_TO_PILOT = (
-    "To know seconds, make a pilot in the same run folder: the same command with --limit 10. Then ask again; the run goes on from it."
-)
+HOW_TO_PILOT = "To know seconds, make a pilot in the same run folder: the same command with --limit 10. Then ask again; the run goes on from it."
+
+
+NO_PRICES = Prices()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class Told:
 
     estimate: Estimate
     rates: Rates | None
-    prices: Prices = Prices()
+    prices: Prices = NO_PRICES
     gpus: int | None = None
 
 
@@ -57,7 +58,7 @@ def _columns(told: Told) -> list[tuple[str, Callable[[Cost], str]]]:
     ]
     if gpus:
         columns.append(("GPU hours", lambda cost: _span(cost.seconds and cost.seconds.times(gpus / 3600), _number)))
-    if told.prices != Prices():
+    if told.prices != NO_PRICES:
         columns.append(("$", lambda cost: _span(told.prices.dollars(cost, gpus), _dollars)))
     return columns
 
@@ -68,19 +69,27 @@ def estimate_notes(told: Told) -> list[str]:
     if not found.total.rollouts:
         return ["Nothing is left to generate."]
     if rates is None:
-        notes.append("No run of this checkpoint and protocol is known, so tokens are bounds: from one turn a rollout to the protocol's last.")
+        notes.append(
+            "No run of this checkpoint and protocol is known, so tokens are bounds: from one turn a rollout to the protocol's last."
+        )
     else:
-        notes.append(f"Rates come from {rates.rollouts:,} finished rollouts of {_where(rates)}. Ranges are 95% prediction ranges over questions.")
+        notes.append(
+            f"Rates come from {rates.rollouts:,} finished rollouts of {_where(rates)}. Ranges are 95% prediction ranges over questions."
+        )
         if rates.differences:
             notes.append(f"That run was other in: {'; '.join(rates.differences)}.")
         if rates.pace is None:
             notes.append("It does not say when its rollouts ended (an earlier version wrote it), so no seconds are known.")
         else:
-            notes.append(f"{rates.pace.under_way:.1f} of its rollouts were under way in the mean; with more at once, an idle engine is faster.")
+            notes.append(
+                f"{rates.pace.under_way:.1f} of its rollouts were under way in the mean; with more at once, an idle engine is faster."
+            )
     if found.startup_s is not None:
         notes.append(f"The start of the engine comes on top, once a session: {duration(found.startup_s)} there.")
     if rates is not None and found.without_rates and rates.pace is not None:
-        notes.append(f"{found.without_rates} resolutions have no rates: their time is not in the total, and their tokens are bounds.")
+        notes.append(
+            f"{found.without_rates} resolutions have no rates: their time is not in the total, and their tokens are bounds."
+        )
     if found.total.seconds is None or found.without_rates:
         notes.append(HOW_TO_PILOT)
     notes.append("Not counted: preparing the data, the judge, and requests that have to be sent again.")
@@ -100,7 +109,9 @@ def _where(rates: Rates) -> str:
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(text.ljust(width) if i < 2 else text.rjust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            text.ljust(width) if i < 2 else text.rjust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
 

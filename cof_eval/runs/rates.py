@@ -80,7 +80,9 @@ def find_rates(run: Path, pilot: Records, settings: Mapping[str, Any], named: Pa
             raise RunError(f"{named} is no run folder: it has no run.yaml; pass the folder that `cof-eval run --out` wrote")
         found = rates(named, load_records(named), settings, own=_same(named, run))
         if not found.samples:
-            raise RunError(f"{named} holds no finished rollout to take rates from; name a finished run, or make a pilot with --limit 10")
+            raise RunError(
+                f"{named} holds no finished rollout to take rates from; name a finished run, or make a pilot with --limit 10"
+            )
         return found
     own = rates(run, pilot, settings, own=True)
     return own if own.samples else _nearest(run, settings)
@@ -104,7 +106,9 @@ def rates(run: Path, records: Records, settings: Mapping[str, Any], *, own: bool
 
 def _nearest(run: Path, settings: Mapping[str, Any]) -> Rates | None:
     """The finished run of the same checkpoint and protocol that differs least; the newest of those."""
-    folders = {folder.resolve(): folder for parent in (run.parent, _RUNS) for folder in _folders(parent) if not _same(folder, run)}
+    folders = {
+        folder.resolve(): folder for parent in (run.parent, _RUNS) for folder in _folders(parent) if not _same(folder, run)
+    }
     fitting = []
     for folder in sorted(folders.values(), key=_age)[:_NEWEST]:
         with contextlib.suppress(RunError):
@@ -184,7 +188,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     theirs, ours = _part(there, "engine"), _part(here, "engine")
     yield from _changed("engine's ", theirs, ours, ("name",))
     yield from _changed("engine's ", _part(theirs, "engine_args"), _part(ours, "engine_args"))
-    yield from _changed("", *((_sessions(each) or [{}])[-1] for each in (there, here)), ("concurrency", "base_url"))
+    yield from _changed("", _last_session(there), _last_session(here), ("concurrency", "base_url"))
     yield from _changed("", _part(there, "machine"), _part(here, "machine"), ("gpus", "cpus"))
 
 
@@ -198,6 +202,10 @@ def _part(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A part of run.yaml, which people edit: nothing where it is no mapping."""
     part = settings.get(name)
     return part if isinstance(part, dict) else {}
+
+
+def _last_session(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (_sessions(settings) or [{}])[-1]
 
 
 def _sessions(settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:

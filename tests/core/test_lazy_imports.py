@@ -75,7 +75,9 @@ def test_a_package_is_imported_when_it_is_first_used_and_not_before(packages: Pa
     assert said(packages, code) == expected
 
 
-@pytest.mark.parametrize("statement", ["import heavy.other", "from heavy import other", "from heavy.other import NAME", "from heavy import VALUE"])
+@pytest.mark.parametrize(
+    "statement", ["import heavy.other", "from heavy import other", "from heavy.other import NAME", "from heavy import VALUE"]
+)
 def test_what_a_client_needs_at_its_import_is_imported_then_and_once(packages: Path, statement: str) -> None:
     with (packages / "client.py").open("a") as file:
         file.write(f"{statement}\n")

@@ -13,7 +13,19 @@ from fake_server import serve, tiny_checkpoint
 
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 
-NOT_NEEDED = ("torch", "torchvision", "transformers", "evaluate", "accelerate", "sklearn", "scipy", "nltk", "matplotlib", "vllm", "statsmodels")
+NOT_NEEDED = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "evaluate",
+    "accelerate",
+    "sklearn",
+    "scipy",
+    "nltk",
+    "matplotlib",
+    "vllm",
+    "statsmodels",
+)
 
 FIRST_REQUEST = """
 import json, sys
@@ -45,7 +57,11 @@ def test_a_served_model_is_asked_before_anything_heavy_is_imported(model: str, s
             *("--resolutions", "224", "--out", str(tmp_path / "run")),
         ]
         done = subprocess.run(
-            [sys.executable, "-c", FIRST_REQUEST, *arguments], env=clean_environment(), capture_output=True, text=True, check=False
+            [sys.executable, "-c", FIRST_REQUEST, *arguments],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.returncode == 0, done.stderr[-2000:]
     imported = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("[")))
@@ -73,5 +89,7 @@ assert utils.torch.zeros(2).shape == (2,)
 
 
 def test_lmms_eval_has_its_packages_when_it_uses_them() -> None:
-    done = subprocess.run([sys.executable, "-c", USES_EVALUATE], env=clean_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", USES_EVALUATE], env=clean_environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]

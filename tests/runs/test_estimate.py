@@ -18,7 +18,13 @@ def sample(cluster: object, wall_s: float = 2.0, prompt: int = 1000, output: int
 def work(rollouts: int = 100, resolution: str = "224", benchmark: str = "vstar", shown: int = 6400) -> Work:
     bounds = Span(rollouts, None, 50.0 * rollouts)
     return Work(
-        benchmark=benchmark, resolution=resolution, rollouts=rollouts, shown_tokens=shown, prompt=bounds, output=bounds, visual=bounds
+        benchmark=benchmark,
+        resolution=resolution,
+        rollouts=rollouts,
+        shown_tokens=shown,
+        prompt=bounds,
+        output=bounds,
+        visual=bounds,
     )
 
 
@@ -128,7 +134,9 @@ class TestTokens:
 
 
 class TestRange:
-    @pytest.mark.parametrize(("freedom", "expected"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (5, 2.5706), (9, 2.2622), (100, 1.9840)])
+    @pytest.mark.parametrize(
+        ("freedom", "expected"), [(1, 12.7062), (2, 4.3027), (3, 3.1824), (5, 2.5706), (9, 2.2622), (100, 1.9840)]
+    )
     def test_students_quantile_is_the_tables(self, freedom: int, expected: float) -> None:
         assert student(freedom) == pytest.approx(expected, rel=2e-3)
 
@@ -141,7 +149,9 @@ class TestRange:
         assert found.low / 1e11 == pytest.approx(1 - 2.7764 * error / 100, rel=1e-3)
 
     @pytest.mark.parametrize("coming", [8, 20, 1000])
-    def test_holds_as_often_as_it_says_for_skewed_times_and_questions_that_are_long_at_every_resolution(self, coming: int) -> None:
+    def test_holds_as_often_as_it_says_for_skewed_times_and_questions_that_are_long_at_every_resolution(
+        self, coming: int
+    ) -> None:
         rng, held, trials = random.Random(4), 0, 400
 
         def question() -> Sequence[float]:

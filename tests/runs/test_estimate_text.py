@@ -11,14 +11,22 @@ from cof_eval.runs.estimate_text import Told, amount, duration, estimate_line, e
 from cof_eval.runs.rates import Rates
 
 
-def told(resolutions: tuple[str, ...] = ("224", "4k"), *, seconds: bool = True, pilot: tuple[str, ...] = ("224", "4k"), **more: object) -> Told:
+def told(
+    resolutions: tuple[str, ...] = ("224", "4k"),
+    *,
+    seconds: bool = True,
+    pilot: tuple[str, ...] = ("224", "4k"),
+    **more: object,
+) -> Told:
     work = [
         Work(benchmark="vstar", resolution=r, rollouts=100, shown_tokens=6400, prompt=Span(1e4, None, 1e6), output=Span(100, None, 3e5),
              visual=Span(6400, None, 1e5))
         for r in resolutions
     ]  # fmt: skip
     samples = {
-        ("vstar", r): [Sample(cluster=str(i), wall_s=36.0, prompt_tokens=1000, output_tokens=50, crop_tokens=10) for i in range(10)]
+        ("vstar", r): [
+            Sample(cluster=str(i), wall_s=36.0, prompt_tokens=1000, output_tokens=50, crop_tokens=10) for i in range(10)
+        ]
         for r in pilot
     }
     pace = Pace(under_way=10.0, startup_s=Span(60, 60, 60)) if seconds else None
@@ -33,7 +41,9 @@ def test_one_line_says_time_tokens_and_where_the_rates_come_from() -> None:
 
 def test_without_rates_the_line_says_how_to_get_them() -> None:
     line = estimate_line(told(pilot=()))
-    assert line.startswith("estimate: 20 k – 2 M tokens in, 200 – 600 k out (from one turn a rollout to the protocol's last). To know seconds")
+    assert line.startswith(
+        "estimate: 20 k – 2 M tokens in, 200 – 600 k out (from one turn a rollout to the protocol's last). To know seconds"
+    )
     assert "--limit 10" in line
     assert "\n" not in line
 
@@ -51,13 +61,23 @@ def test_columns_of_money_and_gpus_are_there_only_where_they_are_known() -> None
     assert [row[-1] for row in estimate_rows(told(gpus=4))] == ["GPU hours", "0.40", "0.40", "0.80"]
     priced = told(gpus=4, prices=Prices(gpu_hour=2.5))
     assert [row[-1] for row in estimate_rows(priced)] == ["$", "1.00", "1.00", "2.00"]
-    assert [row[-1] for row in estimate_rows(told(prices=Prices(million_in=1, million_out=10)))] == ["$", "0.15", "0.15", "0.30"]
+    assert [row[-1] for row in estimate_rows(told(prices=Prices(million_in=1, million_out=10)))] == [
+        "$",
+        "0.15",
+        "0.15",
+        "0.30",
+    ]
 
 
 def test_every_row_has_every_column_and_lines_are_aligned() -> None:
     rows = estimate_rows(told(gpus=1, prices=Prices(gpu_hour=1)))
     assert {len(row) for row in rows} == {9}
-    assert [row[:3] for row in rows] == [["benchmark", "resolution", "rollouts"], ["vstar", "224", "100"], ["vstar", "4k", "100"], ["total", "", "200"]]
+    assert [row[:3] for row in rows] == [
+        ["benchmark", "resolution", "rollouts"],
+        ["vstar", "224", "100"],
+        ["vstar", "4k", "100"],
+        ["total", "", "200"],
+    ]
     assert len({len(line) for line in estimate_lines(told())[:4]}) == 1
 
 

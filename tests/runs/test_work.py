@@ -41,7 +41,10 @@ def planned(width: int, height: int, *resolutions: str) -> list[Job]:
 def test_equal_work_counts_once_at_its_smallest_resolution_and_finished_work_not_at_all() -> None:
     plans = [planner().plan(job) for job in reversed(planned(300, 200, "224", "336", "4k"))]
     engine = ScriptedEngine([""])
-    assert [(each.resolution, each.rollouts) for each in work(plans, {p.key for p in plans}, COF, engine)] == [("224", 1), ("336", 1)]
+    assert [(each.resolution, each.rollouts) for each in work(plans, {p.key for p in plans}, COF, engine)] == [
+        ("224", 1),
+        ("336", 1),
+    ]
     left = {plans[-1].key}  # that of 224
     assert [each.resolution for each in work(plans, left, COF, engine)] == ["224"]
     assert work(plans, set(), COF, engine) == []
