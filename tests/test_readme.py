@@ -23,7 +23,12 @@ def commands(page: str) -> list[str]:
 
 
 COMMANDS = commands(README)
-SCALING = [c for c in commands((ROOT / "docs" / "scaling.md").read_text()) if c.startswith(".venv/bin/cof-eval")]
+IN_DOCS = [
+    command
+    for page in ("scaling.md", "cost.md")
+    for command in commands((ROOT / "docs" / page).read_text())
+    if command.startswith(".venv/bin/cof-eval")
+]
 IN_CI = {"make demo", "make test"}
 """Run as they stand by `.ci/run`."""
 
@@ -45,7 +50,7 @@ def test_make_targets_exist_and_call_cof_eval_as_it_wants_to_be_called(command: 
             _parses(shlex.split(line.split("||")[0].replace("@", "")))
 
 
-@pytest.mark.parametrize("command", [c for c in [*COMMANDS, *SCALING] if c.startswith(".venv/bin/cof-eval")])
+@pytest.mark.parametrize("command", [c for c in [*COMMANDS, *IN_DOCS] if c.startswith(".venv/bin/cof-eval")])
 def test_cof_eval_commands_name_options_that_exist(command: str) -> None:
     _parses(shlex.split(command))
 

@@ -10,7 +10,7 @@ import yaml
 from fakes import question
 
 from cof_eval.core.errors import RunError
-from cof_eval.core.records import Call, Crop, Finish, ImageRef, Row, Shown, Stop, Trajectory, Turn, to_json
+from cof_eval.core.records import Call, Crop, Finish, ImageRef, Row, ShownImage, Stop, Trajectory, Turn, to_json
 from cof_eval.runs.estimate import Cell
 from cof_eval.runs.rates import Rates, find_rates, load_records
 
@@ -28,7 +28,7 @@ def trajectory(name: str, *, wall_s: float = 2.0, ended: float = 0.0, zooms: int
     turns = [Turn("t", Finish.STOP, 100 * (i + 1), 0, 20, 64 + 40 * i, 1.0, (crop,)) for i in range(zooms)]
     turns.append(Turn("t", Finish.STOP, 100 * (zooms + 1), 0, 20, 64 + 40 * zooms, 1.0))
     asked = question(id=name, cluster=f"{name}.jpg")
-    shown = Shown((224, 224), 64, "s")
+    shown = ShownImage((224, 224), 64, "s")
     return Trajectory(name, asked, ImageRef(name, (1, 1)), "cof", shown, tuple(turns), "B", stop, None, 0, wall_s, ended)
 
 
