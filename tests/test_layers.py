@@ -22,7 +22,7 @@ FLOORS = (
 
 PURE = (
     *("core/errors", "core/geometry", "core/resolution", "core/records", "core/option_order"),
-    *("agent", "judging/rules", "benchmarks/metrics"),
+    *("agent", "judging/rules", "benchmarks/metrics", "runs/estimate"),
 )
 """No files, no network, no environment."""
 

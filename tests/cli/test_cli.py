@@ -149,7 +149,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         "are two ways to pay; name one of them",
     ),
     "negative price": (["run", *MODEL, "--estimate", "--price-per-gpu-hour", "-1"], "Invalid value for '--price-per-gpu-hour'"),
-    "price without limit": (["run", *MODEL, "--estimate", "--price-per-gpu-hour", "nan"], "a price is a number of dollars"),
+    "price without limit": (["run", *MODEL, "--estimate", "--price-per-gpu-hour", "inf"], "a price is a number of dollars"),
     "price without estimate": (["run", *MODEL, "--price-per-gpu-hour", "2"], "are for the estimate: add --estimate"),
     "estimate of nothing": (["run", *MODEL, "--estimate", "--resolutions", "7"], "unknown resolution '7'"),
     "report of nothing": (["report", "nowhere"], "nowhere is no run folder: it has no run.yaml"),
