@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from ..core.errors import DataError, NotFetchedError
+from ..core.errors import DataError, NotFetchedError, first_line
 
 _LOCAL = ContextVar("local", default=False)
 
@@ -68,8 +68,7 @@ def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str
 
 
 def _unfetched(name: str, benchmark: str, repository: str, error: Exception) -> DataError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return DataError(
-        f"{name} ({repository}) cannot be fetched from the Hugging Face hub ({reason}); "
+        f"{name} ({repository}) cannot be fetched from the Hugging Face hub ({first_line(error)}); "
         f"pass --data {benchmark}=PATH, or set COF_DATA_{benchmark.upper()}, to use a copy on this machine"
     )
