@@ -85,6 +85,7 @@ async def rollout(
         error=error,
         repeat=subject.repeat,
         wall_s=round(time.monotonic() - started, 4),
+        ended=round(time.time(), 3),
     )
 
 

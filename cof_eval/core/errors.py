@@ -4,6 +4,10 @@ A message says what was wrong (with the value), what was expected, and what to d
 traceback; anything that is not a `CofError` is a defect of ours and keeps its traceback.
 """
 
+from __future__ import annotations
+
+from .text import one_line
+
 
 class CofError(Exception):
     """Root of every error that a user can act on."""
@@ -11,6 +15,10 @@ class CofError(Exception):
 
 class UsageError(CofError, ValueError):
     """An argument, name or setting that cannot be used."""
+
+
+class NotFetchedError(CofError, LookupError):
+    """A dataset is not on this machine, and was not to be fetched."""
 
 
 class DataError(CofError, ValueError):

@@ -198,6 +198,8 @@ class Trajectory:
     error: str | None = None
     repeat: int = 0
     wall_s: float = 0.0
+    ended: float = 0.0
+    """When, as Unix time in s; 0 in runs of earlier versions. With `wall_s` it tells how many rollouts were under way."""
 
     @property
     def calls(self) -> tuple[Call, ...]:

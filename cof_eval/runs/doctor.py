@@ -16,11 +16,14 @@ from PIL import Image
 from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
 from ..agent.protocols import Protocol
 from ..benchmarks import BENCHMARKS, Item
-from ..core.errors import CofError
+from ..benchmarks.hub import check_hub, without_fetching
+from ..benchmarks.sizes import PUBLISHED, published_tokens
+from ..core.errors import CofError, NotFetchedError
 from ..core.images import pixel_hash
 from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
+from ..engines.openai import QWEN25_VL_LIMITS
 from ..judging import start_judge
 from ..judging.known_pair import check_known_pair
 from ..servers import parse_urls
@@ -47,9 +50,13 @@ async def examine(
         limit: only the first questions of each benchmark.
     """
     items: dict[str, list[Item]] = {}
+    unfetched: dict[str, NotFetchedError] = {}
     for name, folder in benchmarks:
         try:
-            items[name] = BENCHMARKS[name].load(folder)[:limit]
+            with without_fetching():
+                items[name] = BENCHMARKS[name].load(folder)[:limit]
+        except NotFetchedError as error:
+            unfetched[name] = error
         except CofError as error:
             yield Finding(Level.FAILED, f"data of {name}", str(error))
     try:
@@ -57,7 +64,9 @@ async def examine(
         engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     except CofError as error:
         yield Finding(Level.FAILED, f"engine {settings.engine}", str(error))
+        limits = protocol.limits(QWEN25_VL_LIMITS)
     else:
+        limits = protocol.limits(engine.limits)
         yield Finding(Level.OK, f"engine {settings.engine}", _abilities(engine))
         async for finding in _with_engine(settings, protocol, engine, items, resolutions):
             yield finding
@@ -65,7 +74,29 @@ async def examine(
         for url in parse_urls(settings.base_url or "") if settings.engine == "openai" else ():
             for finding in await try_server(settings, protocol, url, resolutions):
                 yield finding
+    for name, missing in unfetched.items():
+        yield await asyncio.to_thread(check_unfetched, name, missing, resolutions, limits, limit)
     yield await check_judge(settings)
+
+
+def check_unfetched(
+    name: str, missing: NotFetchedError, resolutions: Sequence[Resolution], limits: PixelLimits, limit: int | None
+) -> Finding:
+    """Whether a benchmark that is not on this machine can be fetched, and what generating would cost, as far as published."""
+    what, (title, repository) = f"data of {name}", missing.args
+    known = PUBLISHED.get(name)
+    if known is None:
+        costs = "its costs are unknown until it is fetched"
+    else:
+        least, most = published_tokens(known, resolutions, limits, limit)
+        tokens = f"at most {most:,}" if least is None else f"about {least:,} to {most:,}"
+        rows = min(known.rows, limit or known.rows)
+        costs = f"{rows:,} questions, {tokens} visual tokens, crops aside (from the {known.source})"
+    try:
+        check_hub(title, name, repository)
+    except CofError as error:
+        return Finding(Level.FAILED, what, f"{error}. Expected: {costs}")
+    return Finding(Level.WARNING, what, f"not on this machine; a run fetches {repository}. Expected: {costs}")
 
 
 async def _with_engine(

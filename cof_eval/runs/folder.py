@@ -25,6 +25,8 @@ from ..core.journal import Disk, Journal, read_journal
 from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
 from ..core.settings import KeepImages
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast where libyaml is there."""
 FORMAT = 1
 """Version of the folder's layout."""
 
@@ -228,7 +230,7 @@ def load_settings(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunError(f"{path} is no run folder: it has no run.yaml; pass the folder that `cof-eval run --out` wrote")
     try:
-        settings = yaml.safe_load(file.read_bytes())
+        settings = yaml.load(file.read_bytes(), Loader=_LOADER)
     except (yaml.YAMLError, OSError) as error:
         raise RunError(f"{file} is damaged: {flat_message(error)}; restore it, or start a new run") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:

@@ -56,6 +56,8 @@ class Budget:
     """Text, the largest shown image, and the reply."""
     zoom: int
     """Each further turn: the largest crop, the format instruction, and the reply."""
+    crop: int
+    """Visual tokens of the largest crop."""
 
     @property
     def zooms(self) -> int:
@@ -89,6 +91,7 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         + MESSAGE_TOKENS
         + crop // per_token
         + reply,
+        crop // per_token,
     )
 
 

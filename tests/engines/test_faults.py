@@ -78,7 +78,7 @@ def healthy(tiny: Path, **options: Any) -> Iterator[FakeServer]:
 def content(path: Path) -> dict[str, Any]:
     """What a run found, without times and cached tokens."""
     return {
-        key: replace(t, wall_s=0.0, turns=tuple(replace(turn, engine_s=0.0, cached_tokens=0) for turn in t.turns))
+        key: replace(t, wall_s=0.0, ended=0.0, turns=tuple(replace(turn, engine_s=0.0, cached_tokens=0) for turn in t.turns))
         for key, t in load_run(path).trajectories.items()
     }
 

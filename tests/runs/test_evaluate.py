@@ -75,7 +75,7 @@ def started(engine: ScriptedEngine) -> Counter[str]:
 def result(path: Path) -> object:
     """What a run says: everything but times and the order in which it happened."""
     run = load_run(path)
-    trajectories = {key: replace(t, wall_s=0.0) for key, t in run.trajectories.items()}
+    trajectories = {key: replace(t, wall_s=0.0, ended=0.0) for key, t in run.trajectories.items()}
     verdicts = {key: replace(v, judge_s=0.0) for key, v in run.verdicts.items()}
     return sorted(run.rows, key=lambda r: (r.task, r.doc_id, r.repeat)), trajectories, verdicts
 
