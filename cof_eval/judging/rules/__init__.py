@@ -8,12 +8,14 @@ left to a judge: an undecided answer costs a judge call, a false ruling costs th
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from ...core.records import Outcome, Question
 from .choice import score_choice
 from .open import score_open
 from .ruling import Ruling
 from .text import cleaned
+from .wrappers import unwrapped
 
 __all__ = ["MAX_CHARS", "RULES_VERSION", "Ruling", "score"]
 
@@ -30,11 +32,21 @@ def score(answer: str, question: Question) -> Ruling:
         return Ruling(None, "no_standard_answer")
     if len(answer.strip()) > MAX_CHARS:
         return Ruling(None, "too_long")
-    text = cleaned(answer)
+    inner, wrapper = unwrapped(answer)
+    ruling = _score(cleaned(inner), question)
+    return replace(ruling, rule=wrapper) if wrapper and ruling.outcome else ruling
+
+
+def _score(text: str, question: Question) -> Ruling:
     if not text:
         return Ruling(Outcome.WRONG, "empty")
     if len(text) > MAX_CHARS:
         return Ruling(None, "too_long")
     if not question.options:
         return score_open(text, question)
-    return score_choice(text, replace(question, options=tuple(map(cleaned, question.options))))
+    return score_choice(text, _with_cleaned_options(question))
+
+
+@lru_cache(maxsize=256)
+def _with_cleaned_options(question: Question) -> Question:
+    return replace(question, options=tuple(map(cleaned, question.options)))

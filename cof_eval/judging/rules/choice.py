@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...core.records import Outcome, Question
+from .differing import by_differing_words
+from .final import by_final_statement
 from .letters import by_letter
-from .options import option_text, settled, why_undecided
+from .options import option_text, settled, why_undecided, yes_or_no
+from .reasons import by_text_and_reason
+from .restated import by_restated_text
 from .ruling import Ruling
-from .statements import CONCLUSION
-from .text import loose
+from .statements import CONCLUSION, LETTERED
+from .text import loose, strict
 from .texts import by_text
+from .yes_no import sentences_of
 
 
 def score_choice(text: str, question: Question) -> Ruling:
@@ -30,7 +35,7 @@ def _choice(text: str, question: Question) -> Ruling | None:
     readings = [_line_choice(line, question) for line in text.split("\n")]
     if None not in readings:
         return _agreed(readings)
-    return by_letter(text, question) or _by_conclusion(text, question)
+    return by_letter(text, question) or _by_conclusion(text, question) or _agreed([read(text, question) for read in _PATTERNS])
 
 
 def _line_choice(line: str, question: Question) -> Ruling | None:
@@ -53,3 +58,22 @@ def _by_conclusion(text: str, question: Question) -> Ruling | None:
     if reading and reading.chosen in question.letters and settled(before, reading.chosen, question):
         return replace(reading, rule="conclusion")
     return None
+
+
+def _by_yes_or_no(text: str, question: Question) -> Ruling | None:
+    """Yes or no where the options say so, with or without the letter of the same option, then sentences."""
+    if not yes_or_no(question):
+        return None
+    letter = LETTERED.fullmatch(text)
+    lettered = letter is not None and letter["close"] and not letter["lead"] and letter["letter"].upper() in question.letters
+    said = sentences_of(letter["rest"].lstrip(" .:") if letter and lettered else text, question.text)
+    if said is None:
+        return None
+    chosen = next(letter for letter in question.letters if strict(option_text(letter, question)) == said[0])
+    if letter and lettered and letter["letter"].upper() != chosen:
+        return Ruling(None, "contradiction")
+    return Ruling(None, said[1], chosen)
+
+
+_PATTERNS = (by_text_and_reason, by_final_statement, _by_yes_or_no, by_differing_words, by_restated_text)
+"""Each reads a whole text, and no text is read by two of them differently: that is undecided."""

@@ -32,10 +32,23 @@ ASIDE = _any_of(
 )
 """Words by which a reason may bring in another choice, or take the choice back."""
 
+TAKEN_BACK = _any_of(
+    r"on second thoughts?|second thoughts|chang\w+ my mind|take (?:it|that|this) back|(?:scratch|strike|forget|ignore|disregard) (?:it|that|this)"
+    r"|correction|correct(?:ing)? myself|my mistake|oops|hmm+|wait|alternatives?|alternatively|reconsider\w*|revis(?:e|ed|ing|ion)|on reflection|apolog\w+"
+    r"|then again|equally|as well|kidding|joking|opposite|contrary|vice versa|otherwise|former|latter|the others?|another"
+    r"|runner-up|rather|actually|also (?:possible|plausible|correct|right|valid|fits?|be)"
+)
+"""Words by which a later sentence takes an answer back, or sets another one beside it."""
+
 
 def retracted(text: str) -> bool:
     """Whether a text refuses, or withdraws something."""
     return bool(REFUSAL.search(text) or _WITHDRAWAL.search(text))
+
+
+def disputed(text: str) -> bool:
+    """Whether a text asks, denies, hedges, refuses, withdraws, or takes an answer back."""
+    return doubted(text) or retracted(text) or bool(TAKEN_BACK.search(text))
 
 
 def doubted(text: str) -> bool:

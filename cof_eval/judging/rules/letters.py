@@ -26,10 +26,12 @@ def by_letter(text: str, question: Question) -> Ruling | None:
         return None  # "The answer is a" may be cut short
     if not settled(match["lead"], letter, question):
         return None
+    reading = Ruling(None, "letter", letter) if ended else _by_letter_and_text(match, letter, question)
     dressed = match["close"] or re.search("option|choice", match["label"] or "", re.IGNORECASE)
-    if not dressed and spelled_elsewhere(letter, question):
+    agrees = reading and reading.rule == "letter_text" and len(option_text(letter, question)) > 1
+    if not (dressed or agrees) and spelled_elsewhere(letter, question):
         return Ruling(None, "letter_or_text")
-    return Ruling(None, "letter", letter) if ended else _by_letter_and_text(match, letter, question)
+    return reading
 
 
 def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -> Ruling | None:
@@ -39,7 +41,7 @@ def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -
         return None
     body = enclosed[1] if (enclosed := re.fullmatch(r"\((.*)\)[.]?", after["body"])) else after["body"]
     firm = match["close"] or after["mark"].strip() or after["gap"] == "\n"  # not the article in "A mug"
-    if letter == "A" and not firm and plain(f"a {body}") != plain(body):
+    if letter == "A" and not (firm or body.isdigit()) and plain(f"a {body}") != plain(body):
         return None  # "a few" is not "few"
     same = [other for other in question.letters if loose(option_text(other, question)) == loose(body)]
     if letter in same:

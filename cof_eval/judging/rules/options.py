@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...core.records import Question
-from .doubt import NEGATION, REFUSAL, doubted, retracted
-from .statements import MENTION, ORDINAL
-from .text import FILLERS, spelled_out, strict, words
+from .doubt import NEGATION, REFUSAL, disputed, doubted, retracted
+from .sentences import numbers, stems
+from .statements import MENTION, NUMBERED, ORDINAL, without_articles
+from .text import FILLERS, loose, spelled_out, strict, words
 
 
 def option_text(letter: str, question: Question) -> str:
@@ -30,10 +32,51 @@ def settled(context: str, letter: str, question: Question) -> bool:
     return not (spoken or denied or retracted(context) or named - {letter})
 
 
+def supports(context: str, letter: str, question: Question) -> bool:
+    """Whether sentences around a choice dispute nothing, and name neither another option nor another number."""
+    if disputed(context) or mentioned(context, question) - {letter} or stated(context, question) - {letter}:
+        return False
+    if foreign_words(letter, question).intersection(stems(context)):
+        return False
+    own = numbers(option_text(letter, question))
+    return not own or numbers(context) <= own
+
+
+def foreign_words(letter: str, question: Question) -> frozenset[str]:
+    """Stems of words that other options have and the option with this letter has not."""
+    return _foreign_words(question.letters.index(letter), question.options)
+
+
+@lru_cache(maxsize=1024)
+def _foreign_words(place: int, options: tuple[str, ...]) -> frozenset[str]:
+    others = {word for i, option in enumerate(options) if i != place for word in stems(option)}
+    return frozenset(others - set(stems(options[place])) - FILLERS)
+
+
+def stated(text: str, question: Question) -> set[str]:
+    """Letters of the options whose full text stands in the text; of texts inside each other, the longest."""
+    said = words(text)
+    found = {letter: words(option) for letter, option in zip(question.letters, question.options, strict=True)}
+    found = {letter: option for letter, option in found.items() if option.strip() and option in said}
+    rest = said
+    for option in sorted(found.values(), key=len, reverse=True):
+        if option in rest:
+            rest = rest.replace(option, " | ")
+        else:
+            found = {letter: each for letter, each in found.items() if each != option}
+    return set(found)
+
+
+def mentioned(text: str, question: Question) -> set[str]:
+    """Option letters that stand in a text as letters, or as "the second option"; the article "A" does not count."""
+    return _mentioned(without_articles(text), question)
+
+
 def _mentioned(text: str, question: Question) -> set[str]:
     """Option letters that stand in the text as letters, a doubtful "A" included, or as "the second option"."""
     letters = {"".join(found).upper() for found in MENTION.findall(text)}
     places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
+    places |= {int(place) - 1 for place in NUMBERED.findall(text)}
     return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
 
 

@@ -26,6 +26,9 @@ _LETTER = (
 LETTERED = re.compile(_LEAD + _HEAD + _LETTER, re.IGNORECASE | re.DOTALL)
 _TEXTUAL = re.compile(rf"{_LEAD}{_HEAD}(?P<text>.+)", re.IGNORECASE)
 CONCLUSION = re.compile(rf"(?<=[.!?])\s(?=(?-i:[A-Z]))(?={_LEAD}{_NAMED})", re.IGNORECASE)
+LABELLED = re.compile(rf"(?:(?<=[.!?:])\s|\n|^)(?=(?-i:[A-Z*(])|answer)(?={_LEAD}{_NAMED})", re.IGNORECASE)
+"""Where a sentence or a line begins that names the answer."""
+CLAIMED = re.compile(rf"\b{_NAMED}(?P<claimed>[^.\n]{{1,200}})", re.IGNORECASE)
 ANSWERED = re.compile(r"\banswer(?: is\b|:)", re.IGNORECASE)
 ENDED = re.compile(r"(?: is (?:correct|(?:the )?(?:(?:correct|right|best|final) )?(?:answer|option|choice)))? ?[.,;!]?")
 BODY = re.compile(r"(?P<mark> ?[.,:;–—-]?)(?P<gap>[ \n]?)(?P<body>.+)", re.DOTALL)
@@ -33,9 +36,21 @@ REASON = re.compile(r"(?:(because|(?:explanation|reason|reasoning):)|since|as|du
 _QUALITY = r"(?P<quality>the (?:colou?r|material|shape) of )?"
 _ASKED = re.compile(rf"\bwhat (?:\w+ )?(?:is|are) {_QUALITY}(?P<subject>the [^?]+)\?", re.IGNORECASE)
 ORDINAL = re.compile(r"\b(?:(first|second|third|fourth|fifth|sixth)|(last)) (?:option|choice|answer|one)\b", re.IGNORECASE)
+NUMBERED = re.compile(r"\b(?:option|choice|answer|number) (?:number )?#?([1-9])\b", re.IGNORECASE)
+_VERBS = (
+    "is|was|has|had|can|could|will|would|may|might|must|should|and|or|nor|because|as|since|but|instead|over|to|in|on|at|for|from"
+    "|with|cannot|did|do|not|never|best|better|most|also|then|only|too|alone|than|if|though|while|be|being|fit|it|that|which"
+)
+_ARTICLE_A = re.compile(rf"(?<![\w'(\[])A (?=(?!(?:{_VERBS})\b)(?![a-z]*(?:s|ly|ed)\b)[a-z]{{2,}})")
+""" "A food web", not "A fits" or "A is": what may be a verb after it leaves "A" a letter."""
 MENTION = re.compile(
     r"(?<![\w'])(?-i:([A-Zb-hj-z]))(?![\w'])|\b([ai]) ?[)\]},]|\b(?:option|choice|letter|answer) ([ai])\b", re.IGNORECASE
 )
+
+
+def without_articles(text: str) -> str:
+    """The text with each "A" that is certainly an article in small."""
+    return _ARTICLE_A.sub("a ", text)
 
 
 def forms(line: str, question: Question) -> Iterator[tuple[str, str]]:

@@ -65,6 +65,15 @@ def loose(text: str) -> str:
     return _NUMBERS.get(bare, bare)
 
 
+_INNER_ARTICLE = re.compile(r"\b(?:a|an|the) (?=[^\W\d_]{2})(?!(?:few|little|lot|while|bit)\b)")
+
+
+def bare(text: str) -> str:
+    """What remains of a text of four words or more when no article counts; of a shorter one, what `loose` leaves."""
+    whole = loose(text)
+    return _INNER_ARTICLE.sub("", whole) if whole.count(" ") > 2 else whole
+
+
 def spelled_out(text: str) -> str:
     """A text with the word for its number behind it."""
     return next((f"{text} {word}" for word, number in _NUMBERS.items() if number == strict(text)), text)

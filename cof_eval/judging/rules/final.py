@@ -1,0 +1,69 @@
+"""A labelled last statement after reasoning: "… not in pair 2.", and below it "Final answer: B"."""
+
+from __future__ import annotations
+
+import re
+
+from ...core.records import Question
+from .doubt import HEDGE, NEGATION, REFUSAL, doubted, retracted
+from .letters import by_letter
+from .options import foreign_words, mentioned, option_text, stated
+from .ruling import Ruling
+from .sentences import sentences, stems
+from .statements import CLAIMED, LABELLED, LETTERED
+from .text import words
+
+_LATIN = re.compile(r"[\x00-\u024f\u2000-\u22ff]+")
+
+
+def by_final_statement(text: str, question: Question) -> Ruling | None:
+    """The letter of a last statement "So the answer is B.", where the reasoning before names and claims no other letter."""
+    starts = list(LABELLED.finditer(text))
+    if not starts:
+        return None
+    before, last = text[: starts[-1].start()].strip(), text[starts[-1].end() :].strip()
+    reading = by_letter(last, question) if "\n" not in last else None
+    if reading is None or reading.rule not in ("letter", "letter_text") or reading.chosen not in question.letters:
+        return None
+    if not before or not _LATIN.fullmatch(before) or not leads_to(before, reading.chosen, question):
+        return None
+    return Ruling(None, "final_statement", reading.chosen)
+
+
+def leads_to(reasoning: str, letter: str, question: Question) -> bool:
+    """Whether reasoning names no other letter, refuses nothing, and neither ends with another option nor denies this one."""
+    if mentioned(reasoning, question) - {letter} or REFUSAL.search(reasoning) or _claims_other(reasoning, letter, question):
+        return False
+    parts = sentences(reasoning)
+    if any(_denies(each, letter, question) for each in parts):
+        return False
+    told = [found for each in parts if not NEGATION.search(each) and (found := stated(each, question))]
+    return (not told or letter in told[-1]) and _last_agrees(parts[-1], letter, question)
+
+
+def _claims_other(reasoning: str, letter: str, question: Question) -> bool:
+    """Whether the reasoning says "the answer is …" of anything but the option."""
+    own = words(option_text(letter, question))
+    for claim in CLAIMED.finditer(reasoning):
+        match = LETTERED.match(claim["claimed"])
+        if not (match and match["letter"].upper() == letter) and own not in words(claim["claimed"]):
+            return True
+    return False
+
+
+def _denies(sentence: str, letter: str, question: Question) -> bool:
+    """Whether a sentence with the option's letter or full text holds a negation or a withdrawal."""
+    if letter not in mentioned(sentence, question) | stated(sentence, question):
+        return False
+    return bool(NEGATION.search(sentence)) or retracted(sentence)
+
+
+def _last_agrees(sentence: str, letter: str, question: Question) -> bool:
+    """Whether the sentence before the statement speaks for the option, against others, or for none."""
+    said = set(stems(sentence))
+    own = set(stems(option_text(letter, question))) - {word for other in question.letters if other != letter for word in stems(option_text(other, question))}
+    if retracted(sentence) or "?" in sentence or HEDGE.search(sentence):
+        return False
+    if not foreign_words(letter, question) & said:
+        return not (own & said and doubted(sentence))
+    return bool(own & said) ^ bool(NEGATION.search(sentence))
