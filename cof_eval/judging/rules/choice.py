@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...core.records import Outcome, Question
+from .doubt import doubted, retracted
 from .differing import by_differing_words
 from .final import by_final_statement
 from .letters import by_letter
@@ -15,7 +16,7 @@ from .ruling import Ruling
 from .statements import CONCLUSION, LETTERED
 from .text import loose, strict
 from .texts import by_text
-from .yes_no import sentences_of
+from .yes_no import reasoned, sentences_of
 
 
 def score_choice(text: str, question: Question) -> Ruling:
@@ -65,14 +66,14 @@ def _by_yes_or_no(text: str, question: Question) -> Ruling | None:
     if not yes_or_no(question):
         return None
     letter = LETTERED.fullmatch(text)
-    lettered = letter is not None and letter["close"] and not letter["lead"] and letter["letter"].upper() in question.letters
-    said = sentences_of(letter["rest"].lstrip(" .:") if letter and lettered else text, question.text)
+    if letter is None or not letter["close"] or retracted(letter["lead"]) or doubted(letter["lead"]):
+        letter = None
+    answer = letter["rest"].lstrip(" .:,\n") if letter else text
+    said = sentences_of(answer, question.text) or (reasoned(answer, question.text) if letter else None)
     if said is None:
         return None
-    chosen = next(letter for letter in question.letters if strict(option_text(letter, question)) == said[0])
-    if letter and lettered and letter["letter"].upper() != chosen:
-        return Ruling(None, "contradiction")
-    return Ruling(None, said[1], chosen)
+    chosen = next(each for each in question.letters if strict(option_text(each, question)) == said[0])
+    return Ruling(None, said[1], chosen) if letter is None or letter["letter"].upper() == chosen else Ruling(None, "contradiction")
 
 
 _PATTERNS = (by_text_and_reason, by_final_statement, _by_yes_or_no, by_differing_words, by_restated_text)

@@ -50,7 +50,7 @@ def _cores(options: tuple[str, ...]) -> list[tuple[str, ...]]:
     first = _shared(rows)
     last = min(_shared([row[::-1] for row in rows]), min(map(len, rows)) - first)
     cores = [tuple(_content(row[first : len(row) - last])) for row in rows]
-    return cores if first + last >= 3 and all(cores) and len(set(cores)) == len(cores) else []
+    return cores if first + last >= 3 and all(cores) and not any(word[0].isdigit() for core in cores for word in core) and len(set(cores)) == len(cores) else []
 
 
 def _shared(rows: list[list[str]]) -> int:

@@ -7,12 +7,14 @@ import re
 from ...core.records import Question
 from .doubt import HEDGE, NEGATION, REFUSAL, doubted, retracted
 from .letters import by_letter
-from .options import foreign_words, mentioned, option_text, stated
+from .options import bracketed, foreign_words, mentioned, names_letters, option_text, stated
 from .ruling import Ruling
 from .sentences import sentences, stems
 from .statements import CLAIMED, LABELLED, LETTERED
 from .text import words
 
+_BROKEN = re.compile(r"(:|\bis|\bbe)\n+")
+_OR = re.compile(r" or ")
 _LATIN = re.compile(r"[\x00-\u024f\u2000-\u22ff]+")
 
 
@@ -21,24 +23,34 @@ def by_final_statement(text: str, question: Question) -> Ruling | None:
     starts = list(LABELLED.finditer(text))
     if not starts:
         return None
-    before, last = text[: starts[-1].start()].strip(), text[starts[-1].end() :].strip()
+    before, last = text[: starts[-1].start()].strip(), _BROKEN.sub(r"\1 ", text[starts[-1].end() :].strip())
     reading = by_letter(last, question) if "\n" not in last else None
     if reading is None or reading.rule not in ("letter", "letter_text") or reading.chosen not in question.letters:
         return None
-    if not before or not _LATIN.fullmatch(before) or not leads_to(before, reading.chosen, question):
+    if not before or not _LATIN.fullmatch(before):
         return None
-    return Ruling(None, "final_statement", reading.chosen)
+    certain = leads_to(before, reading.chosen, question, whole=reading.rule == "letter_text")
+    return Ruling(None, "final_statement", reading.chosen) if certain else None
 
 
-def leads_to(reasoning: str, letter: str, question: Question) -> bool:
-    """Whether reasoning names no other letter, refuses nothing, and neither ends with another option nor denies this one."""
-    if mentioned(reasoning, question) - {letter} or REFUSAL.search(reasoning) or _claims_other(reasoning, letter, question):
-        return False
+def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool) -> bool:
+    """Whether reasoning claims no other letter, refuses nothing, and neither ends with another option nor denies this one.
+
+    Args:
+        reasoning: what stands before the last statement.
+        letter: of the option that the statement names.
+        question: with cleaned options.
+        whole: whether the statement has the option's text too; then a letter may be the name of a thing ("point A").
+    """
     parts = sentences(reasoning)
-    if any(_denies(each, letter, question) for each in parts):
-        return False
     told = [found for each in parts if not NEGATION.search(each) and (found := stated(each, question))]
-    return (not told or letter in told[-1]) and _last_agrees(parts[-1], letter, question)
+    named = bracketed if whole and names_letters(question) else mentioned
+    others = named(reasoning, question) - {letter}
+    if others or REFUSAL.search(reasoning) or _claims_other(reasoning, letter, question):
+        return False
+    if any(_denies(each, letter, question) for each in parts) or (told and letter not in told[-1]):
+        return False
+    return bool(told and told[-1] == {letter} and stated(parts[-1], question) == {letter}) or _last_agrees(parts[-1], letter, question)
 
 
 def _claims_other(reasoning: str, letter: str, question: Question) -> bool:
@@ -62,7 +74,7 @@ def _last_agrees(sentence: str, letter: str, question: Question) -> bool:
     """Whether the sentence before the statement speaks for the option, against others, or for none."""
     said = set(stems(sentence))
     own = set(stems(option_text(letter, question))) - {word for other in question.letters if other != letter for word in stems(option_text(other, question))}
-    if retracted(sentence) or "?" in sentence or HEDGE.search(sentence):
+    if retracted(sentence) or "?" in sentence or HEDGE.search(_OR.sub(",", sentence)):
         return False
     if not foreign_words(letter, question) & said:
         return not (own & said and doubted(sentence))

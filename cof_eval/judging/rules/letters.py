@@ -10,7 +10,7 @@ from .doubt import ASIDE, doubted
 from .options import may_abbreviate, option_text, settled, spelled_elsewhere
 from .ruling import Ruling
 from .statements import BODY, ENDED, LETTERED, REASON
-from .text import loose, plain, unquoted, words
+from .text import bare, loose, plain, unquoted, words
 
 
 def by_letter(text: str, question: Question) -> Ruling | None:
@@ -44,6 +44,7 @@ def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -
     if letter == "A" and not (firm or body.isdigit()) and plain(f"a {body}") != plain(body):
         return None  # "a few" is not "few"
     same = [other for other in question.letters if loose(option_text(other, question)) == loose(body)]
+    same = same or [other for other in question.letters if bare(option_text(other, question)) == bare(body)]
     if letter in same:
         return Ruling(None, "letter_text", letter)
     if same:

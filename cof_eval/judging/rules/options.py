@@ -8,7 +8,7 @@ from functools import lru_cache
 from ...core.records import Question
 from .doubt import NEGATION, REFUSAL, disputed, doubted, retracted
 from .sentences import numbers, stems
-from .statements import MENTION, NUMBERED, ORDINAL, without_articles
+from .statements import BRACKETED, MENTION, NUMBERED, ORDINAL, without_articles
 from .text import FILLERS, loose, spelled_out, strict, words
 
 
@@ -72,6 +72,14 @@ def mentioned(text: str, question: Question) -> set[str]:
     return _mentioned(without_articles(text), question)
 
 
+def bracketed(text: str, question: Question) -> set[str]:
+    """Option letters in brackets, at the head of a line of a list, after "option", or that are said to be right."""
+    letters = {"".join(found).upper() for found in BRACKETED.findall(text)}
+    places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
+    places |= {int(place) - 1 for place in NUMBERED.findall(text)}
+    return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
+
+
 def _mentioned(text: str, question: Question) -> set[str]:
     """Option letters that stand in the text as letters, a doubtful "A" included, or as "the second option"."""
     letters = {"".join(found).upper() for found in MENTION.findall(text)}
@@ -93,6 +101,11 @@ def spelled_elsewhere(letter: str, question: Question) -> bool:
     texts = [option.removeprefix("A ") for option in _others(letter, question)]
     case = re.NOFLAG if letter in "AI" else re.IGNORECASE
     return any(re.search(rf"\b{letter}\b", text, case) or f" {strict(text)}".endswith(f" {letter.lower()}") for text in texts)
+
+
+def names_letters(question: Question) -> bool:
+    """Whether options speak of things that have letters for names, as in "A is closer"."""
+    return any(MENTION.search(option) for option in question.options)
 
 
 def may_abbreviate(letter: str, question: Question) -> bool:

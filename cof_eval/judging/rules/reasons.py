@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...core.records import Question
+from .doubt import doubted, retracted
 from .options import option_text, supports, yes_or_no
 from .ruling import Ruling
 from .statements import LETTERED
@@ -12,19 +13,20 @@ from .text import loose
 
 _OWN = re.compile(r" ?[.:,)–—-]? ?\n?(?P<body>.+)", re.DOTALL)
 _END = re.compile(r"[\"')\]]? ?(?P<end>[.;:!\n]|[,–—-](?= \D)|$)[.\"')\]]?\s*(?P<reason>.*)", re.DOTALL)
+_INNER_OR = re.compile(r"(?<=\w) or (?=\w)")
 _LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
 
 
 def by_text_and_reason(text: str, question: Question) -> Ruling | None:
     """The letter, where its own text follows it and what comes then names no other option and takes nothing back."""
     match = LETTERED.fullmatch(text)
-    if not match or (match["open"] and not match["close"]) or match["lead"]:
+    if not match or (match["open"] and not match["close"]) or doubted(match["lead"]) or retracted(match["lead"]):
         return None
     letter, after = match["letter"].upper(), _OWN.fullmatch(match["rest"])
     if letter not in question.letters or after is None or yes_or_no(question):
         return None
     reason = _reason(after["body"], letter, question)
-    return Ruling(None, "letter_text_reason", letter) if reason and supports(reason, letter, question) else None
+    return Ruling(None, "letter_text_reason", letter) if reason and supports(_INNER_OR.sub(",", reason), letter, question) else None
 
 
 def _reason(body: str, letter: str, question: Question) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ...core.records import Question
-from .asked import PLAIN, asked, repeats
+from .asked import PLAIN, asked
 from .options import option_text, stated, supports
 from .ruling import Ruling
 from .sentences import sentences
@@ -17,13 +17,12 @@ _LABEL = frozenset("the point points label labeled labelled circle circled regio
 
 
 def by_restated_text(text: str, question: Question) -> Ruling | None:
-    """The option whose text comes first, or stands in one clause, where all other words repeat the question."""
-    first, *later = sentences(text) or [""]
+    """The option whose text comes first, or stands in one clause, where all other words repeat the question; what comes then disputes nothing."""
+    first = (sentences(text) or [""])[0]
     letter = _equal(first, question) or next(filter(None, (_within(form, question) for _, form in forms(first, question))), None)
     if letter is None or not supports(text, letter, question):
         return None
-    own = option_text(letter, question)
-    return Ruling(None, "option_restated", letter) if all(repeats(each, question.text, own) for each in later) else None
+    return Ruling(None, "option_restated", letter)
 
 
 def _equal(sentence: str, question: Question) -> str | None:

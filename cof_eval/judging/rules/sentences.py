@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from .text import words
 
-_ENDS = re.compile(r"(?<=[.!?])[\"')\]]?\s+|\n+")
+_ENDS = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:St|Mr|Dr|vs|Jr)\.)(?<!\bMrs\.)[\"')\]]?\s+|\n+")
 _WORD = re.compile(r"\w+")
 
 

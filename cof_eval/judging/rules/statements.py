@@ -36,6 +36,11 @@ REASON = re.compile(r"(?:(because|(?:explanation|reason|reasoning):)|since|as|du
 _QUALITY = r"(?P<quality>the (?:colou?r|material|shape) of )?"
 _ASKED = re.compile(rf"\bwhat (?:\w+ )?(?:is|are) {_QUALITY}(?P<subject>the [^?]+)\?", re.IGNORECASE)
 ORDINAL = re.compile(r"\b(?:(first|second|third|fourth|fifth|sixth)|(last)) (?:option|choice|answer|one)\b", re.IGNORECASE)
+BRACKETED = re.compile(
+    r"[(\[{] ?([a-z]) ?[)\]}]|(?<![\w(])([a-z])\)|(?:^|\n)[*-]? ?([a-z])[.:)]|\b(?:options?|choices?|letter|answer) ([a-z])(?![\w'])"
+    r"|\banswer (?:is|be|would be|could be|might be) ([a-z])(?![\w'])|(?<![\w'])([a-z]) (?:is|was|seems|looks|fits)[^.\n]{0,40}(?:correct|right|answer|best)\b",
+    re.IGNORECASE,
+)
 NUMBERED = re.compile(r"\b(?:option|choice|answer|number) (?:number )?#?([1-9])\b", re.IGNORECASE)
 _VERBS = (
     "is|was|has|had|can|could|will|would|may|might|must|should|and|or|nor|because|as|since|but|instead|over|to|in|on|at|for|from"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 
 from .asked import PLAIN, asked, negative
@@ -13,10 +14,15 @@ from .text import words as words_of
 
 _SAID = re.compile(r"[\"'(]?(?P<said>yes|no)[\"')]?(?: ?[.,;:!–—-]|(?=\n)) *\n?(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
 _SOURCE = re.compile(
-    r"\b(?:(?:according|accroding) to|based on|from|in|looking at) (?:the )?(?:\w+ ){0,2}"
-    r"(?:images?|pictures?|figures?|tables?|charts?|maps?|graphs?|photos?|sequence|text)(?: (?:provided|given|shown))?,? ?",
+    r"\b(?:acc?ording to|based on|from|in|looking at) (?:the |this )?(?:(?:(?!sequence)\w)+ ){0,3}"
+    r"(?:images?|pictures?|figures?|tables?|charts?|maps?|graphs?|photos?|text)(?: (?:provided|given|shown))?,? ?"
+    r"|\b(?:acc?ording to|based on|in) (?:the )?(?:positive )?sequence (?:of )?(?:the )?(?:images )?(?:provided)?,? ?",
     re.IGNORECASE,
 )
+"""Where an answer is looked for, not what is asked."""
+_LIGHT = frozenset("had did been being will one".split())
+_INNER_OR = re.compile(r"(?<=\w) or (?=\w)")
+"""An alternative within a sentence that says neither yes nor no, as in "a coat or jacket"."""
 _GENERIC = frozenset({"kind", "type", "sort", "place", "set", "style", "group", "state", "thing", "object", "appear", "seem", "look"})
 """Stems of words that an answer may leave out or change without saying something else."""
 _TURNS = re.compile(
@@ -35,25 +41,49 @@ def sentences_of(text: str, question: str) -> tuple[str, str] | None:
     if not match or not _LATIN.fullmatch(text) or negative(question) or "?" in match["rest"]:
         return None
     said, (first, *later) = match["said"].lower(), sentences(match["rest"]) or [""]
-    if not _same_polarity(said, first, question) or not all(_follows(said, each, question) for each in later):
+    rule = _first_sentence(said, first, question)
+    return (said, rule) if rule and all(follows(said, each, question) for each in later) else None
+
+
+def reasoned(text: str, question: str) -> tuple[str, str] | None:
+    """(yes or no, rule), where the sentences after it, whatever their words, neither deny, hedge nor say the opposite."""
+    match = _SAID.fullmatch(text)
+    if not match or not _LATIN.fullmatch(text) or negative(question) or "?" in match["rest"]:
         return None
-    foreign = set(_content(first)) - _topic(question)
-    return said, "yes_no_other_words" if foreign else "yes_no_sentences"
+    said = match["said"].lower()
+    return (said, "letter_text_reason") if all(follows(said, each, question) for each in sentences(match["rest"])) else None
 
 
-def _same_polarity(said: str, clause: str, question: str) -> bool:
-    """Whether a clause covers the question's own words with as many negations as yes or no has: none, or one."""
-    topic = _topic(question) - _GENERIC
-    if not topic or not topic <= set(stems(clause)) or _disputed(clause, question) or _TURNS.search(_beyond(clause, question)):
+def _first_sentence(said: str, clause: str, question: str) -> str | None:
+    """The rule by which a clause says the same as the yes or no before it; None if it may not."""
+    topic, negations = _topic(question), len(NEGATION.findall(clause))
+    if not topic or _disputed(clause, question) or "\n" in clause:
+        return None
+    if _covers(clause, topic):
+        agrees = negations == (said == "no") and not _TURNS.search(_beyond(clause, question))
+        rule = "yes_no_other_words" if set(_content(clause)) - topic else "yes_no_sentences"
+        return rule if agrees else None
+    instead = said == "no" and not negations and any(_covers(clause, {word}) for word in topic)
+    return "no_instead" if instead else None  # "No, there are three boats", where two are asked about
+
+
+def follows(said: str, sentence: str, question: str) -> bool:
+    """Whether a later sentence neither denies, hedges nor says the opposite of what was said first."""
+    if NEGATION.search(sentence) or _disputed(_INNER_OR.sub(",", sentence), question):
         return False
-    return len(NEGATION.findall(clause)) == (said == "no")
+    return said == "yes" or not _covers(sentence, _topic(question))
 
 
-def _follows(said: str, sentence: str, question: str) -> bool:
-    """Whether a later sentence neither denies, hedges nor says the opposite of the first one."""
-    if NEGATION.search(sentence) or _disputed(sentence, question):
-        return False
-    return said == "yes" or not _topic(question) - _GENERIC <= set(stems(sentence))
+def _covers(text: str, topic: Collection[str]) -> bool:
+    """Whether a text has every word of a topic, in whatever form."""
+    said = set(stems(text))
+    return all(word in said or any(_same_word(word, other) for other in said) for word in topic)
+
+
+def _same_word(one: str, other: str) -> bool:
+    """Whether two stems are forms of one word: "releas" and "release"."""
+    shared = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other)))
+    return shared >= 4 and shared >= max(len(one), len(other)) - 3
 
 
 def _disputed(text: str, question: str) -> bool:
@@ -70,9 +100,10 @@ def _beyond(text: str, question: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _topic(question: str) -> frozenset[str]:
-    """Stems of the words that carry the question's meaning."""
-    return frozenset(_content(_SOURCE.sub(" ", asked(question))))
+    """Stems of the words that carry the meaning of the question's last sentence."""
+    last = (sentences(asked(question)) or [""])[-1]
+    return frozenset(_content(_SOURCE.sub(" ", last))) - _GENERIC
 
 
 def _content(text: str) -> list[str]:
-    return [stem(word) for word in words_of(NEGATION.sub(" ", text)).split() if word not in PLAIN]
+    return [stem(word) for word in words_of(NEGATION.sub(" ", text)).split() if word not in PLAIN | _LIGHT]
