@@ -13,6 +13,10 @@ from .sentences import sentences, stems
 from .statements import CLAIMED, LABELLED, LETTERED
 from .text import words
 
+_LINE = re.compile(r"(?:final |my )?answer ?:", re.IGNORECASE)
+_LETTER_LAST = re.compile(r"\b(?:is|are|be|was|were)(?: (?:most )?likely)?:?\s(?P<last>\([A-Z]\) [^\n]+)$")
+"""A letter with its text at the very end, as in "the most likely cause is (C) frost."."""
+_DOUBT = re.compile("[不没沒未非无無否或但却也许可能錯错ないません]|아니|않|또는|그러나")
 _BROKEN = re.compile(r"(:|\bis|\bbe)\n+")
 _OR = re.compile(r" or ")
 _LATIN = re.compile(r"[\x00-\u024f\u2000-\u22ff]+")
@@ -20,20 +24,29 @@ _LATIN = re.compile(r"[\x00-\u024f\u2000-\u22ff]+")
 
 def by_final_statement(text: str, question: Question) -> Ruling | None:
     """The letter of a last statement "So the answer is B.", where the reasoning before names and claims no other letter."""
-    starts = list(LABELLED.finditer(text))
+    starts = [match.start() for match in LABELLED.finditer(text)] or [match.start("last") for match in _LETTER_LAST.finditer(text)]
     if not starts:
         return None
-    before, last = text[: starts[-1].start()].strip(), _BROKEN.sub(r"\1 ", text[starts[-1].end() :].strip())
+    before, last = text[: starts[-1]].strip(), _BROKEN.sub(r"\1 ", text[starts[-1] :].strip())
     reading = by_letter(last, question) if "\n" not in last else None
     if reading is None or reading.rule not in ("letter", "letter_text") or reading.chosen not in question.letters:
         return None
-    if not before or not _LATIN.fullmatch(before):
+    if before and not _LATIN.fullmatch(before):
+        return _other_script(before, reading.chosen, question)
+    if not before or (reading.rule == "letter" and last.startswith("(")):
         return None
-    certain = leads_to(before, reading.chosen, question, whole=reading.rule == "letter_text")
+    certain = leads_to(before, reading.chosen, question, whole=reading.rule == "letter_text", line=bool(_LINE.match(last)))
     return Ruling(None, "final_statement", reading.chosen) if certain else None
 
 
-def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool) -> bool:
+def _other_script(before: str, letter: str, question: Question) -> Ruling | None:
+    """The same after reasoning in a script without blanks: it must have no other letter, text, or word of doubt in it."""
+    others = [option for other, option in zip(question.letters, question.options, strict=True) if other != letter]
+    disputes = mentioned(before, question) - {letter} or _DOUBT.search(before) or doubted(before)
+    return None if disputes or any(other in before for other in others) else Ruling(None, "final_statement", letter)
+
+
+def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool, line: bool) -> bool:
     """Whether reasoning claims no other letter, refuses nothing, and neither ends with another option nor denies this one.
 
     Args:
@@ -41,6 +54,7 @@ def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool) ->
         letter: of the option that the statement names.
         question: with cleaned options.
         whole: whether the statement has the option's text too; then a letter may be the name of a thing ("point A").
+        line: whether the statement is a line "Final answer: B": only what comes right before it can then speak against it.
     """
     parts = sentences(reasoning)
     told = [found for each in parts if not NEGATION.search(each) and (found := stated(each, question))]
@@ -48,7 +62,11 @@ def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool) ->
     others = named(reasoning, question) - {letter}
     if others or REFUSAL.search(reasoning) or _claims_other(reasoning, letter, question):
         return False
-    if any(_denies(each, letter, question) for each in parts) or (told and letter not in told[-1]):
+    if any(_denies(each, letter, question) for each in parts):
+        return False
+    if line:
+        return stated(parts[-1], question) <= {letter} and not retracted(parts[-1]) and "?" not in parts[-1]
+    if told and letter not in told[-1]:
         return False
     return bool(told and told[-1] == {letter} and stated(parts[-1], question) == {letter}) or _last_agrees(parts[-1], letter, question)
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from ...core.records import Question
 from .doubt import NEGATION, REFUSAL, disputed, doubted, retracted
-from .sentences import numbers, stems
-from .statements import BRACKETED, MENTION, NUMBERED, ORDINAL, without_articles
+from .sentences import numbers, sentences, stems
+from .statements import BRACKETED, CONTRAST, MENTION, NUMBERED, ORDINAL, without_articles
 from .text import FILLERS, loose, spelled_out, strict, words
 
 
@@ -34,12 +34,28 @@ def settled(context: str, letter: str, question: Question) -> bool:
 
 def supports(context: str, letter: str, question: Question) -> bool:
     """Whether sentences around a choice dispute nothing, and name neither another option nor another number."""
-    if disputed(context) or mentioned(context, question) - {letter} or stated(context, question) - {letter}:
+    if disputed(context) or stated(context, question) - {letter}:
         return False
-    if foreign_words(letter, question).intersection(stems(context)):
+    lettered = names_letters(question)
+    names = {each.lower() for each in question.letters} if lettered else set()
+    if (foreign_words(letter, question) - names).intersection(stems(context)):
+        return False
+    if bracketed(context, question) - {letter} if lettered else mentioned(context, question) - {letter}:
+        return False
+    if lettered and not all(_contrasts(each, letter, question) for each in sentences(context)):
         return False
     own = numbers(option_text(letter, question))
     return not own or numbers(context) <= own
+
+
+def _contrasts(sentence: str, letter: str, question: Question) -> bool:
+    """Whether other letters, as names of things, come only after this one and a word of contrast: "while point B is far"."""
+    found = [match for match in MENTION.finditer(without_articles(sentence)) if "".join(filter(None, match.groups())).upper() in question.letters]
+    others = [match.start() for match in found if "".join(filter(None, match.groups())).upper() != letter]
+    if not others:
+        return True
+    own = [match.start() for match in found if match.start() not in others]
+    return bool(own) and own[0] < others[0] and bool(CONTRAST.search(sentence[own[0] : others[0]]))
 
 
 def foreign_words(letter: str, question: Question) -> frozenset[str]:
@@ -97,10 +113,17 @@ def yes_or_no(question: Question) -> bool:
 
 
 def spelled_elsewhere(letter: str, question: Question) -> bool:
-    """Whether another option's text spells the letter too, as in "Gate B"; an article or a pronoun does not."""
-    texts = [option.removeprefix("A ") for option in _others(letter, question)]
+    """Whether another option's text spells the letter too, as in "Gate B"; an article or a pronoun does not.
+
+    Nor does a letter that stands in every option ("angle B + angle D = 90°"): it tells none of them.
+    """
+    spelled = {each: _spells(letter, option.removeprefix("A ")) for each, option in zip(question.letters, question.options, strict=True)}
+    return any(found for each, found in spelled.items() if each != letter) and not all(spelled.values())
+
+
+def _spells(letter: str, text: str) -> bool:
     case = re.NOFLAG if letter in "AI" else re.IGNORECASE
-    return any(re.search(rf"\b{letter}\b", text, case) or f" {strict(text)}".endswith(f" {letter.lower()}") for text in texts)
+    return bool(re.search(rf"\b{letter}\b", text, case)) or f" {strict(text)}".endswith(f" {letter.lower()}")
 
 
 def names_letters(question: Question) -> bool:

@@ -9,7 +9,7 @@ from .asked import PLAIN, asked
 from .options import option_text, stated, supports
 from .ruling import Ruling
 from .sentences import sentences
-from .statements import forms
+from .statements import SEEMS, forms
 from .text import loose, words
 
 _CLAUSE = re.compile(r"\w+ (?:is|are|was|were|has|have|can|does|do)\b", re.IGNORECASE)
@@ -32,12 +32,13 @@ def _equal(sentence: str, question: Question) -> str | None:
 
 def _within(sentence: str, question: Question) -> str | None:
     """The letter of the option that is a clause of the sentence, the rest of which is the question's."""
+    sentence = SEEMS.sub("is", sentence)
     hits = stated(sentence, question)
     if len(hits) != 1:
         return None
     own = words(option_text(letter := hits.pop(), question))
     before, _, after = words(sentence).partition(own)
-    known = PLAIN | set(words(asked(question.text)).split())
+    known = PLAIN | {"than"} | set(words(asked(question.text)).split())
     if not _CLAUSE.search(own) or not set(before.split()) <= _LABEL & known or not set(after.split()) <= known:
         return None
     return letter

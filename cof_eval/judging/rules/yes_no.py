@@ -63,15 +63,21 @@ def _first_sentence(said: str, clause: str, question: str) -> str | None:
         agrees = negations == (said == "no") and not _TURNS.search(_beyond(clause, question))
         rule = "yes_no_other_words" if set(_content(clause)) - topic else "yes_no_sentences"
         return rule if agrees else None
-    instead = said == "no" and not negations and any(_covers(clause, {word}) for word in topic)
-    return "no_instead" if instead else None  # "No, there are three boats", where two are asked about
+    shared = sum(_covers(clause, {word}) for word in topic)
+    if said == "no":  # "No, there are three boats", where two are asked about; "No, the red boat is not at the pier"
+        return "no_instead" if shared and (not negations or (negations == 1 and 2 * shared >= len(topic))) else None
+    beyond = [word for word in set(_content(clause)) - topic if not any(_same_word(word, each) for each in topic)]
+    return "yes_no_sentences" if shared and not negations and not beyond else None
 
 
 def follows(said: str, sentence: str, question: str) -> bool:
     """Whether a later sentence neither denies, hedges nor says the opposite of what was said first."""
-    if NEGATION.search(sentence) or _disputed(_INNER_OR.sub(",", sentence), question):
+    negations, topic = len(NEGATION.findall(sentence)), _topic(question)
+    if _disputed(_INNER_OR.sub(",", sentence), question) or negations > (said == "no"):
         return False
-    return said == "yes" or not _covers(sentence, _topic(question))
+    if negations:  # a "no" may be said again of what was asked about
+        return any(_covers(sentence, {word}) for word in topic)
+    return said == "yes" or not _covers(sentence, topic)
 
 
 def _covers(text: str, topic: Collection[str]) -> bool:
