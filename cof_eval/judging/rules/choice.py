@@ -10,7 +10,7 @@ from .differing import by_differing_words
 from .final import by_final_statement
 from .letters import by_letter
 from .options import option_text, settled, why_undecided, yes_or_no
-from .reasons import by_text_and_reason
+from .reasons import by_text_and_reason, by_text_inside
 from .restated import by_restated_text
 from .ruling import Ruling
 from .statements import CONCLUSION, LETTERED
@@ -76,5 +76,5 @@ def _by_yes_or_no(text: str, question: Question) -> Ruling | None:
     return Ruling(None, said[1], chosen) if letter is None or letter["letter"].upper() == chosen else Ruling(None, "contradiction")
 
 
-_PATTERNS = (by_text_and_reason, by_final_statement, _by_yes_or_no, by_differing_words, by_restated_text)
+_PATTERNS = (by_text_and_reason, by_text_inside, by_final_statement, _by_yes_or_no, by_differing_words, by_restated_text)
 """Each reads a whole text, and no text is read by two of them differently: that is undecided."""

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from ...core.records import Question
 from .asked import PLAIN
-from .doubt import disputed
+from .doubt import NEGATION, disputed
 from .options import mentioned
 from .ruling import Ruling
 from .sentences import stems
-from .text import strict
+from .text import plain
 
 _FRAME = frozenset({"appear", "seem", "look", "made"})
 
@@ -20,17 +20,17 @@ def by_differing_words(line: str, question: Question) -> Ruling | None:
     cores = _cores(question.options)
     if not cores or disputed(line) or mentioned(line, question):
         return None
-    said = stems(strict(line))
+    said = stems(plain(line))
     hits = [letter for letter, core in zip(question.letters, cores, strict=True) if _says(said, core, question.options[ord(letter) - 65])]
     return Ruling(None, "differing_words", hits[0]) if len(hits) == 1 else None
 
 
 def _says(said: list[str], core: tuple[str, ...], option: str) -> bool:
     whole, bare = _content(stems(option)), _content(said)
-    if tuple(bare) == core or tuple(said) == core:
+    if tuple(said) == core:
         return True
     left = iter(whole)
-    return _holds(bare, core) and all(word in left for word in bare)
+    return len(bare) > len(core) and _holds(bare, core) and all(word in left for word in bare)
 
 
 def _holds(said: list[str], core: tuple[str, ...]) -> bool:
@@ -45,11 +45,14 @@ def _content(said: list[str]) -> list[str]:
 def _cores(options: tuple[str, ...]) -> list[tuple[str, ...]]:
     """What remains of each option without the words that all begin and end with; empty where they share too little."""
     rows = [stems(option) for option in options]
-    if len(rows) < 2 or not all(rows):
+    if len(rows) < 2 or not all(rows) or NEGATION.search(" ".join(options)):
         return []
     first = _shared(rows)
     last = min(_shared([row[::-1] for row in rows]), min(map(len, rows)) - first)
     cores = [tuple(_content(row[first : len(row) - last])) for row in rows]
+    shared = {*rows[0][:first], *rows[0][len(rows[0]) - last :]}
+    if any(word in shared for core in cores for word in core):
+        return []  # "left of the right door"
     return cores if first + last >= 3 and all(cores) and not any(word[0].isdigit() for core in cores for word in core) and len(set(cores)) == len(cores) else []
 
 

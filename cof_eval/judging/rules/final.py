@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ...core.records import Question
 from .doubt import HEDGE, NEGATION, REFUSAL, doubted, retracted
 from .letters import by_letter
-from .options import bracketed, foreign_words, mentioned, names_letters, option_text, stated
+from .options import bracketed, foreign_words, mentioned, names_letters, option_text, stated, yes_or_no
 from .ruling import Ruling
 from .sentences import sentences, stems
 from .statements import CLAIMED, LABELLED, LETTERED
-from .text import words
+from .text import strict, words
+from .yes_no import follows
 
 _LINE = re.compile(r"(?:final |my )?answer ?:", re.IGNORECASE)
 _LETTER_LAST = re.compile(r"\b(?:is|are|be|was|were)(?: (?:most )?likely)?:?\s(?P<last>\([A-Z]\) [^\n]+)$")
@@ -29,7 +31,7 @@ def by_final_statement(text: str, question: Question) -> Ruling | None:
         return None
     before, last = text[: starts[-1]].strip(), _BROKEN.sub(r"\1 ", text[starts[-1] :].strip())
     reading = by_letter(last, question) if "\n" not in last else None
-    if reading is None or reading.rule not in ("letter", "letter_text") or reading.chosen not in question.letters:
+    if reading is None or reading.rule not in ("letter", "letter_text", "letter_reason") or reading.chosen not in question.letters:
         return None
     if before and not _LATIN.fullmatch(before):
         return _other_script(before, reading.chosen, question)
@@ -68,7 +70,7 @@ def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool, li
         return stated(parts[-1], question) <= {letter} and not retracted(parts[-1]) and "?" not in parts[-1]
     if told and letter not in told[-1]:
         return False
-    return bool(told and told[-1] == {letter} and stated(parts[-1], question) == {letter}) or _last_agrees(parts[-1], letter, question)
+    return _last_agrees(parts, letter, question)
 
 
 def _claims_other(reasoning: str, letter: str, question: Question) -> bool:
@@ -88,12 +90,19 @@ def _denies(sentence: str, letter: str, question: Question) -> bool:
     return bool(NEGATION.search(sentence)) or retracted(sentence)
 
 
-def _last_agrees(sentence: str, letter: str, question: Question) -> bool:
+def _last_agrees(parts: Sequence[str], letter: str, question: Question) -> bool:
     """Whether the sentence before the statement speaks for the option, against others, or for none."""
-    said = set(stems(sentence))
-    own = set(stems(option_text(letter, question))) - {word for other in question.letters if other != letter for word in stems(option_text(other, question))}
-    if retracted(sentence) or "?" in sentence or HEDGE.search(_OR.sub(",", sentence)):
+    last = parts[-1]
+    if retracted(last) or "?" in last or HEDGE.search(_OR.sub(",", last)):
         return False
-    if not foreign_words(letter, question) & said:
-        return not (own & said and doubted(sentence))
-    return bool(own & said) ^ bool(NEGATION.search(sentence))
+    if yes_or_no(question):
+        return follows(strict(option_text(letter, question)), last, question.text)
+    said, own, others = set(stems(last)), _own_words(letter, question), foreign_words(letter, question)
+    against = others & said if len(parts) < 3 else stated(last, question) - {letter}
+    return bool(own & said) ^ bool(NEGATION.search(last)) if against else not (own & said and NEGATION.search(last))
+
+
+def _own_words(letter: str, question: Question) -> set[str]:
+    """Stems of words that only the option with this letter has."""
+    others = {word for other in question.letters if other != letter for word in stems(option_text(other, question))}
+    return set(stems(option_text(letter, question))) - others

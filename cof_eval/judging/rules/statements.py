@@ -10,7 +10,7 @@ from .doubt import doubted, retracted
 
 _NAMED = (
     r"(?:(?:the|my) )?(?:(?:correct|right|final|best|most (?:accurate|likely|appropriate)) ){0,2}(?:answer|ans|option|choice)"
-    r"(?: to (?:the|this|your) question)?(?: (?:is|should be|would be)\b(?: ?:)?| ?[:=]) ?"
+    r"(?: (?:to|for) (?:\w+ ){0,6}\w+)?(?: (?:is|should be|would be)\b(?: ?:)?| ?[:=]) ?"
 )
 _OTHER_LABEL = r"(?:因此,?|所以,?|故)?(?:正确)?(?:答案|选项)(?:是|为|:) ?|故?选:? ?|正解は ?|답은 ?"
 """Labels of an answer in Chinese, Japanese and Korean; full-width marks are folded before."""

@@ -74,6 +74,12 @@ def bare(text: str) -> str:
     return _INNER_ARTICLE.sub("", whole) if whole.count(" ") > 2 else whole
 
 
+def squeezed(text: str) -> str:
+    """What remains of a longer text when blanks do not count, as in formulas and code; of a short one, what `loose` leaves."""
+    whole = loose(text)
+    return "".join(whole.split()) if len(whole) > 20 else whole
+
+
 def spelled_out(text: str) -> str:
     """A text with the word for its number behind it."""
     return next((f"{text} {word}" for word, number in _NUMBERS.items() if number == strict(text)), text)

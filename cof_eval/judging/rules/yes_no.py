@@ -14,9 +14,9 @@ from .text import words as words_of
 
 _SAID = re.compile(r"[\"'(]?(?P<said>yes|no)[\"')]?(?: ?[.,;:!–—-]|(?=\n)) *\n?(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
 _SOURCE = re.compile(
-    r"\b(?:acc?ording to|based on|from|in|looking at) (?:the |this )?(?:(?:(?!sequence)\w)+ ){0,3}"
-    r"(?:images?|pictures?|figures?|tables?|charts?|maps?|graphs?|photos?|text)(?: (?:provided|given|shown))?,? ?"
-    r"|\b(?:acc?ording to|based on|in) (?:the )?(?:positive )?sequence (?:of )?(?:the )?(?:images )?(?:provided)?,? ?",
+    r"\b(?:acc?(?:ord|rod)ing to|based on|from|in|looking at) (?:the |this )?(?:(?!sequence)\w+ ){0,4}"
+    r"(?:images?|pictures?|figures?|tables?|charts?|maps?|graphs?|photos?|text)\b(?: (?:provided|given|shown))?,? ?"
+    r"|\b(?:acc?(?:ord|rod)ing to|based on|in) (?:the )?(?:positive )?sequence (?:of )?(?:the )?(?:images)?(?: provided)?,? ?",
     re.IGNORECASE,
 )
 """Where an answer is looked for, not what is asked."""
@@ -31,6 +31,11 @@ _TURNS = re.compile(
     re.IGNORECASE,
 )
 """Words by which a sentence with all of the question's words may say something else: "not only a dog"."""
+_THERE = re.compile(
+    r"\b(?:there (?:is|are|was|were)|(?:this|it) is|(?:i|we|you)(?: can)? see|(?:image|picture|photo|figure|poster) (?:shows|contains|features|depicts|has))\b",
+    re.IGNORECASE,
+)
+"""How a sentence says that something is there; "the glove is gone" has the glove in it too."""
 _PIECE = re.compile(r"[\w']+|[^\w\s]")
 _LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
 
@@ -57,12 +62,14 @@ def reasoned(text: str, question: str) -> tuple[str, str] | None:
 def _first_sentence(said: str, clause: str, question: str) -> str | None:
     """The rule by which a clause says the same as the yes or no before it; None if it may not."""
     topic, negations = _topic(question), len(NEGATION.findall(clause))
-    if not topic or _disputed(clause, question) or "\n" in clause:
+    if not topic or _disputed(_INNER_OR.sub(",", clause), question):
         return None
     if _covers(clause, topic):
-        agrees = negations == (said == "no") and not _TURNS.search(_beyond(clause, question))
-        rule = "yes_no_other_words" if set(_content(clause)) - topic else "yes_no_sentences"
-        return rule if agrees else None
+        if negations != (said == "no") or _TURNS.search(_beyond(clause, question)):
+            return None
+        if not set(_content(clause)) - topic:
+            return "yes_no_sentences"
+        return "yes_no_other_words" if len(topic) > 1 or _THERE.search(clause) or said == "no" else None
     shared = sum(_covers(clause, {word}) for word in topic)
     if said == "no":  # "No, there are three boats", where two are asked about; "No, the red boat is not at the pier"
         return "no_instead" if shared and (not negations or (negations == 1 and 2 * shared >= len(topic))) else None
