@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from ...core.records import Question
@@ -12,6 +13,7 @@ from .ruling import Ruling
 from .sentences import stems
 from .text import plain
 
+_SOURCE = re.compile(r",? (?:based on|according to|as (?:seen|shown|indicated|observed))\b[^.]*")
 _FRAME = frozenset({"appear", "seem", "look", "made"})
 
 
@@ -20,7 +22,7 @@ def by_differing_words(line: str, question: Question) -> Ruling | None:
     cores = _cores(question.options)
     if not cores or disputed(line) or mentioned(line, question):
         return None
-    said = stems(plain(line))
+    said = stems(plain(_SOURCE.sub("", line)))
     hits = [letter for letter, core in zip(question.letters, cores, strict=True) if _says(said, core, question.options[ord(letter) - 65])]
     return Ruling(None, "differing_words", hits[0]) if len(hits) == 1 else None
 

@@ -55,7 +55,8 @@ def _contrasts(sentence: str, letter: str, question: Question) -> bool:
     if not others:
         return True
     own = [match.start() for match in found if match.start() not in others]
-    return bool(own) and own[0] < others[0] and bool(CONTRAST.search(sentence[own[0] : others[0]]))
+    first = own[0] if own else 0  # "It is in front, while point B is far"
+    return first < others[0] and bool(CONTRAST.search(sentence[first : others[0]]))
 
 
 def foreign_words(letter: str, question: Question) -> frozenset[str]:

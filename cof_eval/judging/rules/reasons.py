@@ -9,12 +9,11 @@ from .doubt import doubted, retracted
 from .options import option_text, supports, yes_or_no
 from .ruling import Ruling
 from .sentences import sentences
-from .statements import LETTERED
+from .statements import INNER_OR, LETTERED
 from .text import bare, loose
 
 _OWN = re.compile(r" ?[.:,)–—-]? ?\n?(?P<body>.+)", re.DOTALL)
 _INSIDE = re.compile(r"(?P<before>.*?)\((?P<letter>[A-Z])\)(?P<after>.*)", re.DOTALL)
-_INNER_OR = re.compile(r"(?<=\w) or (?=\w)")
 _LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
 
 
@@ -43,7 +42,7 @@ def by_text_inside(text: str, question: Question) -> Ruling | None:
 
 
 def _supported(reason: str, letter: str, question: Question) -> bool:
-    return supports(_INNER_OR.sub(",", reason), letter, question)
+    return supports(INNER_OR.sub(",", reason), letter, question)
 
 
 def _reason(body: str, letter: str, question: Question) -> str | None:

@@ -9,7 +9,7 @@ from .asked import PLAIN, asked
 from .options import option_text, stated, supports
 from .ruling import Ruling
 from .sentences import sentences
-from .statements import SEEMS, forms
+from .statements import INNER_OR, SEEMS, forms
 from .text import loose, words
 
 _CLAUSE = re.compile(r"\w+ (?:is|are|was|were|has|have|can|does|do)\b", re.IGNORECASE)
@@ -20,7 +20,7 @@ def by_restated_text(text: str, question: Question) -> Ruling | None:
     """The option whose text comes first, or stands in one clause, where all other words repeat the question; what comes then disputes nothing."""
     first = (sentences(text) or [""])[0]
     letter = _equal(first, question) or next(filter(None, (_within(form, question) for _, form in forms(first, question))), None)
-    if letter is None or not supports(text, letter, question):
+    if letter is None or not supports(INNER_OR.sub(",", text), letter, question):
         return None
     return Ruling(None, "option_restated", letter)
 

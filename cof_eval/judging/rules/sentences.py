@@ -8,7 +8,11 @@ from functools import lru_cache
 from .text import words
 
 _ENDS = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:St|Mr|Dr|vs|Jr)\.)(?<!\bMrs\.)[\"')\]]?\s+|\n+")
-_WORD = re.compile(r"\w+")
+
+_IRREGULAR = {
+    "people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "teeth": "tooth", "mice": "mouse",
+    "won": "win", "held": "hold", "made": "make", "taken": "take", "took": "take", "worn": "wear", "seen": "see", "shown": "show",
+}  # fmt: skip
 
 
 def sentences(text: str) -> list[str]:
@@ -19,10 +23,14 @@ def sentences(text: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def stem(word: str) -> str:
     """A word without the endings of its number and tense: "dogs" is "dog", "parking" is "park"."""
-    for ending in ("'s", "ies", "ing", "es", "ed", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            return word[: -len(ending)]
-    return word
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "xes", "sses", "zes")):
+        return word[:-2]
+    ending = next((each for each in ("ing", "ed", "s") if word.endswith(each)), "")
+    return word.removesuffix(ending) if len(word) - len(ending) >= 3 and not word.endswith("ss") else word
 
 
 def stems(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from .doubt import doubted, retracted
 
 _NAMED = (
     r"(?:(?:the|my) )?(?:(?:correct|right|final|best|most (?:accurate|likely|appropriate)) ){0,2}(?:answer|ans|option|choice)"
-    r"(?: (?:to|for) (?:\w+ ){0,6}\w+)?(?: (?:is|should be|would be)\b(?: ?:)?| ?[:=]) ?"
+    r"(?: to (?:the|this|your) question)?(?: (?:is|should be|would be)\b(?: ?:)?| ?[:=]) ?"
 )
 _OTHER_LABEL = r"(?:因此,?|所以,?|故)?(?:正确)?(?:答案|选项)(?:是|为|:) ?|故?选:? ?|正解は ?|답은 ?"
 """Labels of an answer in Chinese, Japanese and Korean; full-width marks are folded before."""
@@ -45,6 +45,8 @@ BRACKETED = re.compile(
     r"|\banswer (?:is|be|would be|could be|might be) ([a-z])(?![\w'])|(?<![\w'])([a-z]) (?:is|was|seems|looks|fits)[^.\n]{0,40}(?:correct|right|answer|best)\b",
     re.IGNORECASE,
 )
+INNER_OR = re.compile(r"(?<=\w) or (?=\w)")
+"""An alternative within a sentence that names no option, as in "a coat or jacket"."""
 SEEMS = re.compile(r"\b(?:appears|seems|looks)(?: to be)?\b", re.IGNORECASE)
 CONTRAST = re.compile(r"\b(?:while|whereas|than|compared (?:to|with)|unlike|versus)\b", re.IGNORECASE)
 NUMBERED = re.compile(r"\b(?:option|choice|answer|number) (?:number )?#?([1-9])\b", re.IGNORECASE)

@@ -10,6 +10,7 @@ from .asked import PLAIN, asked, negative
 from .doubt import HEDGE, NEGATION, TAKEN_BACK, retracted
 from .polarity import LACK
 from .sentences import sentences, stem, stems
+from .statements import INNER_OR
 from .text import words as words_of
 
 _SAID = re.compile(r"[\"'(]?(?P<said>yes|no)[\"')]?(?: ?[.,;:!–—-]|(?=\n)) *\n?(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
@@ -20,9 +21,7 @@ _SOURCE = re.compile(
     re.IGNORECASE,
 )
 """Where an answer is looked for, not what is asked."""
-_LIGHT = frozenset("had did been being will one".split())
-_INNER_OR = re.compile(r"(?<=\w) or (?=\w)")
-"""An alternative within a sentence that says neither yes nor no, as in "a coat or jacket"."""
+_LIGHT = frozenset("had did been being will one then".split())
 _GENERIC = frozenset({"kind", "type", "sort", "place", "set", "style", "group", "state", "thing", "object", "appear", "seem", "look"})
 """Stems of words that an answer may leave out or change without saying something else."""
 _TURNS = re.compile(
@@ -62,7 +61,7 @@ def reasoned(text: str, question: str) -> tuple[str, str] | None:
 def _first_sentence(said: str, clause: str, question: str) -> str | None:
     """The rule by which a clause says the same as the yes or no before it; None if it may not."""
     topic, negations = _topic(question), len(NEGATION.findall(clause))
-    if not topic or _disputed(_INNER_OR.sub(",", clause), question):
+    if not topic or _disputed(INNER_OR.sub(",", clause), question):
         return None
     if _covers(clause, topic):
         if negations != (said == "no") or _TURNS.search(_beyond(clause, question)):
@@ -73,14 +72,15 @@ def _first_sentence(said: str, clause: str, question: str) -> str | None:
     shared = sum(_covers(clause, {word}) for word in topic)
     if said == "no":  # "No, there are three boats", where two are asked about; "No, the red boat is not at the pier"
         return "no_instead" if shared and (not negations or (negations == 1 and 2 * shared >= len(topic))) else None
-    beyond = [word for word in set(_content(clause)) - topic if not any(_same_word(word, each) for each in topic)]
-    return "yes_no_sentences" if shared and not negations and not beyond else None
+    said_of = set(_content(_SOURCE.sub(" ", clause))) - _GENERIC
+    beyond = [word for word in said_of - topic if not any(_same_word(word, each) for each in topic)]
+    return "yes_no_sentences" if 2 * shared >= len(topic) and not negations and not beyond else None
 
 
 def follows(said: str, sentence: str, question: str) -> bool:
     """Whether a later sentence neither denies, hedges nor says the opposite of what was said first."""
     negations, topic = len(NEGATION.findall(sentence)), _topic(question)
-    if _disputed(_INNER_OR.sub(",", sentence), question) or negations > (said == "no"):
+    if _disputed(INNER_OR.sub(",", sentence), question) or negations > (said == "no"):
         return False
     if negations:  # a "no" may be said again of what was asked about
         return any(_covers(sentence, {word}) for word in topic)
@@ -96,7 +96,7 @@ def _covers(text: str, topic: Collection[str]) -> bool:
 def _same_word(one: str, other: str) -> bool:
     """Whether two stems are forms of one word: "releas" and "release"."""
     shared = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other)))
-    return shared >= 4 and shared >= max(len(one), len(other)) - 3
+    return shared >= max(4, len(one) - 3, len(other) - 3) or (3 <= shared == min(len(one), len(other)) and abs(len(one) - len(other)) < 2)
 
 
 def _disputed(text: str, question: str) -> bool:
