@@ -132,7 +132,7 @@ class ZoomRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Zoomed:
+class ZoomResult:
     """What a call gave: an image, an error text, or (by quirk) both."""
 
     box: Box | None
@@ -153,7 +153,7 @@ class Refusal(Exception):
         self.enlarge_whole = enlarge_whole
 
 
-def zoom(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> Zoomed:
+def zoom(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> ZoomResult:
     """Execute one call on a view.
 
     Args:
@@ -170,7 +170,7 @@ def zoom(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> Zoomed:
     try:
         box = _read_box(call, view, frame, rules)
         region = crop_region(box, view, rules)
-        return Zoomed(box, cut(region, view, rules), region.to(view.native_frame))
+        return ZoomResult(box, cut(region, view, rules), region.to(view.native_frame))
     except Refusal as refusal:
         return _refused(refusal, box, view, rules)
 
@@ -294,9 +294,9 @@ def _enlarged(image: Image.Image, factor: float, limits: PixelLimits) -> Image.I
         raise Refusal(f"Invalid bounding box: a region of {image.width} x {image.height} pixels is too thin to show.") from None
 
 
-def _refused(refusal: Refusal, box: Box | None, view: View, rules: ZoomRules) -> Zoomed:
+def _refused(refusal: Refusal, box: Box | None, view: View, rules: ZoomRules) -> ZoomResult:
     if rules.bad_call is BadCall.TEXT:
-        return Zoomed(box, error=str(refusal))
+        return ZoomResult(box, error=str(refusal))
     whole = Box(0, 0, *view.native_size, view.native_frame)
     factor = rules.enlarge if refusal.enlarge_whole else 1.0
-    return Zoomed(box, _enlarged(view.shown, factor, rules.limits), whole, str(refusal))
+    return ZoomResult(box, _enlarged(view.shown, factor, rules.limits), whole, str(refusal))

@@ -32,5 +32,5 @@ def parse_reply(text: str, calls: CallSyntax, answer: AnswerSyntax) -> Reply:
     """Read one turn's text."""
     read = SYNTAXES[calls].read
     found = tuple(read(text))
-    said, complete = find_answer(text, answer, mused=not any(read(without_thoughts(text))), called=bool(found))
+    said, complete = find_answer(text, answer, allow_in_thoughts=not any(read(without_thoughts(text))), has_call=bool(found))
     return Reply(found, said, complete)

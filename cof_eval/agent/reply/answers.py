@@ -19,19 +19,19 @@ class AnswerSyntax(StrEnum):
     r"""Only the last `\boxed{…}` counts (Pixel-Reasoner)."""
 
 
-def find_answer(text: str, syntax: AnswerSyntax, *, mused: bool, called: bool) -> tuple[str | None, bool]:
+def find_answer(text: str, syntax: AnswerSyntax, *, allow_in_thoughts: bool, has_call: bool) -> tuple[str | None, bool]:
     """The answer, and whether it is known to be complete.
 
     Args:
         text: one turn's text.
         syntax: how the checkpoint marks its answer.
-        mused: whether an answer inside `<think>…</think>` counts where there is none outside.
-        called: whether the turn holds a call: untagged text beside it is no answer.
+        allow_in_thoughts: whether an answer inside `<think>…</think>` counts where there is none outside.
+        has_call: whether the turn holds a call: untagged text beside it is no answer.
     """
     if syntax is AnswerSyntax.BOXED:
-        return _boxed(text, mused=mused)
-    answers, closed = find_answers(text, mused=mused)
-    if not answers and not called and syntax is not AnswerSyntax.TAG:
+        return _boxed(text, allow_in_thoughts=allow_in_thoughts)
+    answers, closed = find_answers(text, allow_in_thoughts=allow_in_thoughts)
+    if not answers and not has_call and syntax is not AnswerSyntax.TAG:
         plain = _UNOPENED.sub("", _THINK.sub("", text)).strip()
         answers, closed = [plain] if plain else [], syntax is AnswerSyntax.ANY_TEXT
     return "\n".join(dict.fromkeys(answers)) if answers else None, closed
@@ -49,13 +49,13 @@ def without_thoughts(text: str) -> str:
     return _THINK.sub("", text)
 
 
-def find_answers(text: str, *, mused: bool = True) -> tuple[list[str], bool]:
+def find_answers(text: str, *, allow_in_thoughts: bool = True) -> tuple[list[str], bool]:
     """The contents of all `<answer>` tags, and whether the last one is closed.
 
-    Tags inside `<think>…</think>` are musing: they count only where there is none outside, and only if `mused` (no call
+    Tags inside `<think>…</think>` are musing: they count only where there is none outside, and only if `allow_in_thoughts` (no call
     stands outside either).
     """
-    for source in _sources(text, mused):
+    for source in _sources(text, allow_in_thoughts):
         matches = list(_ANSWER.finditer(source))
         answers = [m.group(1).strip() for m in matches if m.group(1).strip()]
         if answers:
@@ -63,13 +63,13 @@ def find_answers(text: str, *, mused: bool = True) -> tuple[list[str], bool]:
     return [], True
 
 
-def _sources(text: str, mused: bool) -> tuple[str, ...]:
-    return (without_thoughts(text), text) if mused else (without_thoughts(text),)
+def _sources(text: str, allow_in_thoughts: bool) -> tuple[str, ...]:
+    return (without_thoughts(text), text) if allow_in_thoughts else (without_thoughts(text),)
 
 
-def _boxed(text: str, *, mused: bool) -> tuple[str | None, bool]:
+def _boxed(text: str, *, allow_in_thoughts: bool) -> tuple[str | None, bool]:
     r"""What the last `\boxed{…}` holds, braces balanced; one that is never closed is not complete."""
-    for source in _sources(text, mused):
+    for source in _sources(text, allow_in_thoughts):
         for opened in reversed(list(_BOX.finditer(source))):
             inside, closed = _until_closed(source[opened.end() :])
             if inside.strip():

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from ...core.records import Outcome, Question
 from .doubt import doubted, retracted
-from .differing import by_differing_words
-from .final import by_final_statement
+from .differing_words import by_differing_words
+from .final_statement import by_final_statement
 from .letters import by_letter
 from .options import option_text, settled, why_undecided, yes_or_no
 from .reasons import by_text_and_reason, by_text_inside
-from .restated import by_restated_text
+from .restated_text import by_restated_text
 from .ruling import Ruling
 from .statements import CONCLUSION, LETTERED
 from .text import loose, strict

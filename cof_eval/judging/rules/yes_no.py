@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
-from .asked import PLAIN, asked, negative
+from .question_kind import PLAIN, bare_question, has_negation
 from .doubt import HEDGE, NEGATION, TAKEN_BACK, retracted
 from .polarity import LACK
 from .sentences import sentences, stem, stems
@@ -42,7 +42,7 @@ _LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
 def sentences_of(text: str, question: str) -> tuple[str, str] | None:
     """(yes or no, rule), where a first sentence of the same polarity covers the question, and no later one takes it back."""
     match = _SAID.fullmatch(text)
-    if not match or not _LATIN.fullmatch(text) or negative(question) or "?" in match["rest"]:
+    if not match or not _LATIN.fullmatch(text) or has_negation(question) or "?" in match["rest"]:
         return None
     said, (first, *later) = match["said"].lower(), sentences(match["rest"]) or [""]
     rule = _first_sentence(said, first, question)
@@ -52,7 +52,7 @@ def sentences_of(text: str, question: str) -> tuple[str, str] | None:
 def reasoned(text: str, question: str) -> tuple[str, str] | None:
     """(yes or no, rule), where the sentences after it, whatever their words, neither deny, hedge nor say the opposite."""
     match = _SAID.fullmatch(text)
-    if not match or not _LATIN.fullmatch(text) or negative(question) or "?" in match["rest"]:
+    if not match or not _LATIN.fullmatch(text) or has_negation(question) or "?" in match["rest"]:
         return None
     said = match["said"].lower()
     return (said, "letter_text_reason") if all(follows(said, each, question) for each in sentences(match["rest"])) else None
@@ -107,14 +107,14 @@ def _disputed(text: str, question: str) -> bool:
 
 def _beyond(text: str, question: str) -> str:
     """What of a text is not the question's."""
-    own = set(words_of(asked(question)).split())
+    own = set(words_of(bare_question(question)).split())
     return " ".join(word for word in _PIECE.findall(text) if word.casefold() not in own)
 
 
 @lru_cache(maxsize=4096)
 def _topic(question: str) -> frozenset[str]:
     """Stems of the words that carry the meaning of the question's last sentence."""
-    last = (sentences(asked(question)) or [""])[-1]
+    last = (sentences(bare_question(question)) or [""])[-1]
     return frozenset(_content(_SOURCE.sub(" ", last))) - _GENERIC
 
 

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from ...core.records import Question
-from .asked import PLAIN
+from .question_kind import PLAIN
 from .doubt import NEGATION, disputed
 from .options import mentioned
 from .ruling import Ruling

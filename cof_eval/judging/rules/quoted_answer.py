@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .asked import PLAIN, asked
+from .question_kind import PLAIN, bare_question
 from .doubt import disputed
 from .text import words
 
@@ -18,5 +18,5 @@ def quoted_text(text: str, question: str) -> str | None:
     outside = _QUOTED.sub(" ", text)
     if len(spans) != 1 or "\n" in text or disputed(outside):
         return None
-    known = PLAIN | _FRAME | set(words(asked(question)).split())
+    known = PLAIN | _FRAME | set(words(bare_question(question)).split())
     return spans[0] if set(words(outside).split()) <= known else None

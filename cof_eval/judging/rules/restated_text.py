@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ...core.records import Question
-from .asked import PLAIN, asked
+from .question_kind import PLAIN, bare_question
 from .options import option_text, stated, supports
 from .ruling import Ruling
 from .sentences import sentences
@@ -38,7 +38,7 @@ def _within(sentence: str, question: Question) -> str | None:
         return None
     own = words(option_text(letter := hits.pop(), question))
     before, _, after = words(sentence).partition(own)
-    known = PLAIN | {"than"} | set(words(asked(question.text)).split())
+    known = PLAIN | {"than"} | set(words(bare_question(question.text)).split())
     if not _CLAUSE.search(own) or not set(before.split()) <= _LABEL & known or not set(after.split()) <= known:
         return None
     return letter
