@@ -33,10 +33,20 @@ def score_choice(text: str, question: Question) -> Ruling:
 
 def _choice(text: str, question: Question) -> Ruling | None:
     """The option that the whole text names; a ruling without one if it is ambiguous, None if it cannot be read."""
-    readings = [_line_choice(line, question) for line in text.split("\n")]
-    if None not in readings:
+    readings = _line_readings(text, question)
+    if readings is not None:
         return _agreed(readings)
     return by_letter(text, question) or _by_conclusion(text, question) or _agreed([read(text, question) for read in _PATTERNS])
+
+
+def _line_readings(text: str, question: Question) -> list[Ruling | None] | None:
+    """What each line names; None as soon as one cannot be read."""
+    readings: list[Ruling | None] = []
+    for line in text.split("\n"):
+        readings.append(_line_choice(line, question))
+        if readings[-1] is None:
+            return None
+    return readings
 
 
 def _line_choice(line: str, question: Question) -> Ruling | None:
