@@ -17,7 +17,8 @@ def report(
         Path | None, typer.Option("--out", help="Where to write it; by default RUN/report of the first run.")
     ] = None,
     judge: Annotated[
-        str | None, typer.Option("--judge", help="Verdicts of this judge card; by default those of the last session.")
+        str | None,
+        typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""

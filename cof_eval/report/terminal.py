@@ -9,6 +9,7 @@ import pandas as pd
 
 from .caveats import state_line
 from .compare import paired_table
+from .deciders import deciders_lines
 from .names import OVERALL
 from .text import percent, points, probability
 
@@ -25,6 +26,7 @@ _PAIRED_COLUMNS = f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'difference [95%
 def summary_lines(runs: Sequence[ReportRun]) -> Iterator[str]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
     yield state_line(runs)
+    yield from deciders_lines(runs)
     for run in runs:
         overall = run.sweep[run.sweep["category"] == OVERALL]
         yield f"\n{run.label}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...core.records import Outcome, Question
-from .doubt import doubted, retracted
 from .differing_words import by_differing_words
+from .doubt import doubted, retracted
 from .final_statement import by_final_statement
 from .letters import by_letter
 from .options import option_text, settled, why_undecided, yes_or_no
@@ -83,7 +83,9 @@ def _by_yes_or_no(text: str, question: Question) -> Ruling | None:
     if said is None:
         return None
     chosen = next(each for each in question.letters if strict(option_text(each, question)) == said[0])
-    return Ruling(None, said[1], chosen) if letter is None or letter["letter"].upper() == chosen else Ruling(None, "contradiction")
+    return (
+        Ruling(None, said[1], chosen) if letter is None or letter["letter"].upper() == chosen else Ruling(None, "contradiction")
+    )
 
 
 _PATTERNS = (by_text_and_reason, by_text_inside, by_final_statement, _by_yes_or_no, by_differing_words, by_restated_text)

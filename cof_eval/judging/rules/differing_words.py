@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 
 from ...core.records import Question
-from .question_kind import PLAIN
 from .doubt import NEGATION, disputed
 from .options import mentioned
+from .question_kind import PLAIN
 from .ruling import Ruling
 from .sentences import stems
 from .text import plain
@@ -23,7 +23,11 @@ def by_differing_words(line: str, question: Question) -> Ruling | None:
     if not cores or disputed(line) or mentioned(line, question):
         return None
     said = stems(plain(_SOURCE.sub("", line)))
-    hits = [letter for letter, core in zip(question.letters, cores, strict=True) if _says(said, core, question.options[ord(letter) - 65])]
+    hits = [
+        letter
+        for letter, core in zip(question.letters, cores, strict=True)
+        if _says(said, core, question.options[ord(letter) - 65])
+    ]
     return Ruling(None, "differing_words", hits[0]) if len(hits) == 1 else None
 
 
@@ -55,7 +59,14 @@ def _cores(options: tuple[str, ...]) -> list[tuple[str, ...]]:
     shared = {*rows[0][:first], *rows[0][len(rows[0]) - last :]}
     if any(word in shared for core in cores for word in core):
         return []  # "left of the right door"
-    return cores if first + last >= 3 and all(cores) and not any(word[0].isdigit() for core in cores for word in core) and len(set(cores)) == len(cores) else []
+    return (
+        cores
+        if first + last >= 3
+        and all(cores)
+        and not any(word[0].isdigit() for core in cores for word in core)
+        and len(set(cores)) == len(cores)
+        else []
+    )
 
 
 def _shared(rows: list[list[str]]) -> int:

@@ -26,12 +26,18 @@ _LATIN = re.compile(r"[\x00-\u024f\u2000-\u22ff]+")
 
 def by_final_statement(text: str, question: Question) -> Ruling | None:
     """The letter of a last statement "So the answer is B.", where the reasoning before names and claims no other letter."""
-    starts = [match.start() for match in LABELLED.finditer(text)] or [match.start("last") for match in _LETTER_LAST.finditer(text)]
+    starts = [match.start() for match in LABELLED.finditer(text)] or [
+        match.start("last") for match in _LETTER_LAST.finditer(text)
+    ]
     if not starts:
         return None
     before, last = text[: starts[-1]].strip(), _BROKEN.sub(r"\1 ", text[starts[-1] :].strip())
     reading = by_letter(last, question) if "\n" not in last else None
-    if reading is None or reading.rule not in ("letter", "letter_text", "letter_reason") or reading.chosen not in question.letters:
+    if (
+        reading is None
+        or reading.rule not in ("letter", "letter_text", "letter_reason")
+        or reading.chosen not in question.letters
+    ):
         return None
     if before and not _LATIN.fullmatch(before):
         return _other_script(before, reading.chosen, question)

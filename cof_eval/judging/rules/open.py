@@ -8,8 +8,8 @@ from dataclasses import replace
 from ...core.records import Outcome, Question
 from .options import why_undecided
 from .polarity import polarity
-from .quoted_answer import quoted_text
 from .question_kind import asks_to_count, asks_to_read
+from .quoted_answer import quoted_text
 from .ruling import Ruling
 from .statements import ANSWERED, forms
 from .text import cleaned, loose, plain

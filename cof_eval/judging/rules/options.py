@@ -9,7 +9,7 @@ from ...core.records import Question
 from .doubt import NEGATION, REFUSAL, disputed, doubted, retracted
 from .sentences import numbers, sentences, stems
 from .statements import BRACKETED, CONTRAST, MENTION, NUMBERED, ORDINAL, without_articles
-from .text import FILLERS, loose, spelled_out, strict, words
+from .text import FILLERS, spelled_out, strict, words
 
 
 def option_text(letter: str, question: Question) -> str:
@@ -50,7 +50,11 @@ def supports(context: str, letter: str, question: Question) -> bool:
 
 def _contrasts(sentence: str, letter: str, question: Question) -> bool:
     """Whether other letters, as names of things, come only after this one and a word of contrast: "while point B is far"."""
-    found = [match for match in MENTION.finditer(without_articles(sentence)) if "".join(filter(None, match.groups())).upper() in question.letters]
+    found = [
+        match
+        for match in MENTION.finditer(without_articles(sentence))
+        if "".join(filter(None, match.groups())).upper() in question.letters
+    ]
     others = [match.start() for match in found if "".join(filter(None, match.groups())).upper() != letter]
     if not others:
         return True
@@ -118,7 +122,10 @@ def spelled_elsewhere(letter: str, question: Question) -> bool:
 
     Nor does a letter that stands in every option ("angle B + angle D = 90°"): it tells none of them.
     """
-    spelled = {each: _spells(letter, option.removeprefix("A ")) for each, option in zip(question.letters, question.options, strict=True)}
+    spelled = {
+        each: _spells(letter, option.removeprefix("A "))
+        for each, option in zip(question.letters, question.options, strict=True)
+    }
     return any(found for each, found in spelled.items() if each != letter) and not all(spelled.values())
 
 

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import re
 
-from .question_kind import PLAIN, bare_question
 from .doubt import disputed
+from .question_kind import PLAIN, bare_question
 from .text import words
 
 _QUOTED = re.compile(r'"([^"\n]{1,200})"')
-_FRAME = frozenset("word words text letter letters sign says say said reads read written writing called titled title named name on".split())
+_FRAME = frozenset(
+    [
+        "word",
+        "words",
+        "text",
+        "letter",
+        "letters",
+        "sign",
+        "says",
+        "say",
+        "said",
+        "reads",
+        "read",
+        "written",
+        "writing",
+        "called",
+        "titled",
+        "title",
+        "named",
+        "name",
+        "on",
+    ]
+)
 
 
 def quoted_text(text: str, question: str) -> str | None:

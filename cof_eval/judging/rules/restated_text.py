@@ -5,21 +5,39 @@ from __future__ import annotations
 import re
 
 from ...core.records import Question
-from .question_kind import PLAIN, bare_question
 from .options import option_text, stated, supports
+from .question_kind import PLAIN, bare_question
 from .ruling import Ruling
 from .sentences import sentences
 from .statements import INNER_OR, SEEMS, forms
 from .text import loose, words
 
 _CLAUSE = re.compile(r"\w+ (?:is|are|was|were|has|have|can|does|do)\b", re.IGNORECASE)
-_LABEL = frozenset("the point points label labeled labelled circle circled region object image figure picture".split())
+_LABEL = frozenset(
+    [
+        "the",
+        "point",
+        "points",
+        "label",
+        "labeled",
+        "labelled",
+        "circle",
+        "circled",
+        "region",
+        "object",
+        "image",
+        "figure",
+        "picture",
+    ]
+)
 
 
 def by_restated_text(text: str, question: Question) -> Ruling | None:
     """The option whose text comes first, or stands in one clause, where all other words repeat the question; what comes then disputes nothing."""
     first = (sentences(text) or [""])[0]
-    letter = _equal(first, question) or next(filter(None, (_within(form, question) for _, form in forms(first, question))), None)
+    letter = _equal(first, question) or next(
+        filter(None, (_within(form, question) for _, form in forms(first, question))), None
+    )
     if letter is None or not supports(INNER_OR.sub(",", text), letter, question):
         return None
     return Ruling(None, "option_restated", letter)

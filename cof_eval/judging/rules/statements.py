@@ -29,7 +29,8 @@ LETTERED = re.compile(_LEAD + _HEAD + _LETTER, re.IGNORECASE | re.DOTALL)
 _TEXTUAL = re.compile(rf"{_LEAD}{_HEAD}(?P<text>.+)", re.IGNORECASE)
 CONCLUSION = re.compile(rf"(?<=[.!?])\s(?=(?-i:[A-Z]))(?={_LEAD}{_NAMED})", re.IGNORECASE)
 LABELLED = re.compile(
-    rf"(?:(?<=[.!?:])\s|\n|^)(?=(?-i:[A-Z*(])|answer)(?={_LEAD}{_NAMED})|(?<=[.。,,\n])(?={_OTHER_LABEL})|^(?={_OTHER_LABEL})", re.IGNORECASE
+    rf"(?:(?<=[.!?:])\s|\n|^)(?=(?-i:[A-Z*(])|answer)(?={_LEAD}{_NAMED})|(?<=[.。,,\n])(?={_OTHER_LABEL})|^(?={_OTHER_LABEL})",
+    re.IGNORECASE,
 )
 """Where a sentence or a line begins that names the answer."""
 CLAIMED = re.compile(rf"\b{_NAMED}(?P<claimed>[^.\n]{{1,200}})", re.IGNORECASE)

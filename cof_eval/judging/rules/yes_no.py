@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
-from .question_kind import PLAIN, bare_question, has_negation
 from .doubt import HEDGE, NEGATION, TAKEN_BACK, retracted
 from .polarity import LACK
+from .question_kind import PLAIN, bare_question, has_negation
 from .sentences import sentences, stem, stems
 from .statements import INNER_OR
 from .text import words as words_of
@@ -21,8 +21,10 @@ _SOURCE = re.compile(
     re.IGNORECASE,
 )
 """Where an answer is looked for, not what is asked."""
-_LIGHT = frozenset("had did been being will one then".split())
-_GENERIC = frozenset({"kind", "type", "sort", "place", "set", "style", "group", "state", "thing", "object", "appear", "seem", "look"})
+_LIGHT = frozenset(["had", "did", "been", "being", "will", "one", "then"])
+_GENERIC = frozenset(
+    {"kind", "type", "sort", "place", "set", "style", "group", "state", "thing", "object", "appear", "seem", "look"}
+)
 """Stems of words that an answer may leave out or change without saying something else."""
 _TURNS = re.compile(
     r"\b(?:almost|nearly|different\w*|unlike|only|just|merely|fake|formerly|previously|used to|would|should|supposed|many|much|all|every\w*|always"
@@ -96,7 +98,9 @@ def _covers(text: str, topic: Collection[str]) -> bool:
 def _same_word(one: str, other: str) -> bool:
     """Whether two stems are forms of one word: "releas" and "release"."""
     shared = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other)))
-    return shared >= max(4, len(one) - 3, len(other) - 3) or (3 <= shared == min(len(one), len(other)) and abs(len(one) - len(other)) < 2)
+    return shared >= max(4, len(one) - 3, len(other) - 3) or (
+        3 <= shared == min(len(one), len(other)) and abs(len(one) - len(other)) < 2
+    )
 
 
 def _disputed(text: str, question: str) -> bool:
