@@ -9,7 +9,7 @@ from .differing_words import by_differing_words
 from .doubt import doubted, retracted
 from .final_statement import by_final_statement
 from .letters import by_letter
-from .options import option_text, settled, why_undecided, yes_or_no
+from .options import mentioned, option_text, settled, why_undecided, yes_or_no
 from .reasons import by_text_and_reason, by_text_inside
 from .restated_text import by_restated_text
 from .ruling import Ruling
@@ -79,6 +79,8 @@ def _by_yes_or_no(text: str, question: Question) -> Ruling | None:
     if letter is None or not letter["close"] or retracted(letter["lead"]) or doubted(letter["lead"]):
         letter = None
     answer = letter["rest"].lstrip(" .:,\n") if letter else text
+    if mentioned(answer, question):
+        return None
     said = sentences_of(answer, question.text) or (reasoned(answer, question.text) if letter else None)
     if said is None:
         return None

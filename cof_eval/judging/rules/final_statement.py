@@ -73,7 +73,8 @@ def leads_to(reasoning: str, letter: str, question: Question, *, whole: bool, li
     if any(_denies(each, letter, question) for each in parts):
         return False
     if line:
-        return stated(parts[-1], question) <= {letter} and not retracted(parts[-1]) and "?" not in parts[-1]
+        against = stated(parts[-1], question) - {letter} and not NEGATION.search(parts[-1])
+        return not (against or retracted(parts[-1]) or "?" in parts[-1])
     if told and letter not in told[-1]:
         return False
     return _last_agrees(parts, letter, question)

@@ -1,4 +1,4 @@
-"""An open answer in quotes inside a sentence that says nothing else: 'The sign says "STOP".'"""
+"""An open answer in quotes inside a sentence that says nothing else, as in 'The sign says "STOP".'."""
 
 from __future__ import annotations
 
