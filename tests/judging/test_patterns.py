@@ -46,7 +46,7 @@ DECIDED = [
     ("The picture shows silk (C).", CLOTH, "", "letter_text_inside", "C"),
     ("The coat shines. It is thin and light.\nFinal answer: C", CLOTH, "", "conclusion", "C"),
     ("The shine is strong, not that of wool.\nFinal answer: C", CLOTH, "", "final_statement", "C"),
-    ("Thick fibres are seen. They are curled.\n\nSo, the correct choice is:\n(B) wool", CLOTH, "", "letter_text_inside", "B"),
+    ("Thick fibres are seen. They are curled.\n\nSo, the correct choice is:\n(B) wool", CLOTH, "", "final_statement", "B"),
     ("A web of fibres is seen. It is thick. The answer is B.", CLOTH, "", "final_statement", "B"),
     ("图中的衣服是羊毛。\n因此,答案是B.羊毛", ("丝", "羊毛"), "", "final_statement", "B"),
     ("B</s>", CLOTH, "", "special_tokens", "B"),

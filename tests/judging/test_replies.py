@@ -11,9 +11,11 @@ import pytest
 from commands import cof_eval
 from fake_server import serve
 from rejudging import again, made
+from test_patterns import OTHER, TAKEN_BACK
 
 from cof_eval.core.errors import UsageError
 from cof_eval.judging.replies import Reply, load_replies
+from cof_eval.judging.rules import score
 from cof_eval.judging.rules_report import RuledReply, rule_on, rules_lines
 
 UNDECIDED_BY_VERSION_3 = 3963
@@ -72,6 +74,27 @@ def test_each_pattern_decides_some_of_them(ruled: list[RuledReply]) -> None:
     }
     patterns |= {"letter_text", "letter_text_inside", "differing_words", "option_restated", "quoted_text", "no_instead"}
     assert patterns <= {each.ruling.rule for each in ruled if each.decided}
+
+
+def test_no_real_decision_by_a_pattern_outlives_a_sentence_against_it(ruled: list[RuledReply]) -> None:
+    patterns = {"letter_text_reason", "letter_text_inside", "final_statement", "option_restated", "differing_words", "list_repr"}
+    patterns |= {"yes_no_sentences", "yes_no_other_words", "no_instead", "special_tokens"}
+    decided = [each for each in ruled if each.decided and each.ruling.rule in patterns]
+    for each in decided[::25]:
+        asked = each.reply.asked()
+        for against in _against(each):
+            after = score(f"{each.reply.reply}\n{against}", asked)
+            assert after.outcome is None or after.chosen != each.ruling.chosen, (each.reply.reply, against)
+
+
+def _against(each: RuledReply) -> list[str]:
+    chosen, options = each.ruling.chosen, each.reply.options
+    others = [(chr(65 + i), option) for i, option in enumerate(options) if chr(65 + i) != chosen]
+    if not others:
+        return [*TAKEN_BACK, "No." if chosen == "yes" else "Yes."]
+    letter, text = others[0]
+    names = {"letter": letter, "text": text, "own": options[ord(chosen) - 65], "own_letter": chosen}
+    return [*TAKEN_BACK, *(sentence.format(**names) for sentence in OTHER)]
 
 
 REPLY = {"question": "What is it?\n(A) red\n(B) blue", "options": ["red", "blue"], "reference": "B", "reply": "B"}

@@ -32,7 +32,7 @@ from .choice import score_choice
 from .open import score_open
 from .ruling import Ruling
 from .text import cleaned
-from .wrappers import unwrapped
+from .wrappers import has_tokens, unwrapped
 
 __all__ = ["MAX_CHARS", "MAX_QUESTION_CHARS", "RULES_VERSION", "Ruling", "score"]
 
@@ -69,6 +69,8 @@ def _score(text: str, question: Question) -> Ruling:
         return Ruling(Outcome.WRONG, "empty")
     if len(text) > MAX_CHARS:
         return Ruling(None, "too_long")
+    if has_tokens(text):
+        return Ruling(None, "token_inside")  # what comes after the end of a turn may be another answer
     if not question.options:
         return score_open(text, question)
     return score_choice(text, _with_cleaned_options(question))

@@ -48,6 +48,8 @@ def _supported(reason: str, letter: str, question: Question) -> bool:
 def _reason(body: str, letter: str, question: Question) -> str | None:
     """What follows the option's own text; None if the body does not begin with it."""
     own = option_text(letter, question)
+    if sum(loose(option) == loose(own) for option in question.options) > 1:
+        return None
     first = (sentences(body) or [""])[0]
     if loose(first) == loose(own) or bare(first) == bare(own):
         return body[body.index(first) + len(first) :].strip()

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from .text import words
 
-_ENDS = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:St|Mr|Dr|vs|Jr)\.)(?<!\bMrs\.)[\"')\]]?\s+|\n+")
-
+_ENDS = re.compile(r"(?<=[.!?])[\"')\]]?\s+|\n+")
+_NAME = re.compile(r"(?:\b[A-Z][a-z]+ [A-Z]|\b(?:St|Mr|Mrs|Dr|vs|Jr))\.$")
+"""A full stop in a name ends no sentence: "John F. Kennedy", "St. Martin"."""
 _IRREGULAR = {
     "people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "teeth": "tooth", "mice": "mouse",
     "won": "win", "held": "hold", "made": "make", "taken": "take", "took": "take", "worn": "wear", "seen": "see", "shown": "show",
@@ -17,7 +18,13 @@ _IRREGULAR = {
 
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text, without empty ones."""
-    return [part.strip() for part in _ENDS.split(text) if part.strip()]
+    found: list[str] = []
+    for part in filter(None, map(str.strip, _ENDS.split(text))):
+        if found and _NAME.search(found[-1]) and re.match("[A-Z][a-z]", part):
+            found[-1] += f" {part}"
+        else:
+            found.append(part)
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ _TOKEN = (
 )
 _LEADING = re.compile(rf"(?:\s*{_TOKEN})+\s*", re.IGNORECASE)
 _TRAILING = re.compile(rf"\s*(?:{_TOKEN}\s*)+$", re.IGNORECASE)
+_INSIDE = re.compile(r"</s>|<\|[\w▁]{1,40}\|>", re.IGNORECASE)
 _LIST = re.compile(r"\[\s*(?:'([^'\n]*)'|\"([^\"\n]*)\")\s*,?\s*\]")
 _FROM_END = 400
 """Characters of a reply in which tokens at its end are looked for."""
@@ -20,6 +21,11 @@ def unwrapped(text: str) -> tuple[str, str]:
     inner = _without_tokens(text)
     entry = _only_entry(inner)
     return (inner, "special_tokens" if inner != text else "") if entry is None else (entry, "list_repr")
+
+
+def has_tokens(text: str) -> bool:
+    """Whether a special token stands inside a text."""
+    return "<" in text and bool(_INSIDE.search(text))
 
 
 def _without_tokens(text: str) -> str:

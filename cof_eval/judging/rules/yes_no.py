@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
-from .doubt import HEDGE, NEGATION, TAKEN_BACK, retracted
+from .doubt import HEDGE, NEGATION, REFUSAL, TAKEN_BACK, WITHDRAWAL
 from .polarity import LACK
 from .question_kind import PLAIN, bare_question, has_negation
 from .sentences import sentences, stem, stems
@@ -32,6 +32,7 @@ _TURNS = re.compile(
     re.IGNORECASE,
 )
 """Words by which a sentence with all of the question's words may say something else: "not only a dog"."""
+_DISPUTES = (LACK, HEDGE, TAKEN_BACK, REFUSAL, WITHDRAWAL)
 _THERE = re.compile(
     r"\b(?:there (?:is|are|was|were)|(?:this|it) is|(?:i|we|you)(?: can)? see|(?:image|picture|photo|figure|poster) (?:shows|contains|features|depicts|has))\b",
     re.IGNORECASE,
@@ -105,8 +106,9 @@ def _same_word(one: str, other: str) -> bool:
 
 def _disputed(text: str, question: str) -> bool:
     """Whether a text hedges, withdraws, or says with a verb of lack what a negation says; the question's own words aside."""
-    rest = _beyond(text, question)
-    return any(words.search(rest) for words in (LACK, HEDGE, TAKEN_BACK)) or retracted(rest) or " yes " in words_of(text)
+    own = words_of(bare_question(question))
+    found = (match[0] for pattern in _DISPUTES for match in pattern.finditer(text))
+    return any(words_of(phrase) not in own for phrase in found) or " yes " in words_of(text)
 
 
 def _beyond(text: str, question: str) -> str:
