@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UsageError
+from ..core.settings import JUDGE_CONCURRENCY
 from .finish import finish
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def judge(
             "--rules", metavar="FILE", help="Try the rules on recorded replies: a JSONL file (.gz too) or a run folder."
         ),
     ] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Questions to the judge at once.")] = 64,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, help="Questions to the judge at once.")
+    ] = JUDGE_CONCURRENCY,
 ) -> None:
     """Judge finished runs again without a GPU: fill in what is unscored, or use another card; or audit a card or the rules.
 

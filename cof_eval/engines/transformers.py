@@ -14,7 +14,7 @@ from typing import Any
 
 from ..agent.engine import Request, Response
 from ..agent.protocols import Protocol
-from ..core.errors import EngineError, EngineUnusableError, UsageError
+from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.records import Finish
 from ..core.resolution import PixelLimits
 from . import EngineSettings
@@ -86,7 +86,7 @@ class TransformersEngine:
         try:
             self._model = await asyncio.to_thread(_load, self._checkpoint, self._args, self._settings.lora)
         except Exception as error:  # torch and transformers raise many types; all mean that it does not load
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise EngineUnusableError(f"{self._checkpoint.folder} does not load: {reason}") from error
         self._pump = asyncio.create_task(self._serve())
 
@@ -127,7 +127,7 @@ class TransformersEngine:
                 for waiting in batch:
                     await self._answer([waiting])
             elif not batch[0].reply.done():
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                reason = first_line(error)
                 batch[0].reply.set_exception(EngineError(f"transformers failed: {reason}"))
             return
         for waiting, response in zip(batch, responses, strict=True):

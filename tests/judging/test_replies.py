@@ -77,7 +77,14 @@ def test_each_pattern_decides_some_of_them(ruled: list[RuledReply]) -> None:
 
 
 def test_no_real_decision_by_a_pattern_outlives_a_sentence_against_it(ruled: list[RuledReply]) -> None:
-    patterns = {"letter_text_reason", "letter_text_inside", "final_statement", "option_restated", "differing_words", "list_repr"}
+    patterns = {
+        "letter_text_reason",
+        "letter_text_inside",
+        "final_statement",
+        "option_restated",
+        "differing_words",
+        "list_repr",
+    }
     patterns |= {"yes_no_sentences", "yes_no_other_words", "no_instead", "special_tokens"}
     decided = [each for each in ruled if each.decided and each.ruling.rule in patterns]
     for each in decided[::25]:
