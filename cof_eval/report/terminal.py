@@ -12,6 +12,7 @@ from rich.text import Text
 from ..core.text import one_line
 from ..runs.console import table
 from .caveats import caveats, state_line
+from .deciders import deciders_lines
 from .names import OVERALL, resolution_order
 from .text import accuracy, count, mean, percent, points, probability
 
@@ -27,6 +28,7 @@ _FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors
 def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
     yield Text(state_line(runs))
+    yield from (Text(one_line(line)) for line in deciders_lines(runs))
     for run in runs:
         overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")
         names = list(dict.fromkeys(line["benchmark"] for line in overall))

@@ -24,8 +24,9 @@ from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.openai import QWEN25_VL_LIMITS
-from ..judging import start_judge
-from ..judging.known_pair import check_known_pair
+from ..judging import judge_settings, start_judge
+from ..judging.identity import who
+from ..judging.known_pairs import check_known_pairs
 from ..servers import parse_urls
 from .plan import Job, PlannedJob, Planner
 from .preflight import Finding, Level, preflight
@@ -213,13 +214,13 @@ async def check_judge(settings: ModelSettings) -> Finding:
         return Finding(Level.FAILED, "judge", str(error))
     if judge.client is not None:
         try:
-            problem = await check_known_pair(judge)
+            problem = await check_known_pairs(judge)
         finally:
             await judge.close()
-        what = f"{judge.card.name}, served as {judge.model!r}"
+        what = f"{judge.card.name}, served as {who(judge_settings(judge))}"
         if problem:
-            return Finding(Level.FAILED, "judge", f"{what}: asked a pair whose label is known, {problem}")
-        return Finding(Level.OK, "judge", f"{what}; it decides a known pair rightly")
+            return Finding(Level.FAILED, "judge", f"{what}: asked two pairs whose labels are known, {problem}")
+        return Finding(Level.OK, "judge", f"{what}; it decides a right and a wrong pair rightly")
     if judge.card.asks:
         says = f"{judge.card.name}, without a server: answers that its rules leave undecided stay unscored. Give --judge-url"
         return Finding(Level.WARNING, "judge", says)

@@ -24,6 +24,7 @@ from ..core.images import encode_png, preview
 from ..core.journal import Disk, Journal, read_journal
 from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
 from ..core.settings import KeepImages
+from ..judging.identity import describes, set_name
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as fast where libyaml is there."""
@@ -154,6 +155,12 @@ class RunFolder:
         self._verdicts.append(*verdicts)
         self.verdicts.update((verdict.key, verdict) for verdict in verdicts)
 
+    def use_verdicts(self, judge: Mapping[str, Any]) -> None:
+        """Put one of the run's verdict sets in use; the others are kept."""
+        others = [one for one in verdict_sets(self.settings) if one and one != judge]
+        self.settings = {**self.settings, "judge": dict(judge), "judges": [*others, dict(judge)]}
+        _write_settings(self.path, self.settings)
+
     def finished(self, key: str) -> Trajectory | None:
         """The trajectory with this key, unless it still has to be generated (none yet, or it failed)."""
         trajectory = self.trajectories.get(key)
@@ -197,8 +204,8 @@ def load_run(path: Path, judge: str | None = None) -> RunData:
 
     Args:
         path: the folder.
-        judge: which of its verdict sets: a card's name or id, the latest of that name; None for the one in use, which is
-            the last session's. `settings["judge"]` of what is returned says which it is.
+        judge: which of its verdict sets: `CARD` or `CARD:MODEL`, the latest that fits; None for the one in use.
+            `settings["judge"]` of what is returned says which it is.
 
     Raises:
         RunError: if it is no run folder, a file in it is damaged, or it was not judged so.
@@ -269,9 +276,9 @@ def _verdict_set(path: Path, settings: Mapping[str, Any], judge: str | None) -> 
     sets = verdict_sets(settings)
     if judge is None:
         return sets[-1]
-    found = [one for one in sets if judge in (one.get("card"), str(one.get("card")).partition("@")[0])]
+    found = [one for one in sets if describes(one, judge)]
     if not found:
-        known = ", ".join(str(one.get("card")) for one in sets if one)
+        known = ", ".join(dict.fromkeys(set_name(one) for one in sets if one))
         raise RunError(f"{path} has no verdicts of judge {judge!r}; it has {known or 'none'}. Make them with `cof-eval judge`")
     return found[-1]
 

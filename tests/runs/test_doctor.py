@@ -65,10 +65,13 @@ def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_two_tokens(tiny: 
     assert {level for level, _ in findings.values()} == {OK}
     assert findings["data of vstar"][1].startswith("4 questions, 8 distinct rollouts, at least ")
     assert findings["coordinates"][1] == "8 scripted zooms of cof show what they point at"
-    assert findings["judge"][1] == "equivalence, served as 'served'; it decides a known pair rightly"
+    assert (
+        findings["judge"][1]
+        == "equivalence, served as 'served' (served name only); it decides a right and a wrong pair rightly"
+    )
     assert [asked.body["max_tokens"] for asked in server.log] == [1, 1]
     assert [len(asked.images) for asked in server.log] == [COF.max_images, 1]
-    assert len(judge.judged) == 1
+    assert len(judge.judged) == 2
 
 
 def test_a_limit_counts_only_the_first_questions(tiny: Path, scenes: Path) -> None:
