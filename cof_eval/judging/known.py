@@ -7,7 +7,6 @@ import io
 from ..core.errors import JudgeError
 from ..core.records import Outcome, Question
 from .judge import Judge
-from .prompt import parse_label
 
 _QUESTION = Question(
     id="known",
@@ -30,7 +29,7 @@ async def ask_known(judge: Judge) -> str:
         said = await judge.asker.ask(judge.card.render(_QUESTION, _ANSWER), judge.card, image)
     except JudgeError as error:
         return str(error)
-    label = parse_label(said, judge.card.labels)
+    label = judge.label_of(said)
     if label is None:
         return f"it replied {said[:60]!r}; expected one of {', '.join(judge.card.labels)}"
     if judge.card.labels[label] is not Outcome.CORRECT:

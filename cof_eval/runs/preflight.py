@@ -17,9 +17,10 @@ from typing import Any
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol
 from ..agent.rollout import MESSAGE_TOKENS
+from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
 from ..core.records import Question, Size
-from ..core.resolution import RESOLUTIONS, Resolution, effective_cap, shown_size
+from ..core.resolution import RESOLUTIONS, Resolution, effective_cap
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, offered_gib, weights_gib
 
 
@@ -73,7 +74,8 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
     limits = protocol.limits(engine.limits)
     per_token = limits.factor**2
     shown = max(
-        (math.prod(shown_size(size, resolution, limits)) for size in natives), default=effective_cap(resolution, limits)
+        (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
+        default=effective_cap(resolution, limits),
     )
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native

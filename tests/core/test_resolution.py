@@ -59,9 +59,10 @@ def test_sizes_equal_those_of_transformers(width: int, height: int, factor: int,
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([*SWEEP, NATIVE]))
 def test_a_shown_size_is_left_alone_by_the_processor_behind_it(width: int, height: int, resolution: object) -> None:
-    assume(max(width, height) / min(width, height) <= 200)
-    size = shown_size((width, height), resolution, COF)  # type: ignore[arg-type]
-    assume(max(size) / min(size) <= 200)
+    try:
+        size = shown_size((width, height), resolution, COF)  # type: ignore[arg-type]
+    except ImageError:  # longer than 200 times its short side, before or after rounding to the factor
+        assume(False)
     assert smart_resize(*size, STOCK) == size
     assert size[0] % 28 == size[1] % 28 == 0
 
