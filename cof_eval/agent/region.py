@@ -112,9 +112,8 @@ def find_region(numbers: Corners, frame: Frame, size: tuple[float, float], rules
         RegionError: if nothing, or too little, of the image is inside.
     """
     _check_outside(numbers, frame, rules)
-    box = _scaled(numbers, frame, size)
-    if rules.flat is FlatBox.PAD:
-        box = _padded(box, size, rules.pad)
+    before = rules.pad if rules.flat is FlatBox.PAD else 0.0
+    box = _scaled(numbers, frame, size, before)
     if rules.outside in (Outside.CLIP, Outside.CLIP_LAST_PIXEL):
         inset = 1.0 if rules.outside is Outside.CLIP_LAST_PIXEL else 0.0
         box = _clipped(box, (size[0] - inset, size[1] - inset))
@@ -138,13 +137,14 @@ def _check_outside(numbers: Corners, frame: Frame, rules: RegionRules) -> None:
         )
 
 
-def _scaled(numbers: Corners, frame: Frame, size: tuple[float, float]) -> Corners:
-    """The box in pixels: divided first, multiplied then, as the released tools do it."""
+def _scaled(numbers: Corners, frame: Frame, size: tuple[float, float], pad: float) -> Corners:
+    """The box in pixels, padded as a fraction: divided first, multiplied then, as the released tools do it."""
     x1, y1, x2, y2 = numbers
     wide, high = size
-    if (frame.width, frame.height) == size:
+    if not pad and (frame.width, frame.height) == size:
         return numbers
-    return x1 / frame.width * wide, y1 / frame.height * high, x2 / frame.width * wide, y2 / frame.height * high
+    left, top, right, bottom = x1 / frame.width - pad, y1 / frame.height - pad, x2 / frame.width + pad, y2 / frame.height + pad
+    return left * wide, top * high, right * wide, bottom * high
 
 
 def _padded(box: Corners, size: tuple[float, float], fraction: float) -> Corners:

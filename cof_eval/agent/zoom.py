@@ -17,7 +17,7 @@ from ..core.errors import ImageError
 from ..core.geometry import Box, Frame
 from ..core.images import MAX_PIXELS, resize
 from ..core.records import Corners
-from ..core.resolution import Filter, Fit, PixelLimits, smart_resize
+from ..core.resolution import MAX_ASPECT, Filter, Fit, PixelLimits, smart_resize
 from .region import Edges, FlatBox, Outside, Region, RegionError, RegionRules, SmallBox, as_box, find_region
 from .reply import RawCall, quoted
 from .view import ImageNaming, View, numeral
@@ -298,8 +298,10 @@ def _cut(region: Region, box: Box | None, named: int | None, view: View, rules: 
     if image is None:
         raise ValueError("crops are cut from an image that the view does not hold")
     x1, y1, x2, y2 = region.pixels
-    if max(x2 - x1, y2 - y1) > 200 * max(1, min(x2 - x1, y2 - y1)) or (x2 - x1) * (y2 - y1) > MAX_PIXELS:
-        raise _too_thin(x2 - x1, y2 - y1)
+    width, height = x2 - x1, y2 - y1
+    thin = max(width, height) > MAX_ASPECT * max(1, min(width, height)) and not rules.limits.late_aspect
+    if thin or max(width, height) > MAX_PIXELS or width * height > MAX_PIXELS:
+        raise _too_thin(width, height)
     exact = region.exact if rules.size_from is CropSize.BOX else (x1, y1, x2, y2)
     enlarged, crop = _resized(image.crop(region.pixels), (exact[2] - exact[0], exact[3] - exact[1]), rules)
     shows = as_box(region, earlier.frame if earlier else _source_frame(view, rules)).to(view.native_frame)

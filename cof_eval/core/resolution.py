@@ -67,6 +67,8 @@ class PixelLimits:
     floor: bool = False
     """Whether each side is at least one patch *before* the area is looked at, as in the resize that peers ship; transformers
     scales first, which gives thin images other sizes."""
+    late_aspect: bool = False
+    """Whether the ratio of the sides is looked at after the resize only."""
 
     def __post_init__(self) -> None:
         if self.factor <= 0 or not 0 < self.min_pixels <= self.max_pixels:
@@ -163,11 +165,8 @@ def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int,
     """
     if min(width, height) <= 0 or (min(width, height) < 1 and not limits.floor):
         raise ImageError(f"an image of {width:g}x{height:g} px has no content; both sides must be at least 1 px")
-    if max(width, height) / min(width, height) > MAX_ASPECT:
-        raise ImageError(
-            f"an image of {width:g}x{height:g} px is more than {MAX_ASPECT} times as long as wide, which Qwen-VL processors "
-            "refuse; crop or pad the file"
-        )
+    if not limits.late_aspect:
+        _check_aspect(width, height)
     factor = limits.factor
     least = factor if limits.floor else 0
     new_w, new_h = max(least, round(width / factor) * factor), max(least, round(height / factor) * factor)
@@ -179,7 +178,17 @@ def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int,
         grow = math.sqrt(limits.min_pixels / (width * height))
         new_w = math.ceil(width * grow / factor) * factor
         new_h = math.ceil(height * grow / factor) * factor
+    if limits.late_aspect:
+        _check_aspect(new_w, new_h)
     return new_w, new_h
+
+
+def _check_aspect(width: float, height: float) -> None:
+    if max(width, height) / min(width, height) > MAX_ASPECT:
+        raise ImageError(
+            f"an image of {width:g}x{height:g} px is more than {MAX_ASPECT} times as long as wide, which Qwen-VL processors "
+            "refuse; crop or pad the file"
+        )
 
 
 def effective_cap(resolution: Resolution, limits: PixelLimits) -> int:

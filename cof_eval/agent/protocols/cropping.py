@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ...core.errors import UsageError
@@ -90,6 +90,8 @@ class Cropping:
     """Whether each side of a crop is at least one patch *before* its area is looked at: the resize that peers ship."""
     shown_size_floor: bool = False
     """The same for the first image."""
+    late_aspect: bool = False
+    """Whether the processor's 200:1 is checked after the resizes only that look at `size_floor` (DeepEyes)."""
     shown_filter: Filter = Filter.LANCZOS
     """Interpolation of the first image."""
     crop_filter: Filter = Filter.LANCZOS
@@ -110,12 +112,12 @@ class Cropping:
     def limits(self, engine: PixelLimits) -> PixelLimits:
         """The pixel limits of the first image within the engine's."""
         within = engine.within(min_pixels=self.min_pixels, max_pixels=self.max_pixels)
-        return PixelLimits(within.factor, within.min_pixels, within.max_pixels, self.shown_size_floor)
+        return replace(within, floor=self.shown_size_floor, late_aspect=self.shown_size_floor and self.late_aspect)
 
     def crop_limits(self, limits: PixelLimits) -> PixelLimits:
         """The pixel limits of crops, from those of the first image."""
         within = limits.within(min_pixels=self.crop_min_pixels)
-        return PixelLimits(within.factor, within.min_pixels, within.max_pixels, self.size_floor)
+        return replace(within, floor=self.size_floor, late_aspect=self.size_floor and self.late_aspect)
 
     @property
     def pixels_above(self) -> float | None:

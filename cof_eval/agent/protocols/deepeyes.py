@@ -80,6 +80,7 @@ _RELEASED = replace(
     edges=Edges.ROUND,
     crop_size_from=CropSize.BOX,
     size_floor=True,
+    late_aspect=True,
     shown_filter=Filter.BICUBIC,
     crop_filter=Filter.BICUBIC,
     max_pixels=16_384 * 28 * 28,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -47,6 +48,8 @@ class AnswerForm(StrEnum):
     """Closed, in lower case."""
     LINE = "line"
     """Closed, in lower case, its content on one line."""
+    SAME_LINE = "same_line"
+    """Closed, in any case, on one line with its tags (Pixel-Reasoner)."""
 
 
 class AnswerPlace(StrEnum):
@@ -124,7 +127,7 @@ def _first_box(text: str) -> str:
 def _marked(text: str, rule: AnswerRule) -> tuple[str | None, bool]:
     """What is marked as the answer: None if nothing is, "" where an empty tag or box counts."""
     if rule.syntax in (AnswerSyntax.BOXED, AnswerSyntax.BOXED_OR_TAG):
-        inside, complete = _last_box(text)
+        inside, complete = _last_box(text, exact=rule.form is not AnswerForm.LOOSE)
         if inside or rule.syntax is AnswerSyntax.BOXED:
             return inside, complete
     return _tagged(text, rule)
@@ -134,7 +137,7 @@ def _tagged(text: str, rule: AnswerRule) -> tuple[str | None, bool]:
     if rule.form is AnswerForm.LOOSE:
         answers, complete = _loose_tags(text)
     else:
-        answers, complete = list(_closed_tags(text, one_line=rule.form is AnswerForm.LINE)), True
+        answers, complete = list(_closed_tags(text, rule.form)), True
     if not answers:
         return None, complete
     if rule.tag is AnswerTag.ALL:
@@ -152,24 +155,34 @@ def _loose_tags(text: str) -> tuple[list[str], bool]:
     return answers, bool(matches[-1][2]) if answers else True
 
 
-def _closed_tags(text: str, *, one_line: bool) -> Iterator[str]:
+def _closed_tags(text: str, form: AnswerForm) -> Iterator[str]:
     opening, closing = "<answer>", "</answer>"
+    searched = _in_lower_case(text) if form is AnswerForm.SAME_LINE else text
     position = 0
-    while (start := text.find(opening, position)) >= 0 and (end := text.find(closing, start)) >= 0:
-        content = text[start + len(opening) : end].strip()
+    while (start := searched.find(opening, position)) >= 0 and (end := searched.find(closing, start)) >= 0:
+        content = text[start + len(opening) : end]
         position = end + len(closing)
-        if not (one_line and "\n" in content):
-            yield content
+        line = content if form is AnswerForm.SAME_LINE else content.strip()
+        if form is AnswerForm.CLOSED or "\n" not in line:
+            yield content.strip()
 
+
+def _in_lower_case(text: str) -> str:
+    """The text with its ASCII letters in lower case; every character stays at its place."""
+    return text.translate(_LOWER)
+
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 _BOX = re.compile(r"\\boxed\s*\{|[{}]")
+_EXACT_BOX = re.compile(r"\\boxed\{|[{}]")
 
 
-def _last_box(text: str) -> tuple[str | None, bool]:
+def _last_box(text: str, *, exact: bool) -> tuple[str | None, bool]:
     r"""What the last `\boxed{…}` with content holds, braces balanced; one that is never closed is not complete."""
     starts: list[int | None] = []
     boxes: dict[int, int] = {}
-    for mark in _BOX.finditer(text):
+    for mark in (_EXACT_BOX if exact else _BOX).finditer(text):
         if mark[0] != "}":
             starts.append(mark.end() if mark[0] != "{" else None)
             if starts[-1] is not None:

@@ -233,8 +233,11 @@ def _write_tags(write: Callable[[str, Mapping[str, object]], str]) -> Callable[.
 
 
 def _read_pattern(text: str, form: CallForm) -> Iterator[RawCall]:
-    for raw, fields, error in read_pattern(text, form.pattern) if form.pattern else ():
-        yield RawCall(raw, error=error) if fields is None else _from_fields(raw, fields, form)
+    for (raw, fields, error), closed in read_pattern(text, form.pattern) if form.pattern else ():
+        if closed or form.unclosed is Unclosed.READ:
+            yield RawCall(raw, error=error) if fields is None else _from_fields(raw, fields, form)
+        elif form.unclosed is Unclosed.REFUSE:
+            yield RawCall(raw, error="the call is not closed")
 
 
 def _from_fields(raw: str, fields: dict[str, object], form: CallForm) -> RawCall:

@@ -19,7 +19,7 @@ class Dialect(StrEnum):
     PYTHON = "python"
     """A Python literal, alone in its block: single quotes, `None`, trailing commas; no `null`."""
     JSON5 = "json5"
-    """JSON5 from the block's first brace to its end: comments, keys without quotes, single quotes, trailing commas."""
+    """JSON5, the whole block or from its first brace to its end: comments, keys without quotes, single quotes, trailing commas."""
 
 
 _STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\''
@@ -42,12 +42,13 @@ def read_whole(block: str, dialect: Dialect) -> tuple[object, str | None]:
     text = block.strip()
     if len(text) > MAX_CALL_CHARS:
         return None, f"the call has more than {MAX_CALL_CHARS} characters"
-    if dialect is Dialect.JSON5:
-        text = text[max(0, text.find("{")) :]
-    try:
-        return json.loads(_as_json(text, dialect), strict=dialect is Dialect.JSON), None
-    except (ValueError, RecursionError):
-        return None, f"the call is not valid JSON: {quoted(text)}"
+    readings = [text, text[text.find("{") :]] if dialect is Dialect.JSON5 else [text]
+    for reading in dict.fromkeys(readings):
+        try:
+            return json.loads(_as_json(reading, dialect), strict=dialect is Dialect.JSON), None
+        except (ValueError, RecursionError):
+            continue
+    return None, f"the call is not valid JSON: {quoted(text)}"
 
 
 def _as_json(text: str, dialect: Dialect) -> str:

@@ -99,7 +99,11 @@ class Comparer:
         if line["asked"]:
             label = judge.label_of(line["judge_text"])
             ours = None if label is None else float(self.card.labels[label] == "correct")
-            yield None if ours == line["score"] else ("a judge's words", f"{line['judge_text']!r}: peer {line['score']}, ours {ours}")
+            yield (
+                None
+                if ours == line["score"]
+                else ("a judge's words", f"{line['judge_text']!r}: peer {line['score']}, ours {ours}")
+            )
             return
         said = self.protocol.read(line["pred"]).answer or ""
         outcome = judge.by_rule(question, said).verdict.value
@@ -139,7 +143,10 @@ def _crop_differs(played: Played, turn: int, theirs: dict[str, Any], where: str,
     if not added or call is None or call.crop is None or call.error:
         return "peer: a crop; ours: an error", f"{where}: peer region {theirs.get('region')}, ours {ours}"
     region = theirs.get("native_region")
-    if region and max(abs(x - y) for x, y in zip(call.crop.native_box, region, strict=True)) > _NEAR:
+    empty = region and (
+        region[0] == region[2] or region[1] == region[3]
+    )  # rounded to nothing: black in both, no box in a record
+    if region and not empty and max(abs(x - y) for x, y in zip(call.crop.native_box, region, strict=True)) > _NEAR:
         return "another region", f"{where}: native px, peer {region}, ours {[round(v, 2) for v in call.crop.native_box]}"
     if list(call.crop.size) != size:
         return "same region, another size", f"{where}: peer {size}, ours {list(call.crop.size)}"
@@ -190,7 +197,8 @@ def _turn_differs(played: Played, turn: int, line: Line, protocol: Protocol) -> 
 
 def _outcome(theirs: dict[str, Any]) -> tuple[str, str]:
     """(what the peer's code does, the answer). A reply that is asked for again is taken to be the same every time, as it is at
-    temperature 0; an answer that is empty is none."""
+    temperature 0; an answer that is empty is none.
+    """
     result, answer = theirs["result"], theirs.get("answer", theirs.get("answer_text")) or ""
     if result == "asked again":
         answer = theirs.get("if_repeated", {}).get("answer", "")
