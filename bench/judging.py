@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.figures import Figure, below
-from cof_eval.core.records import ImageRef, Question, Shown, Stop, Trajectory, Verdict
+from cof_eval.core.records import ImageRef, Question, ShownImage, Stop, Trajectory, Verdict
 from cof_eval.judging import start_judge
-from cof_eval.runs.rejudge import Rejudged, judge_all
+from cof_eval.runs.rejudge import RejudgeProgress, judge_all
 
 CONCURRENCY = 64
 LATENCY_S = 0.05
@@ -64,7 +64,7 @@ def _measure(count: int) -> None:
 
 async def _judge(url: str, count: int) -> float:
     judge = await start_judge("equivalence", url, "EMPTY", concurrency=CONCURRENCY)
-    counts = Rejudged(total=count)
+    counts = RejudgeProgress(total=count)
     started = time.perf_counter()
     await judge_all(_answers(count), judge, _forget, CONCURRENCY, counts)
     wall = time.perf_counter() - started
@@ -84,7 +84,7 @@ def _answers(count: int) -> Iterator[Trajectory]:
     asked = Question("1", "vstar", "", "1", "What is the material?\n(A) rubber\n(B) cotton", ("rubber", "cotton"), "B")
     for number in range(count):
         said = f"some yarn, number {number} of its sort"
-        yield Trajectory(str(number), asked, ImageRef("h", (1, 1)), "cof", Shown((28, 28), 1), (), said, Stop.ANSWERED)
+        yield Trajectory(str(number), asked, ImageRef("h", (1, 1)), "cof", ShownImage((28, 28), 1), (), said, Stop.ANSWERED)
 
 
 @contextmanager

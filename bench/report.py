@@ -24,7 +24,7 @@ from cof_eval.core.records import (
     Outcome,
     Question,
     Row,
-    Shown,
+    ShownImage,
     Stop,
     Trajectory,
     Turn,
@@ -126,7 +126,7 @@ def _trajectory(
     text = answer if stop is Stop.ANSWERED else ""
     image, given = (
         ImageRef(digest(question.cluster), NATIVE),
-        Shown(shown, shown[0] * shown[1] // 784, digest(question.cluster, shown)),
+        ShownImage(shown, shown[0] * shown[1] // 784, digest(question.cluster, shown)),
     )
     trajectory = Trajectory(key, question, image, "cof" if zooms else "direct", given, tuple(turns), text, stop, wall_s=3.0)
     return trajectory, right and stop is Stop.ANSWERED

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, at_least
-from cof_eval.core.records import ImageRef, Outcome, Question, Shown, Stop, Trajectory
+from cof_eval.core.records import ImageRef, Outcome, Question, ShownImage, Stop, Trajectory
 from cof_eval.judging import Card, Judge
 from training.rl.scorer import Scorer
 from training.session.metrics import Metrics, load_metrics
@@ -64,7 +64,7 @@ def _grpo(metrics: list[Metrics]) -> list[Figure]:
     ]
 
 
-class _SlowAsker:
+class _SlowJudgeClient:
     """A judge that takes its time."""
 
     model = "slow"
@@ -82,7 +82,7 @@ def _judged() -> Figure:
     labels = {"1": Outcome.CORRECT, "0": Outcome.WRONG}
     card = Card(name="bench", decides="nothing", labels=labels, prompt="{question} {reference} {answer}")
     with asyncio.Runner() as runner:
-        scorer = Scorer(Judge(card, _SlowAsker()), runner, gather=list)
+        scorer = Scorer(Judge(card, _SlowJudgeClient()), runner, gather=list)
         batch = [_answered(f"It looks like some vessel, number {i}, or so I think") for i in range(ANSWERS)]
         started = time.perf_counter()
         verdicts = scorer.score(batch, list(range(ANSWERS)))
@@ -95,4 +95,4 @@ def _judged() -> Figure:
 
 def _answered(answer: str) -> Trajectory:
     question = Question("q", "bench", "", "", "What is it?", (), "a mug")
-    return Trajectory("k", question, ImageRef("", (1, 1)), "cof", Shown((1, 1), 1), (), answer, Stop.ANSWERED)
+    return Trajectory("k", question, ImageRef("", (1, 1)), "cof", ShownImage((1, 1), 1), (), answer, Stop.ANSWERED)

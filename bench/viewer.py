@@ -20,7 +20,7 @@ from cof_eval.core.records import (
     Outcome,
     Question,
     Row,
-    Shown,
+    ShownImage,
     Stop,
     Trajectory,
     Turn,
@@ -132,7 +132,9 @@ def _trajectory(key: str, i: int) -> Trajectory:
     zooms = [_turn(CALL, (Call(CALL, (120, 80, 260, 190), "shown", crop=_crop(key, turn)),)) for turn in range(i % 4)]
     turns = (*zooms, _turn("<answer>B</answer>", ()))
     image = ImageRef(f"{i:032x}", (2246, 1582))
-    return Trajectory(key, question, image, "cof", Shown((448, 308), 176, f"{i:032x}"), turns, "B", Stop.ANSWERED, wall_s=2.0)
+    return Trajectory(
+        key, question, image, "cof", ShownImage((448, 308), 176, f"{i:032x}"), turns, "B", Stop.ANSWERED, wall_s=2.0
+    )
 
 
 def _crop(key: str, turn: int) -> Crop:

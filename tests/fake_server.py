@@ -72,7 +72,7 @@ _HURT = (Fault.HANG, Fault.DRIP, Fault.TRUNCATED, Fault.RESET)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChatRequest:
     """One chat request as the server understood it."""
 
     body: dict[str, Any]
@@ -99,7 +99,7 @@ class Asked:
         return sum((image.width // FACTOR) * (image.height // FACTOR) for image in self.images)
 
 
-def scripted(asked: Asked, zooms: int = 1) -> str:
+def scripted(asked: ChatRequest, zooms: int = 1) -> str:
     """Zooms into the image's centre as often as told if there is a tool, then answers with a letter that the pixels decide."""
     if not asked.images:
         return "forty-two"
@@ -125,18 +125,18 @@ class FakeServer:
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
-    reply: Callable[[Asked], str] = scripted
+    reply: Callable[[ChatRequest], str] = scripted
     label: Callable[[str], str] = lambda prompt: "1"
     """As a judge: prompt -> what it says."""
     finish: str = "stop"
-    fault: Callable[[Asked], Fault | None] = lambda asked: None
+    fault: Callable[[ChatRequest], Fault | None] = lambda asked: None
     models_fault: Fault | None = None
     keep_alive: bool = True
-    latency_s: Callable[[Asked], float] = lambda asked: 0.0
+    latency_s: Callable[[ChatRequest], float] = lambda asked: 0.0
     memory: dict[str, Image.Image] = field(default_factory=dict)
     """Images by uuid, as vLLM's cache holds them."""
     bytes_received: int = 0
-    log: list[Asked] = field(default_factory=list)
+    log: list[ChatRequest] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
     """Prompts that it was asked to judge."""
     running: int = 0
@@ -284,7 +284,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client was killed
 
 
-def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> Asked:
+def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> ChatRequest:
     """What a chat request says.
 
     Args:
@@ -306,10 +306,10 @@ def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> Asked:
     user = next((_text(message) for message in messages if message["role"] == "user"), "")
     turn = sum(message["role"] == "assistant" for message in messages)
     sent = tuple(part["image_url"] is not None for part in pictures)
-    return Asked(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
+    return ChatRequest(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
 
 
-def completion(fake: FakeServer, asked: Asked, text: str, fault: Fault | None = None) -> dict[str, Any]:
+def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | None = None) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
     visual = asked.visual_tokens + fake.extra_visual

@@ -23,13 +23,13 @@ from cof_eval.agent.zoom import View
 from cof_eval.core.errors import EngineError, ImageError, JudgeError
 from cof_eval.core.images import encode_png, pixel_hash
 from cof_eval.core.journal import Disk
-from cof_eval.core.records import Finish, ImageRef, Outcome, Question, Shown, Stop, Trajectory, digest
+from cof_eval.core.records import Finish, ImageRef, Outcome, Question, ShownImage, Stop, Trajectory, digest
 from cof_eval.core.resolution import PixelLimits, parse_resolution
 from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Card, Judge, judge_settings
 from cof_eval.runs.evaluate import Evaluation, Progress
 from cof_eval.runs.folder import RunFolder
-from cof_eval.runs.plan import Job, Planned, Planner
+from cof_eval.runs.plan import Job, PlannedJob, Planner
 
 LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
 
@@ -144,7 +144,7 @@ def trajectory(**changes: object) -> Trajectory:
         "question": question(),
         "image": ImageRef("native", (28, 28)),
         "protocol": "cof",
-        "shown": Shown((28, 28), 1, "shown"),
+        "shown": ShownImage((28, 28), 1, "shown"),
         "turns": (),
         "answer": "B",
         "stop": Stop.ANSWERED,
@@ -251,8 +251,8 @@ CARD = Card(
 )
 
 
-class ScriptedAsker:
-    """An `Asker` that says what a script says, and counts what it was asked."""
+class ScriptedJudgeClient:
+    """An `JudgeClient` that says what a script says, and counts what it was asked."""
 
     def __init__(
         self,
@@ -287,24 +287,24 @@ def wander(request: Request, turn: int) -> str:
     return ["I wonder.", *(answer(a) for a in ("B", "A", "C", "It is blue", "the mug", f"mug {number % 3}"))][number // 7 % 7]
 
 
-def sample(images: int = 6, resolutions: Sequence[str] = ("224", "336", "448", "672", "4k")) -> list[Planned]:
+def sample(images: int = 6, resolutions: Sequence[str] = ("224", "336", "448", "672", "4k")) -> list[PlannedJob]:
     """Plans of one question about each of some images at several resolutions; the larger resolutions share work."""
     sources = [stored(400 + 28 * i, 300, seed=i) for i in range(images)]
     plans = planner()
     return [plans.plan(job(i, r, source, cluster=source.name)) for r in resolutions for i, source in enumerate(sources)]
 
 
-def answer_all(path: Path, plans: Sequence[Planned], engine: Engine, **options: Any) -> None:
+def answer_all(path: Path, plans: Sequence[PlannedJob], engine: Engine, **options: Any) -> None:
     """One session of a run, as a whole; see `session`."""
     asyncio.run(session(path, plans, engine, **options))
 
 
 async def session(
     path: Path,
-    plans: Sequence[Planned],
+    plans: Sequence[PlannedJob],
     engine: Engine,
     *,
-    asker: ScriptedAsker | None = None,
+    client: ScriptedJudgeClient | None = None,
     concurrency: int = 4,
     progress: Progress | None = None,
     protocol: Protocol = COF,
@@ -312,7 +312,7 @@ async def session(
     disk: Disk = os,
 ) -> None:
     """One session of a run."""
-    judge = Judge(CARD, asker)
+    judge = Judge(CARD, client)
     tasks = dict(Counter(plan.job.task for plan in plans))
     settings = {"model": "tiny", "judge": judge_settings(judge), "tasks": tasks}
     with RunFolder(path, settings, keep_images=keep_images, disk=disk) as run:

@@ -130,7 +130,7 @@ class TestContents:
         archive = zipfile.ZipFile(wheel)
         (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         text = archive.read(entry_points).decode()
-        assert re.search(r"\[lmms_eval\.models\]\s+cof = cof_eval\.lmms_plugin:MANIFEST", text)
+        assert re.search(r"\[lmms_eval\.models\]\s+cof = cof_eval\.lmms\.plugin:MANIFEST", text)
         assert re.search(r"\[console_scripts\]\s+cof-eval = cof_eval\.cli:main", text)
 
 

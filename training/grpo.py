@@ -28,14 +28,14 @@ from cof_eval.engines.checkpoint import Checkpoint, fingerprint
 from cof_eval.judging import Judge, judge_settings, load_card, start_judge
 from cof_eval.runs.folder import RunFolder
 
-from .data.data import Prepared
-from .data.rows import Row
+from .data.prepare import PreparedData
+from .data.rows import TrainingRow
 from .recipe.recipe import Generation, Grpo, Recipe, RecipeError, Stage
 from .rl.prompts import prompt_rows
 from .rl.rewards import REWARDS
 from .rl.rollout_log import RolloutLog
 from .rl.scorer import Scorer
-from .rl.zoom_environment import ZoomRoom
+from .rl.zoom_environment import ZoomEnvironmentFactory
 from .session import session
 from .session.folder import TrainingFolder
 from .session.model import adapter_config, load_weights
@@ -64,7 +64,7 @@ def check_stage(recipe: Recipe) -> None:
     Raises:
         UsageError: saying what it cannot do.
     """
-    check_protocol(recipe.talk())
+    check_protocol(recipe.protocol_settings())
     check_rewards(recipe)
 
 
@@ -108,13 +108,13 @@ def settings(recipe: Recipe) -> Grpo:
 
 def rollout_protocol(recipe: Recipe) -> Protocol:
     """The protocol as rollouts use it: sampling, and crops no larger than the recipe says."""
-    protocol, grpo = recipe.talk(), settings(recipe)
+    protocol, grpo = recipe.protocol_settings(), settings(recipe)
     crops = min(protocol.max_pixels, recipe.max_pixels, grpo.crop_pixels)
     return replace(protocol, temperature=grpo.temperature, max_pixels=crops)
 
 
 @contextmanager
-def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, folder: TrainingFolder) -> Iterator[Any]:
+def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: PreparedData, folder: TrainingFolder) -> Iterator[Any]:
     """TRL's trainer for a recipe and its data, with a judge and a run folder that are open as long as it is used."""
     from .rl.zoom_trainer import ZoomTrainer
 
@@ -130,10 +130,12 @@ def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, fo
                     load_weights(recipe, checkpoint.folder),
                     [scorer.reward(name) for name in grpo.rewards],
                     arguments,
-                    prompt_rows(items(prepared.rows()), recipe.talk(), checkpoint.limits, parse_resolution(grpo.resolution)),
+                    prompt_rows(
+                        items(prepared.rows()), recipe.protocol_settings(), checkpoint.limits, parse_resolution(grpo.resolution)
+                    ),
                     processing_class=checkpoint.processor,
                     peft_config=adapter_config(recipe),
-                    environment_factory=ZoomRoom(
+                    environment_factory=ZoomEnvironmentFactory(
                         protocol=protocol, limits=checkpoint.limits, runner=runner, keep_image=log.keep_image
                     ),
                     callbacks=session.callbacks(recipe, folder),
@@ -169,7 +171,7 @@ def grpo_arguments(recipe: Recipe, checkpoint: Checkpoint, out: Path) -> Any:
 
 def _turn_limits(recipe: Recipe, checkpoint: Checkpoint) -> dict[str, Any]:
     """A turn's tokens, in the words of what generates; vLLM must also be told never to sample an image placeholder."""
-    tokens = recipe.talk().max_new_tokens
+    tokens = recipe.protocol_settings().max_new_tokens
     if settings(recipe).generation is Generation.TRANSFORMERS:
         return {"max_new_tokens": tokens}
     return {"max_tokens": tokens, "logit_bias": {checkpoint.image_token_id: -100.0}}
@@ -189,13 +191,13 @@ def check_pixels(recipe: Recipe, checkpoint: Checkpoint) -> None:
         )
 
 
-def items(rows: list[Row]) -> list[Item]:
+def items(rows: list[TrainingRow]) -> list[Item]:
     """The questions of prepared rows, and where their images are."""
     return [Item(row.question, ImageSource(path=row.images[0].path)) for row in rows if row.question is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Talk:
+class _RolloutSettings:
     """What a run folder says about how its trajectories came about."""
 
     recipe: Recipe
@@ -213,7 +215,7 @@ class _Talk:
                 "name": f"trl-{settings(recipe).generation}",
                 "engine_args": {},
                 "limits": msgspec.to_builtins(checkpoint.limits),
-                "max_images": recipe.talk().max_images,
+                "max_images": recipe.protocol_settings().max_images,
                 "context": checkpoint.context,
                 "served": None,
             },
@@ -236,7 +238,7 @@ def _rollouts(
     if not main:
         yield RolloutLog(None)
         return
-    with RunFolder(folder.path / "rollouts", _Talk(recipe, checkpoint, judge).settings()) as run:
+    with RunFolder(folder.path / "rollouts", _RolloutSettings(recipe, checkpoint, judge).settings()) as run:
         yield RolloutLog(run)
 
 

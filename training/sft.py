@@ -16,8 +16,8 @@ from cof_eval.core.records import from_json, to_json
 from cof_eval.core.resolution import NATIVE, PixelLimits, shown_size
 from cof_eval.engines.checkpoint import Checkpoint
 
-from .data.data import Prepared
-from .data.rows import Picture, Row
+from .data.prepare import PreparedData
+from .data.rows import Picture, TrainingRow
 from .recipe.recipe import Device, Recipe, Stage
 from .session import session
 from .session.folder import TrainingFolder
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     return session.run_command(Stage.SFT, words, build=lambda *given: nullcontext(build_trainer(*given)), resume=_count_on)
 
 
-def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, folder: TrainingFolder) -> Any:
+def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: PreparedData, folder: TrainingFolder) -> Any:
     """TRL's trainer for a recipe and its data."""
     from trl import SFTTrainer
 
@@ -43,7 +43,7 @@ def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: Prepared, fo
     return SFTTrainer(
         model=load_weights(recipe, checkpoint.folder),
         args=arguments,
-        train_dataset=dataset(prepared.rows(), recipe.talk().limits(checkpoint.limits)),
+        train_dataset=dataset(prepared.rows(), recipe.protocol_settings().limits(checkpoint.limits)),
         processing_class=checkpoint.processor,
         peft_config=adapter_config(recipe),
         callbacks=session.callbacks(recipe, folder),
@@ -62,12 +62,12 @@ def training_arguments(recipe: Recipe, out: Path) -> Any:
     )
 
 
-def dataset(rows: list[Row], limits: PixelLimits) -> Any:
+def dataset(rows: list[TrainingRow], limits: PixelLimits) -> Any:
     """Rows as a data set of TRL: messages, and images read and resized when a row is asked for."""
     from datasets import Dataset
 
     def read(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        found = [from_json(line, Row) for line in batch["row"]]
+        found = [from_json(line, TrainingRow) for line in batch["row"]]
         return {"messages": [row.chat() for row in found], "images": [[show(p, limits) for p in row.images] for row in found]}
 
     return Dataset.from_list([{"row": to_json(row).decode()} for row in rows]).with_transform(read)

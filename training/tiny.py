@@ -28,7 +28,7 @@ from cof_eval.core.images import encode_png, load_native, resize
 from cof_eval.core.resolution import PixelLimits, Resolution, shown_size
 from cof_eval.engines.tiny_checkpoint import write_checkpoint
 
-from .data.conversation import take
+from .data.conversation import add_turn
 from .data.messages import PLACEHOLDER
 
 LIMITS = PixelLimits(factor=28, min_pixels=12_544, max_pixels=50_176)
@@ -65,13 +65,13 @@ def converse(item: Item, *, zoom: bool) -> tuple[Message, ...]:
     """A right conversation about a question, with or without a look at its first target."""
     native = load_native(item.image.read())
     view = View(resize(native, shown_size(native.size, SHOWN, LIMITS)), native.size)
-    talk = Conversation(COF, LIMITS, item.question, view)
+    conversation = Conversation(COF, LIMITS, item.question, view)
     if zoom:
         target = Box(*item.question.boxes[0], Frame.native(*native.size)).to(view.shown_frame)
         call = {"name": TOOL_NAME, "arguments": {"bbox_2d": _around(target)}}
-        take(talk, f"<think>It is small.</think> <tool_call>{json.dumps(call)}</tool_call>")
-    talk.said(f"<think>I can see it.</think> <answer>{item.question.answer}</answer>")
-    return tuple(talk.messages)
+        add_turn(conversation, f"<think>It is small.</think> <tool_call>{json.dumps(call)}</tool_call>")
+    conversation.add_assistant_turn(f"<think>I can see it.</think> <answer>{item.question.answer}</answer>")
+    return tuple(conversation.messages)
 
 
 def _around(box: Box) -> list[int]:

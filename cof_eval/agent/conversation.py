@@ -15,7 +15,7 @@ from PIL import Image
 from ..core.images import pixel_hash
 from ..core.records import Call, Crop, Question
 from ..core.resolution import PixelLimits, visual_tokens
-from .counterfactual import WITHHELD, Instead
+from .counterfactual import WITHHELD, Counterfactual
 from .engine import ImagePart, Message, Part, Role, TextPart
 from .protocols import CallsPerTurn, Crops, Protocol, fill
 from .protocols.asking import IMAGE, Numbering
@@ -52,19 +52,19 @@ class Conversation:
 
     def __post_init__(self) -> None:
         self._most = min(self.protocol.max_images, self.max_images or self.protocol.max_images)
-        self._instead = Instead(self.protocol.crops, self.question.boxes, self.seed)
+        self._counterfactual = Counterfactual(self.protocol.crops, self.question.boxes, self.seed)
         text = TextPart(self.protocol.prompt(self.question.text, self.question.options))
         if self.protocol.system:
             self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
         shown = (self._image(self.view.shown, self.shown_hash),) if self.view else ()
         self._say(Role.USER, (*shown, text))
 
-    def said(self, text: str) -> Message:
+    def add_assistant_turn(self, text: str) -> Message:
         """Add what the model wrote in one turn."""
         self.turns += 1
         return self._say(Role.ASSISTANT, (TextPart(text),))
 
-    def carry_out(self, raw_calls: Sequence[RawCall]) -> tuple[tuple[Call, ...], Message]:
+    def execute_calls(self, raw_calls: Sequence[RawCall]) -> tuple[tuple[Call, ...], Message]:
         """Execute a turn's calls in order and add the user message that hands their results back.
 
         Args:
@@ -92,7 +92,7 @@ class Conversation:
         if view is None or len(self.images) >= self._most:
             return Call(raw.raw, error=IMAGES_USED_UP), self._text(protocol.error_turn, error=IMAGES_USED_UP)
         rules, frame = protocol.zoom_rules(self.limits), protocol.box_frame(view)
-        result = self._instead.crop(zoom(raw, view, frame, rules), self.zooms, view, rules)
+        result = self._counterfactual.crop(zoom(raw, view, frame, rules), self.zooms, view, rules)
         box, frame = (result.box.corners, result.box.frame) if result.box else (None, frame)
         source = result.source
         if result.image is None or source is None or result.native_box is None:
@@ -129,7 +129,9 @@ class Conversation:
         return self.images[-1]
 
     def _say(self, role: Role, parts: tuple[Part, ...]) -> Message:
-        self.messages.append(Message(role, tuple(TextPart(inert(p.text)) if isinstance(p, TextPart) else p for p in parts)))
+        self.messages.append(
+            Message(role, tuple(TextPart(escape_control_tokens(p.text)) if isinstance(p, TextPart) else p for p in parts))
+        )
         return self.messages[-1]
 
 
@@ -142,6 +144,6 @@ def _chosen(count: int, rule: CallsPerTurn) -> list[bool]:
 _SPECIAL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
 
 
-def inert(text: str) -> str:
+def escape_control_tokens(text: str) -> str:
     """Text that a prompt can hold: no lone surrogates, and no control tokens (`<|image_pad|>`), which would forge images."""
     return _SPECIAL.sub("<| ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -15,7 +15,7 @@ from ..core.geometry import Box
 from ..core.records import Corners, digest
 from .protocols import Crops
 from .view import View
-from .zoom import CropSource, Refusal, Zoomed, ZoomRules, crop_region, cut
+from .zoom import CropSource, Refusal, ZoomResult, ZoomRules, crop_region, cut
 
 WITHHELD = "[the image of this region is withheld]"
 """What stands where a withheld crop would."""
@@ -28,7 +28,7 @@ _DRAWS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Instead:
+class Counterfactual:
     """What stands in for the crops of one trajectory."""
 
     crops: Crops
@@ -37,7 +37,7 @@ class Instead:
     seed: str = ""
     """Seeds the random regions: equal for the same trajectory of the same run."""
 
-    def crop(self, asked: Zoomed, number: int, view: View, rules: ZoomRules) -> Zoomed:
+    def crop(self, asked: ZoomResult, number: int, view: View, rules: ZoomRules) -> ZoomResult:
         """What the model gets in place of its zoom.
 
         Args:
@@ -54,13 +54,13 @@ class Instead:
             return replace(asked, image=Image.new("RGB", asked.image.size, _GREY), enlarged=None)
         source = view.shown_frame if rules.source is CropSource.SHOWN else view.native_frame
         if self.crops is Crops.RANDOM:
-            region = _elsewhere(asked.native_box.to(source), random.Random(digest(self.seed, number)))
+            region = _random_region(asked.native_box.to(source), random.Random(digest(self.seed, number)))
         else:
             region = self._annotated(number, view, rules)
         try:
             return replace(cut(region, view, rules), box=asked.box)
         except Refusal as refusal:
-            return Zoomed(asked.box, error=str(refusal))
+            return ZoomResult(asked.box, error=str(refusal))
 
     def _annotated(self, number: int, view: View, rules: ZoomRules) -> Box:
         """The region of the next annotated box; each gets its turn."""
@@ -68,7 +68,7 @@ class Instead:
         return crop_region(box, view, replace(rules, min_side=0))
 
 
-def _elsewhere(region: Box, dice: random.Random) -> Box:
+def _random_region(region: Box, dice: random.Random) -> Box:
     """A region of the same size, in whole pixels, that overlaps with this one as little as the draws allow."""
     x1, y1, x2, y2 = (round(v) for v in region.corners)
     width, height = x2 - x1, y2 - y1

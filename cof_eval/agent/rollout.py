@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ..core.errors import ContextFullError, EngineError, EngineUnusableError
-from ..core.records import Call, Finish, ImageRef, Question, Shown, Stop, Trajectory, Turn, digest
+from ..core.records import Call, Finish, ImageRef, Question, ShownImage, Stop, Trajectory, Turn, digest
 from ..core.resolution import PixelLimits
 from .conversation import Conversation
 from .counterfactual import NO_BOXES
@@ -74,7 +74,7 @@ async def rollout(
     state = _Rollout(subject, engine, protocol, seed, keep_image, on_turn)
     stop, answer, error = await state.run()
     size = subject.view.shown.size if subject.view else (0, 0)
-    shown = Shown(size, sum(image.visual_tokens for image in state.talk.images[:1]), subject.shown_hash)
+    shown = ShownImage(size, sum(image.visual_tokens for image in state.conversation.images[:1]), subject.shown_hash)
     return Trajectory(
         key=subject.key,
         question=subject.question,
@@ -109,7 +109,7 @@ class _Rollout:
 
     def __post_init__(self) -> None:
         self.limits: PixelLimits = self.protocol.limits(self.engine.limits)
-        self.talk = Conversation(
+        self.conversation = Conversation(
             self.protocol,
             self.limits,
             self.subject.question,
@@ -118,12 +118,12 @@ class _Rollout:
             max_images=self.engine.max_images,
             seed=digest("random crop", self.seed, self.subject.key, self.subject.repeat),
         )
-        for message in self.talk.messages:
+        for message in self.conversation.messages:
             self._count(message)
 
     async def run(self) -> _Ending:
         """Take turns until one ends the rollout."""
-        if self.protocol.crops is Crops.ORACLE and self.talk.view is not None and not self.subject.question.boxes:
+        if self.protocol.crops is Crops.ORACLE and self.conversation.view is not None and not self.subject.question.boxes:
             return Stop.ERROR, "", NO_BOXES
         while True:
             if not self._fits():
@@ -144,11 +144,11 @@ class _Rollout:
         reply = self.protocol.read(response.text)
         self.used_tokens = response.prompt_tokens + response.output_tokens
         ending = _ending(reply, response.finish, self.protocol) or self._limit(response.text)
-        self.talk.said(response.text)
+        self.conversation.add_assistant_turn(response.text)
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
         else:
-            calls, handed_back = await asyncio.to_thread(self._carry_out, reply.calls)
+            calls, handed_back = await asyncio.to_thread(self._execute_calls, reply.calls)
             self._count(handed_back)
             if self.protocol.bad_call is BadCall.ANSWER and any(call.error for call in calls):
                 ending = _answered(response.text.strip(), Stop.NO_ANSWER)
@@ -166,9 +166,9 @@ class _Rollout:
         most = self.protocol.zoom_tokens
         return (Stop.CONTEXT_FULL, "", None) if most is not None and self.used_tokens > most else None
 
-    def _carry_out(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
+    def _execute_calls(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
         """Execute a turn's calls; runs beside the event loop."""
-        calls, handed_back = self.talk.carry_out(raw_calls)
+        calls, handed_back = self.conversation.execute_calls(raw_calls)
         if self.keep_image:
             for part in handed_back.images:
                 self.keep_image(part.hash, part.image)
@@ -187,7 +187,7 @@ class _Rollout:
         turn = len(self.turns)
         return Request(
             conversation=f"{self.subject.key}-{self.subject.repeat}",
-            messages=tuple(self.talk.messages),
+            messages=tuple(self.conversation.messages),
             max_tokens=self.protocol.max_new_tokens,
             temperature=self.protocol.temperature,
             top_p=self.protocol.top_p,
@@ -205,7 +205,7 @@ class _Rollout:
 
     def _check_pixels(self, response: Response) -> None:
         """Stop the run if the engine showed other pixels than the frame of every box assumes."""
-        counted, predicted = response.visual_tokens, sum(image.visual_tokens for image in self.talk.images)
+        counted, predicted = response.visual_tokens, sum(image.visual_tokens for image in self.conversation.images)
         if counted is None or counted == predicted:
             return
         raise EngineUnusableError(

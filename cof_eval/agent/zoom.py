@@ -37,7 +37,7 @@ __all__ = [
     "ToolKind",
     "View",
     "ZoomRules",
-    "Zoomed",
+    "ZoomResult",
     "crop_region",
     "cut",
     "zoom",
@@ -146,7 +146,7 @@ class ZoomRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Zoomed:
+class ZoomResult:
     """What a call gave: an image, an error text, or (by quirk) both."""
 
     box: Box | None
@@ -174,7 +174,7 @@ class Refusal(Exception):
         self.enlarge_whole = enlarge_whole
 
 
-def zoom(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> Zoomed:
+def zoom(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> ZoomResult:
     """Execute one call on a view.
 
     Args:
@@ -291,7 +291,7 @@ def crop_region(box: Box, view: View, rules: ZoomRules) -> Box:
     return as_box(_region(box.corners, box.frame, 0, view, rules), _source_frame(view, rules))
 
 
-def _cut(region: Region, box: Box | None, named: int | None, view: View, rules: ZoomRules) -> Zoomed:
+def _cut(region: Region, box: Box | None, named: int | None, view: View, rules: ZoomRules) -> ZoomResult:
     """The crop of a region of the crop source, or of an earlier crop."""
     earlier = view.seen[named - 1] if named and rules.crop_of_crop is CropOfCrop.ENLARGED else None
     image = earlier.image if earlier else view.source if rules.source is CropSource.SHOWN else view.native
@@ -305,10 +305,10 @@ def _cut(region: Region, box: Box | None, named: int | None, view: View, rules: 
     exact = region.exact if rules.size_from is CropSize.BOX else (x1, y1, x2, y2)
     enlarged, crop = _resized(image.crop(region.pixels), (exact[2] - exact[0], exact[3] - exact[1]), rules)
     shows = as_box(region, earlier.frame if earlier else _source_frame(view, rules)).to(view.native_frame)
-    return Zoomed(box, crop, shows, enlarged=None if enlarged is crop else enlarged)
+    return ZoomResult(box, crop, shows, enlarged=None if enlarged is crop else enlarged)
 
 
-def cut(region: Box, view: View, rules: ZoomRules) -> Zoomed:
+def cut(region: Box, view: View, rules: ZoomRules) -> ZoomResult:
     """A region of the crop source, as the model gets to see it.
 
     Raises:
@@ -344,10 +344,10 @@ def _too_thin(width: int, height: int) -> Refusal:
     return Refusal(says, enlarge_whole=False)
 
 
-def _refused(refusal: Refusal, box: Box | None, view: View, rules: ZoomRules) -> Zoomed:
+def _refused(refusal: Refusal, box: Box | None, view: View, rules: ZoomRules) -> ZoomResult:
     if rules.bad_call is not BadCall.WHOLE_IMAGE:
-        return Zoomed(box, error=str(refusal))
+        return ZoomResult(box, error=str(refusal))
     whole = Box(0, 0, *view.native_size, view.native_frame)
     plain_rules = replace(rules, enlarge=rules.enlarge if refusal.enlarge_whole else 1.0)
     _, image = _resized(view.shown, view.shown.size, plain_rules)
-    return Zoomed(box, image, whole, str(refusal))
+    return ZoomResult(box, image, whole, str(refusal))

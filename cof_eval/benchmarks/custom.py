@@ -24,7 +24,7 @@ from .tables import read_rows
 _EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files beside them'
 
 
-class _Row(msgspec.Struct, forbid_unknown_fields=True):
+class _SourceRow(msgspec.Struct, forbid_unknown_fields=True):
     question: str
     image: str
     options: list[str] = []
@@ -72,14 +72,14 @@ def _beside(file: Path) -> dict[str, Any]:
 
 def _item(folder: Path, where: str, name: str, fields: dict[str, Any]) -> Item:
     try:
-        row = msgspec.convert(fields, type=_Row, strict=False)
+        row = msgspec.convert(fields, type=_SourceRow, strict=False)
         question = _question(name, row)
     except ValueError as error:
         raise DataError(f"{where}: {error}; correct it") from error
     return Item(question, ImageSource(path=str(folder / Path(row.image).expanduser())))
 
 
-def _question(name: str, row: _Row) -> Question:
+def _question(name: str, row: _SourceRow) -> Question:
     options = listed_options(row.options)
     answers = [row.answer] if isinstance(row.answer, str) else row.answer or []
     answers = [answer.strip() for answer in answers if answer.strip()]

@@ -18,7 +18,7 @@ from .metrics import ANLS
 from .options import ANSWER_SHORTLY, listed_texts
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     questionId: int | str
     question: str
     answers: list[str] | str
@@ -44,10 +44,10 @@ def _load(benchmark: str, config: str, data: Path | None) -> list[Item]:
         files=(f"{config}/validation-*.parquet",),
         local=("validation-*.parquet", "*.parquet", "*.tsv", "*.jsonl"),
     )
-    return load_items(table, data, _Row, _question)
+    return load_items(table, data, _SourceRow, _question)
 
 
-def _question(benchmark: str, image: str, row: _Row) -> Question:
+def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     answers = list(dict.fromkeys(text.strip() for text in listed_texts(row.answers) if text.strip()))
     if not answers:
         raise ValueError("there is no answer; expected at least one in `answers` (the test split has none)")

@@ -21,7 +21,7 @@ CLOSING = "Answer the option letter directly."
 """lmms-eval's task `hrbench`."""
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     index: int | str
     question: str
     answer: str
@@ -50,10 +50,10 @@ def _load(size: str, data: Path | None) -> list[Item]:
         files=(f"hr_bench_{size}.parquet",),
         local=(f"*{size}*.parquet", f"*/{size}*.parquet", f"*{size}*.tsv", f"*{size}*.jsonl"),
     )
-    return load_items(table, data, _Row, _question)
+    return load_items(table, data, _SourceRow, _question)
 
 
-def _question(benchmark: str, image: str, row: _Row) -> Question:
+def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     options = column_options({letter: getattr(row, letter) for letter in "ABCD"})
     if not options:
         raise ValueError("none of A, B, C, D holds an option")

@@ -17,7 +17,7 @@ from ..core.records import Outcome, Question, Stop, Trajectory, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class JudgedAnswer:
     """One row as metrics see it."""
 
     question: Question
@@ -44,26 +44,26 @@ class Metric:
     """A figure of a benchmark's rows: the sum of its terms' values by the sum of their weights."""
 
     name: str
-    terms: Callable[[Sequence[Answered]], Iterable[Term]]
+    terms: Callable[[Sequence[JudgedAnswer]], Iterable[Term]]
     higher_is_better: bool = True
 
-    def of(self, rows: Sequence[Answered]) -> float:
+    def of(self, rows: Sequence[JudgedAnswer]) -> float:
         """The figure; NaN where nothing weighs anything."""
         terms = list(self.terms(rows))
         weight = sum(term.weight for term in terms)
         return sum(term.value for term in terms) / weight if weight else math.nan
 
 
-def answered(question: Question, trajectory: Trajectory | None, verdict: Verdict | None) -> Answered:
+def judged_answer(question: Question, trajectory: Trajectory | None, verdict: Verdict | None) -> JudgedAnswer:
     """The row of a question, whatever became of it."""
     said = trajectory.answer if trajectory and trajectory.stop is Stop.ANSWERED else ""
-    return Answered(question, said, verdict.verdict if verdict else Outcome.UNSCORED)
+    return JudgedAnswer(question, said, verdict.verdict if verdict else Outcome.UNSCORED)
 
 
 def part(name: str, category: str) -> Metric:
     """Accuracy of the rows whose category is this one, or begins with it and a slash; unscored ones count as not right."""
 
-    def terms(rows: Sequence[Answered]) -> Iterator[Term]:
+    def terms(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
         for row in rows:
             if f"{row.question.category}/".startswith(f"{category}/"):
                 yield Term(float(row.outcome is Outcome.CORRECT), 1, row.question.cluster)
@@ -75,7 +75,7 @@ ANLS_THRESHOLD = 0.5
 """Less similar answers count as wrong, not as badly spelled."""
 
 
-def row_anls(row: Answered) -> float:
+def row_anls(row: JudgedAnswer) -> float:
     """Similarity of the answer to the accepted answer nearest to it, 0 below the threshold.
 
     1 - edit distance / length of the longer text, case and runs of blanks aside (Biten et al. 2019, arXiv 1907.00490; the
@@ -103,8 +103,8 @@ def strict(size: int) -> Metric:
     A question of which some rows are missing, as with `--limit`, is not counted.
     """
 
-    def terms(rows: Sequence[Answered]) -> Iterator[Term]:
-        groups: defaultdict[tuple[str, str], list[Answered]] = defaultdict(list)
+    def terms(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
+        groups: defaultdict[tuple[str, str], list[JudgedAnswer]] = defaultdict(list)
         for row in rows:
             groups[row.question.cluster, _stem(row.question)].append(row)
         for (cluster, _), group in groups.items():
@@ -119,10 +119,10 @@ def _stem(question: Question) -> str:
     return question.text.partition("\n(A)")[0].strip()
 
 
-def _yes_or_no(count: Callable[[bool, bool], tuple[int, int]]) -> Callable[[Sequence[Answered]], Iterator[Term]]:
+def _yes_or_no(count: Callable[[bool, bool], tuple[int, int]]) -> Callable[[Sequence[JudgedAnswer]], Iterator[Term]]:
     """Terms by whether the standard answer is yes and whether yes was said, of the rows for which that is known."""
 
-    def terms(rows: Sequence[Answered]) -> Iterator[Term]:
+    def terms(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
         for row in rows:
             if row.outcome is not Outcome.UNSCORED:
                 is_yes = row.question.answer == "yes"

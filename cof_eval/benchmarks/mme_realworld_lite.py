@@ -32,7 +32,7 @@ TABLE = Table(
 )
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     index: int | str
     question: str
     answer: str
@@ -43,10 +43,10 @@ class _Row(msgspec.Struct):
 
 def load(data: Path | None) -> list[Item]:
     """Every row; see `loading.load_items`."""
-    return load_items(TABLE, data, _Row, _question)
+    return load_items(TABLE, data, _SourceRow, _question)
 
 
-def _question(benchmark: str, image: str, row: _Row) -> Question:
+def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     options = listed_options(row.options)
     task = "Perception" if "perception" in row.category.lower() else "Reasoning"
     return Question(

@@ -35,7 +35,7 @@ TABLE = Table(
 )
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     index: int | str
     question: str
     answer: str
@@ -44,10 +44,10 @@ class _Row(msgspec.Struct):
 
 def load(data: Path | None) -> list[Item]:
     """Every row; see `loading.load_items`."""
-    return load_items(TABLE, data, _Row, _question)
+    return load_items(TABLE, data, _SourceRow, _question)
 
 
-def _question(benchmark: str, image: str, row: _Row) -> Question:
+def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     answer = row.answer.strip().upper()
     options = inline_options(row.question)
     known = len(options) > _LETTERS.index(answer) if answer in _LETTERS else bool(options)

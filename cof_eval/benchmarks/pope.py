@@ -25,7 +25,7 @@ TABLE = Table(
 )
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     question_id: int | str
     question: str
     answer: str
@@ -34,10 +34,10 @@ class _Row(msgspec.Struct):
 
 def load(data: Path | None) -> list[Item]:
     """Every row; see `loading.load_items`."""
-    return load_items(TABLE, data, _Row, _question)
+    return load_items(TABLE, data, _SourceRow, _question)
 
 
-def _question(benchmark: str, image: str, row: _Row) -> Question:
+def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     answer = row.answer.strip().lower()
     if answer not in ("yes", "no"):
         raise ValueError(f"the answer is {row.answer!r}; expected yes or no")

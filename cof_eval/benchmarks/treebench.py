@@ -29,7 +29,7 @@ TABLE = Table(
 )
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     index: int | str
     question: str
     answer: str
@@ -40,7 +40,7 @@ class _Row(msgspec.Struct):
 
 def load(data: Path | None) -> list[Item]:
     """Every row; see `loading.load_items`."""
-    return load_items(TABLE, data, _Row, _question)
+    return load_items(TABLE, data, _SourceRow, _question)
 
 
 def parse_boxes(value: list[list[float]] | str | None) -> tuple[Corners, ...]:
@@ -59,7 +59,7 @@ def parse_boxes(value: list[list[float]] | str | None) -> tuple[Corners, ...]:
     return tuple(box for box in boxes if box[0] < box[2] and box[1] < box[3])
 
 
-def _question(benchmark: str, image: str, row: _Row) -> Question:
+def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     listed = listed_options(row.options or ())
     options = listed or inline_options(row.question)
     if not options:

@@ -25,7 +25,7 @@ LEVELS = ("Easy", "Medium", "Hard")
 _TAGGED = re.compile(r"\s*<answer>(.*)</answer>\s*", re.DOTALL)
 
 
-class _Row(msgspec.Struct):
+class _SourceRow(msgspec.Struct):
     doc_id: int | str
     images: list[str] | str
     problem: str
@@ -67,13 +67,13 @@ def _level(level: str, folder: Path) -> list[Item]:
     items = []
     for number, fields in enumerate(read_rows(source), 1):
         try:
-            items.append(_item(level, folder, msgspec.convert(fields, type=_Row, strict=False)))
+            items.append(_item(level, folder, msgspec.convert(fields, type=_SourceRow, strict=False)))
         except ValueError as error:
             raise DataError(f"{source}, row {number}: {error}; correct this row or copy the file again") from error
     return items
 
 
-def _item(level: str, folder: Path, row: _Row) -> Item:
+def _item(level: str, folder: Path, row: _SourceRow) -> Item:
     images = [row.images] if isinstance(row.images, str) else row.images
     if len(images) != 1:
         raise ValueError(f"there are {len(images)} images; expected one")

@@ -25,7 +25,7 @@ _OPTION = re.compile(r"^[ \t]*\(([A-Z])\)[ \t]*(\S.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _SourceRow:
     """One line of the questions' file."""
 
     image: str
@@ -125,7 +125,7 @@ def parse_options(text: str) -> tuple[str, ...]:
 
 def _item(benchmark: str, folder: Path, line: bytes, where: str) -> Item:
     try:
-        row = msgspec.json.decode(line, type=_Row)
+        row = msgspec.json.decode(line, type=_SourceRow)
         relative = _inside(row.image)
         options = parse_options(row.text)
         if not row.label:

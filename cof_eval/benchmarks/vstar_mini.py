@@ -40,7 +40,7 @@ def load(data: Path | None) -> list[Item]:
     return load_folder(_test_set() if data is None else data, "vstar_mini")
 
 
-def question_text(asked: questions.Asked) -> str:
+def question_text(asked: questions.SceneQuestion) -> str:
     """What the model is asked: question, options, and how to answer."""
     return choice_text(asked.question, asked.options, ANSWER_LETTER)
 
@@ -55,12 +55,12 @@ def write_folder(folder: Path, *, count: int, seed: int | str) -> Path:
         raise DataError(f"a set of {count} questions cannot be written; expected a count of at least 1")
     for category in (questions.DIRECT, questions.RELATIVE):
         (folder / category).mkdir(parents=True, exist_ok=True)
-    rows = [_write(folder, index, asked) for index, asked in enumerate(questions.ask(count, seed=seed))]
+    rows = [_write(folder, index, asked) for index, asked in enumerate(questions.make_questions(count, seed=seed))]
     (folder / QUESTIONS).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
 
 
-def _write(folder: Path, index: int, asked: questions.Asked) -> dict[str, object]:
+def _write(folder: Path, index: int, asked: questions.SceneQuestion) -> dict[str, object]:
     """Writes an image and its annotation; returns the row of the questions' file."""
     name = f"{asked.category}/{index:04}.png"
     (folder / name).write_bytes(encode_png(world.paint(asked.scene)))

@@ -121,11 +121,11 @@ class _Printer:
 
     def say_turn(self, turn: Turn) -> None:
         """Print one turn: thought, call, crop, answer."""
-        from ..runs.ask import pieces
+        from ..runs.ask import reply_pieces
 
         self._turns += 1
         typer.echo(f"\nturn {self._turns}  ({turn.output_tokens} tokens, {turn.engine_s:.1f} s)")
-        for piece in pieces(turn.text):
+        for piece in reply_pieces(turn.text):
             _line(piece.kind, piece.text)
         for call in turn.calls:
             for kind, text in self._outcome(call):

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def finish(runs: list[RunData], out: Path) -> int:
     """Write the report, print its table, and say with the exit status whether everything is scored."""
     from ..core.paths import data_dir
-    from ..report import reported, summary_lines, write_report
+    from ..report import report_runs, summary_lines, write_report
 
-    ready = reported(runs)
+    ready = report_runs(runs)
     files = write_report(ready, out, data_dir("published"))
     typer.echo("\n".join([*summary_lines(ready), "", *(f"wrote {file}" for file in files)]))
     return 1 if any(_incomplete(run) for run in runs) else 0

@@ -12,8 +12,8 @@ from ..core.errors import UsageError
 from .finish import finish
 
 if TYPE_CHECKING:
-    from ..judging.audit import Judged
-    from ..runs.rejudge import Rejudged
+    from ..judging.audit import JudgedPair
+    from ..runs.rejudge import RejudgeProgress
 
 
 def judge(
@@ -67,22 +67,22 @@ def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
     return finish([data], path / "report")
 
 
-async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -> Rejudged:
+async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -> RejudgeProgress:
     from tqdm import tqdm
 
     from ..core.settings import api_key
     from ..judging import start_judge
-    from ..runs.rejudge import Rejudged, rejudge
+    from ..runs.rejudge import RejudgeProgress, rejudge
 
     judge = await start_judge(card, url, api_key(), concurrency=concurrency)
     try:
         with tqdm(desc="judging", unit="answer", disable=None, leave=False) as bar:
 
-            def show(counts: Rejudged) -> None:
+            def show(counts: RejudgeProgress) -> None:
                 bar.total = counts.total
                 bar.update(counts.done - bar.n)
 
-            return await rejudge(path, judge, concurrency, Rejudged(changed=show))
+            return await rejudge(path, judge, concurrency, RejudgeProgress(changed=show))
     finally:
         await judge.close()
 
@@ -108,7 +108,7 @@ async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int)
     return int(any(count.false_accepts + count.false_rejects for count in counts))
 
 
-async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, list[Judged]]:
+async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, list[JudgedPair]]:
     from tqdm import tqdm
 
     from ..core.settings import api_key

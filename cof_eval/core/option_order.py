@@ -85,7 +85,7 @@ def find_layout(text: str, options: Sequence[str]) -> Layout | None:
     return None if start is None else Layout(text[:start].rstrip(), tuple(spans))
 
 
-def ordered(question: Question, order: OptionOrder) -> Iterator[Question]:
+def apply_order(question: Question, order: OptionOrder) -> Iterator[Question]:
     """The question with its options in an order: one question, or as many as it has rotations.
 
     A question without options is left as it is.

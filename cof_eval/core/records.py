@@ -167,7 +167,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownImage:
     """The image that the model was given first."""
 
     size: Size
@@ -187,7 +187,7 @@ class Trajectory:
     image: ImageRef
     """The native image."""
     protocol: str
-    shown: Shown
+    shown: ShownImage
     turns: tuple[Turn, ...]
     answer: str
     """The answer's text; empty unless `stop` is `answered`."""
@@ -321,16 +321,16 @@ def to_json(record: object) -> bytes:
     try:
         return msgspec.json.encode(record)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_sound(msgspec.to_builtins(record)))
+        return msgspec.json.encode(_replace_surrogates(msgspec.to_builtins(record)))
 
 
-def _sound(value: Any) -> Any:
+def _replace_surrogates(value: Any) -> Any:
     """JSON-like values with only such text as UTF-8 can hold."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {_sound(k): _sound(v) for k, v in value.items()}
-    return [_sound(v) for v in value] if isinstance(value, list | tuple) else value
+        return {_replace_surrogates(k): _replace_surrogates(v) for k, v in value.items()}
+    return [_replace_surrogates(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(line: bytes | str, kind: type[Record]) -> Record:

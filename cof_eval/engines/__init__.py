@@ -59,7 +59,7 @@ async def _transformers(settings: EngineSettings, protocol: Protocol) -> Engine:
 async def _openai(settings: EngineSettings, protocol: Protocol) -> Engine:
     from .openai import OpenAIEngine
 
-    return await OpenAIEngine.meet(settings, protocol)
+    return await OpenAIEngine.connect(settings, protocol)
 
 
 ENGINES: dict[str, Callable[[EngineSettings, Protocol], Awaitable[Engine]]] = {

@@ -24,7 +24,7 @@ from ..core.errors import (
 )
 from ..core.records import Finish
 from ..core.resolution import PixelLimits
-from ..servers import Completion, Patience, Pool, Server, meet, parse_urls
+from ..servers import Completion, Pool, RetryPolicy, Server, connect, parse_urls
 from . import EngineSettings
 from .checkpoint import Checkpoint, find_served, load_checkpoint
 from .wire import ImageFormat, Wire
@@ -38,7 +38,7 @@ class ServedArgs:
     """What `engine_args` can say to this engine; everything else is the server's own business."""
 
     image_format: ImageFormat
-    patience: Patience
+    retry_policy: RetryPolicy
 
 
 def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
@@ -47,7 +47,7 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
     Raises:
         UsageError: for an unknown argument (listing the known ones) or a value that cannot be used.
     """
-    known = {"image_format", *(f.name for f in fields(Patience))}
+    known = {"image_format", *(f.name for f in fields(RetryPolicy))}
     unknown = sorted(set(arguments) - known)
     if unknown:
         raise UsageError(
@@ -60,7 +60,7 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
     for key, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (key == "timeout_s" and not value):
             raise UsageError(f"engine argument {key}={value!r} must be a number, and not negative")
-    return ServedArgs(image_format=ImageFormat(name), patience=Patience(**numbers))
+    return ServedArgs(image_format=ImageFormat(name), retry_policy=RetryPolicy(**numbers))
 
 
 class OpenAIEngine:
@@ -77,7 +77,7 @@ class OpenAIEngine:
         self._image_token_id = checkpoint.image_token_id if checkpoint else None
 
     @classmethod
-    async def meet(cls, settings: EngineSettings, protocol: Protocol) -> OpenAIEngine:
+    async def connect(cls, settings: EngineSettings, protocol: Protocol) -> OpenAIEngine:
         """Reach the servers and learn what they serve.
 
         Raises:
@@ -87,16 +87,16 @@ class OpenAIEngine:
         if not settings.base_url:
             raise UsageError("engine=openai needs a base URL, for instance --base-url http://127.0.0.1:8000/v1")
         urls = parse_urls(settings.base_url)
-        patience = parse_served_args(settings.engine_args).patience
+        retry_policy = parse_served_args(settings.engine_args).retry_policy
         folder = find_served(settings.pretrained)
         checkpoint = load_checkpoint(str(folder)) if folder else None
         try:
-            pool = await meet(
+            pool = await connect(
                 urls,
                 api_key=settings.api_key,
                 served_name=settings.served_name,
                 concurrency=settings.concurrency,
-                patience=patience,
+                retry_policy=retry_policy,
             )
         except NoServerError as error:
             raise EngineUnusableError(

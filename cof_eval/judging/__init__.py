@@ -5,15 +5,15 @@ reason; no verdict is ever invented.
 """
 
 from .card import Card, card_folder, known_cards, load_card
-from .judge import Asker, Judge, judge_settings
+from .judge import Judge, JudgeClient, judge_settings
 from .pairs import Pair, load_pairs, pairs_folder
 from .served import PATIENCE, ServedJudge, start_judge
 
 __all__ = [
     "PATIENCE",
-    "Asker",
     "Card",
     "Judge",
+    "JudgeClient",
     "Pair",
     "ServedJudge",
     "card_folder",

@@ -14,14 +14,14 @@ from . import Judge, Pair
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPair:
     """A pair and what a judge made of it."""
 
     pair: Pair
     verdict: Verdict
 
     @property
-    def said(self) -> Outcome:
+    def outcome(self) -> Outcome:
         """The judge's verdict."""
         return self.verdict.verdict
 
@@ -56,7 +56,7 @@ class Tally:
 
 async def judge_pairs(
     judge: Judge, pairs: Sequence[Pair], folder: Path, concurrency: int, changed: Callable[[], None] = lambda: None
-) -> list[Judged]:
+) -> list[JudgedPair]:
     """A judge's verdicts on labelled pairs, in their order.
 
     Args:
@@ -69,48 +69,48 @@ async def judge_pairs(
     judge.images = lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
     places = asyncio.Semaphore(concurrency)
 
-    async def one(pair: Pair) -> Judged:
+    async def one(pair: Pair) -> JudgedPair:
         async with places:
             verdict = await judge.judge_answer(pair.ask(), pair.answer, pair.image)
         changed()
-        return Judged(pair, verdict)
+        return JudgedPair(pair, verdict)
 
     return list(await asyncio.gather(*map(one, pairs)))
 
 
-def tally(name: str, judged: Sequence[Judged]) -> Tally:
+def tally(name: str, judged: Sequence[JudgedPair]) -> Tally:
     """Count verdicts against labels."""
-    scored = [each for each in judged if each.said is not Outcome.UNSCORED]
-    accepts = sum(each.said is Outcome.CORRECT and each.pair.label is Outcome.WRONG for each in scored)
-    rejects = sum(each.said is Outcome.WRONG and each.pair.label is Outcome.CORRECT for each in scored)
+    scored = [each for each in judged if each.outcome is not Outcome.UNSCORED]
+    accepts = sum(each.outcome is Outcome.CORRECT and each.pair.label is Outcome.WRONG for each in scored)
+    rejects = sum(each.outcome is Outcome.WRONG and each.pair.label is Outcome.CORRECT for each in scored)
     wrong = sum(each.pair.label is Outcome.WRONG for each in scored)
     agreed = len(scored) - accepts - rejects
     return Tally(name, len(judged), agreed, accepts, rejects, len(judged) - len(scored), wrong, len(scored) - wrong)
 
 
-def tallies(judged: Sequence[Judged], name: Callable[[Judged], str]) -> list[Tally]:
+def tallies(judged: Sequence[JudgedPair], name: Callable[[JudgedPair], str]) -> list[Tally]:
     """Counts for each group, in the order in which groups first appear."""
-    groups: dict[str, list[Judged]] = {}
+    groups: dict[str, list[JudgedPair]] = {}
     for each in judged:
         groups.setdefault(name(each), []).append(each)
     return [tally(group, members) for group, members in groups.items()]
 
 
-def decider(judged: Judged) -> str:
+def decider(judged: JudgedPair) -> str:
     """Who decided: a rule by name, the judge, or nobody."""
-    if judged.said is Outcome.UNSCORED:
+    if judged.outcome is Outcome.UNSCORED:
         return "nobody"
     return judged.verdict.by
 
 
-def majority(panel: Sequence[Sequence[Judged]]) -> list[Judged]:
+def majority(panel: Sequence[Sequence[JudgedPair]]) -> list[JudgedPair]:
     """What most of several judges say of each pair; unscored without a majority of those that scored it."""
-    return [Judged(votes[0].pair, _vote(votes)) for votes in zip(*panel, strict=True)]
+    return [JudgedPair(votes[0].pair, _vote(votes)) for votes in zip(*panel, strict=True)]
 
 
-def _vote(votes: Sequence[Judged]) -> Verdict:
-    correct = sum(vote.said is Outcome.CORRECT for vote in votes)
-    wrong = sum(vote.said is Outcome.WRONG for vote in votes)
+def _vote(votes: Sequence[JudgedPair]) -> Verdict:
+    correct = sum(vote.outcome is Outcome.CORRECT for vote in votes)
+    wrong = sum(vote.outcome is Outcome.WRONG for vote in votes)
     outcome = Outcome.UNSCORED if correct == wrong else Outcome.CORRECT if correct > wrong else Outcome.WRONG
     return Verdict("", "majority", "", outcome, "majority", reason=f"{correct} correct, {wrong} wrong")
 
@@ -127,9 +127,9 @@ class Kappa:
     interval: Interval
 
 
-def kappas(panel: Mapping[str, Sequence[Judged]]) -> Iterator[Kappa]:
+def kappas(panel: Mapping[str, Sequence[JudgedPair]]) -> Iterator[Kappa]:
     """Agreement beyond chance of each two judges, and of each with the labels."""
-    said = {name: [each.said for each in judged] for name, judged in panel.items()}
+    said = {name: [each.outcome for each in judged] for name, judged in panel.items()}
     labels = {"labels": [each.pair.label for each in next(iter(panel.values()), ())]}
     for (a, first), (b, second) in combinations({**said, **labels}.items(), 2):
         yield _kappa(a, b, first, second)
@@ -150,7 +150,7 @@ def _kappa(a: str, b: str, first: Sequence[Outcome], second: Sequence[Outcome]) 
     return Kappa(a, b, len(both), float(result.kappa), Interval(float(result.kappa_low), float(result.kappa_upp)))
 
 
-def audit_lines(name: str, judged: Sequence[Judged]) -> list[str]:
+def audit_lines(name: str, judged: Sequence[JudgedPair]) -> list[str]:
     """An audit as text: all pairs, by kind, and by who decided; then every pair that was misjudged."""
     whole = tally("all pairs", judged)
     low, high = whole.bounds
@@ -159,7 +159,7 @@ def audit_lines(name: str, judged: Sequence[Judged]) -> list[str]:
         lines.append(f"  agreement over all pairs lies between {low:.1%} and {high:.1%}: {whole.unscored} are unscored")
     lines += ["", "by kind", *map(_row, sorted(tallies(judged, lambda each: each.pair.kind), key=lambda t: t.name))]
     lines += ["", "by who decided", *map(_row, sorted(tallies(judged, decider), key=lambda t: t.name))]
-    misjudged = [each for each in judged if each.said not in (Outcome.UNSCORED, each.pair.label)]
+    misjudged = [each for each in judged if each.outcome not in (Outcome.UNSCORED, each.pair.label)]
     if misjudged:
         lines += ["", "misjudged", *map(_misjudged, misjudged)]
     if not any(each.verdict.by == "judge" for each in judged):
@@ -167,7 +167,7 @@ def audit_lines(name: str, judged: Sequence[Judged]) -> list[str]:
     return lines
 
 
-def panel_lines(panel: Mapping[str, Sequence[Judged]]) -> list[str]:
+def panel_lines(panel: Mapping[str, Sequence[JudgedPair]]) -> list[str]:
     """Several judges side by side: their majority, and how far they agree beyond chance."""
     lines = audit_lines("majority", majority(list(panel.values()))) if len(panel) > 1 else []
     lines = [line for line in lines if "not measured here" not in line]
@@ -199,8 +199,8 @@ def _share(part: int, of: int) -> str:
     return f"{part}/{of} {part / of:.1%} [{low:.1%}, {high:.1%}]"
 
 
-def _misjudged(each: Judged) -> str:
+def _misjudged(each: JudgedPair) -> str:
     return (
         f"  {each.pair.kind}: {each.pair.question!r}, standard {each.pair.reference!r}, answer {each.pair.answer[:80]!r} is "
-        f"{each.pair.label}, judged {each.said} by {each.verdict.by}"
+        f"{each.pair.label}, judged {each.outcome} by {each.verdict.by}"
     )

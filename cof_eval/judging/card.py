@@ -14,7 +14,7 @@ import yaml
 from ..core.errors import UsageError
 from ..core.paths import data_dir
 from ..core.records import Outcome, Question, digest, from_json, to_json
-from .prompt import fenced, sound
+from .prompt import fenced, replace_surrogates
 from .rules import RULES_VERSION
 
 
@@ -80,7 +80,7 @@ class Card:
         if self.rules is CardRules.COF_RELEASED:
             reference = question.answer
         values = {"question": question.text, "reference": reference, "answer": fenced(answer, self.max_answer_chars)}
-        return sound(re.sub(r"\{(question|reference|answer)\}", lambda m: values[m.group(1)], self.prompt))
+        return replace_surrogates(re.sub(r"\{(question|reference|answer)\}", lambda m: values[m.group(1)], self.prompt))
 
 
 def load_card(name: str) -> Card:

@@ -1,4 +1,4 @@
-"""A judge: rules first, then whoever stands behind the `Asker` seam."""
+"""A judge: rules first, then whoever stands behind the `JudgeClient` seam."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .released import released_label, score_released
 from .rules import score
 
 
-class Asker(Protocol):
+class JudgeClient(Protocol):
     """The seam to a served judge."""
 
     @property
@@ -43,22 +43,24 @@ class Asker(Protocol):
 class Judge:
     """Judges trajectories by one card."""
 
-    def __init__(self, card: Card, asker: Asker | None = None, images: Callable[[str], bytes | None] | None = None) -> None:
+    def __init__(
+        self, card: Card, client: JudgeClient | None = None, images: Callable[[str], bytes | None] | None = None
+    ) -> None:
         """Make a judge.
 
         Args:
             card: what it decides.
-            asker: the served judge; None for rules alone.
+            client: the served judge; None for rules alone.
             images: hash of a shown image -> its encoded bytes, None where it is not kept; for cards that see the image.
         """
         self.card = card
-        self.asker = asker if card.asks else None
+        self.client = client if card.asks else None
         self.images = images
 
     @property
     def model(self) -> str:
         """The judge model asked; empty for rules only."""
-        return self.asker.model if self.asker else ""
+        return self.client.model if self.client else ""
 
     def key(self, question: Question, answer: str, shown: str = "") -> str:
         """Identifies equal judgements; `shown` is the shown image's hash, which only a card that sees it minds."""
@@ -85,11 +87,11 @@ class Judge:
     async def judge_answer(self, question: Question, answer: str, shown: str = "") -> Verdict:
         """The verdict on an answer. Never raises: a judge's failure is an unscored verdict with its reason."""
         ruled = self.by_rule(question, answer, shown)
-        if ruled.verdict is not Outcome.UNSCORED or self.asker is None or not question.answers:
+        if ruled.verdict is not Outcome.UNSCORED or self.client is None or not question.answers:
             return ruled
         started = time.monotonic()
         try:
-            said = await self.asker.ask(self.card.render(question, answer), self.card, self._image(shown))
+            said = await self.client.ask(self.card.render(question, answer), self.card, self._image(shown))
         except JudgeError as error:
             return self._unscored(ruled, str(error), time.monotonic() - started)
         seconds = round(time.monotonic() - started, 4)
@@ -102,8 +104,8 @@ class Judge:
 
     async def close(self) -> None:
         """Close the connections to a served judge."""
-        if self.asker:
-            await self.asker.close()
+        if self.client:
+            await self.client.close()
 
     def label_of(self, reply: str) -> str | None:
         """The card's label that a judge's reply amounts to; None if it is none."""

@@ -24,7 +24,7 @@ def fenced(answer: str, limit: int) -> str:
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"
 
 
-def sound(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """The text with only such characters as UTF-8 can hold."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

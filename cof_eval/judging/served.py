@@ -8,18 +8,18 @@ from typing import Any
 
 from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import digest
-from ..servers import Patience, Pool, Server, meet, parse_urls
+from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
 from .card import Card, load_card
 from .judge import Judge
 
-PATIENCE = Patience(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
+PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
 """How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
 CONCURRENCY = 64
 """Questions to each server at once."""
 
 
 class ServedJudge:
-    """An `Asker` over a pool of servers."""
+    """An `JudgeClient` over a pool of servers."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -37,7 +37,7 @@ class ServedJudge:
         return dict(self._pool.troubles)
 
     async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
-        """What the judge replies; see `Asker.ask`. A server that refuses structured output is asked again without."""
+        """What the judge replies; see `JudgeClient.ask`. A server that refuses structured output is asked again without."""
         conversation = digest("judge", prompt)
         refused: set[str] = set()
 
@@ -98,7 +98,7 @@ def _content(prompt: str, image: bytes | None) -> str | list[dict[str, Any]]:
 
 
 async def start_judge(
-    card_name: str, base_url: str | None, api_key: str, *, concurrency: int = CONCURRENCY, patience: Patience = PATIENCE
+    card_name: str, base_url: str | None, api_key: str, *, concurrency: int = CONCURRENCY, retry_policy: RetryPolicy = PATIENCE
 ) -> Judge:
     """The judge of a card, its servers reached if any are given.
 
@@ -107,7 +107,7 @@ async def start_judge(
         base_url: one or several base URLs of servers of the same judge model; None for rules alone.
         api_key: sent to all of them.
         concurrency: most questions at once to each server.
-        patience: how long to go on with servers in trouble.
+        retry_policy: how long to go on with servers in trouble.
 
     Raises:
         UsageError: if the card is unknown, or no server that is given answers or serves the judge.
@@ -117,20 +117,20 @@ async def start_judge(
         return Judge(card)
     urls = parse_urls(base_url)
     try:
-        pool = await _meet(urls, card, api_key, concurrency, patience)
+        pool = await _connect(urls, card, api_key, concurrency, retry_policy)
     except NoServerError as error:
         raise UsageError(f"no judge answers at {error}; start one, correct --judge-url, or leave it out") from error
     return Judge(card, ServedJudge(pool))
 
 
-async def _meet(urls: tuple[str, ...], card: Card, api_key: str, concurrency: int, patience: Patience) -> Pool:
+async def _connect(urls: tuple[str, ...], card: Card, api_key: str, concurrency: int, retry_policy: RetryPolicy) -> Pool:
     """The card's model by its served name; else the only one that is served."""
     try:
-        return await meet(
-            urls, api_key=api_key, served_name=card.served_name or None, concurrency=concurrency, patience=patience
+        return await connect(
+            urls, api_key=api_key, served_name=card.served_name or None, concurrency=concurrency, retry_policy=retry_policy
         )
     except UsageError as named:
         try:
-            return await meet(urls, api_key=api_key, concurrency=concurrency, patience=patience)
+            return await connect(urls, api_key=api_key, concurrency=concurrency, retry_policy=retry_policy)
         except UsageError:
             raise named from None

@@ -38,7 +38,7 @@ from ..judging import Judge, judge_settings, load_card, start_judge
 from ..runs.console import Bar, say_findings, say_plan, say_troubles
 from ..runs.evaluate import Evaluation, Progress
 from ..runs.folder import RunFolder, kept_image
-from ..runs.plan import Job, Planned, Planner
+from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
@@ -140,7 +140,7 @@ class Cof(lmms):  # type: ignore[misc]
         except RunError as error:
             raise UsageError(str(error)) from error
 
-    async def _selftest(self, engine: Engine, plans: Sequence[Planned]) -> list[Finding]:
+    async def _selftest(self, engine: Engine, plans: Sequence[PlannedJob]) -> list[Finding]:
         """The coordinate self-test at the resolutions of a run, before its first question."""
         resolutions = _resolutions(plans)
         if not resolutions or self._started:
@@ -148,7 +148,7 @@ class Cof(lmms):  # type: ignore[misc]
         return await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
 
     async def _evaluate(
-        self, engine: Engine, plans: list[Planned], judge: Judge, run: RunFolder, tested: Sequence[Finding]
+        self, engine: Engine, plans: list[PlannedJob], judge: Judge, run: RunFolder, tested: Sequence[Finding]
     ) -> None:
         work = Evaluation(
             engine=engine,
@@ -239,7 +239,7 @@ def _identify(settings: ModelSettings) -> dict[str, Any]:
     return identity | {"fingerprint": "+".join(parts)}
 
 
-def _resolutions(plans: Sequence[Planned]) -> set[Resolution]:
+def _resolutions(plans: Sequence[PlannedJob]) -> set[Resolution]:
     return {plan.job.resolution for plan in plans if plan.job.source}
 
 

@@ -17,13 +17,13 @@ from ..agent.protocols import DIRECT
 from ..agent.reply import parse_reply
 from ..core.errors import RunError, UsageError
 from ..core.provenance import versions
-from ..core.records import Finish, Shown, Stop, Trajectory, Turn, Verdict
+from ..core.records import Finish, ShownImage, Stop, Trajectory, Turn, Verdict
 from ..core.resolution import PixelLimits
 from ..core.settings import KeepImages, api_key, judge_url, option_order
 from ..judging import Judge, judge_settings, load_card, start_judge
 from ..runs.folder import RunFolder
-from ..runs.plan import Job, Planned, Planner
-from ..runs.prepare import failed
+from ..runs.plan import Job, PlannedJob, Planner
+from ..runs.prepare import failed_trajectory
 
 CARD = "equivalence"
 PLAIN = replace(DIRECT, name="plain")
@@ -37,7 +37,7 @@ _JUDGE_CONCURRENCY = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class PlainAnswer:
     """What a model said to one row."""
 
     job: Job
@@ -49,15 +49,15 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class PlainResult:
     """A row that is done: its plan, its trajectory and the verdict on it."""
 
-    plan: Planned
+    plan: PlannedJob
     trajectory: Trajectory
     verdict: Verdict
 
 
-def judge_plain(said: Sequence[Said], *, model: str, run: Path | None) -> list[Ended]:
+def judge_plain(said: Sequence[PlainAnswer], *, model: str, run: Path | None) -> list[PlainResult]:
     """Judge plain answers, all at once.
 
     Args:
@@ -69,7 +69,7 @@ def judge_plain(said: Sequence[Said], *, model: str, run: Path | None) -> list[E
     plans = [planner.plan(each.job) for each in said]
     trajectories = [_trajectory(plan, each) for plan, each in zip(plans, said, strict=True)]
     judge, verdicts = asyncio.run(_judge(trajectories))
-    ended = [Ended(plan=p, trajectory=t, verdict=v) for p, t, v in zip(plans, trajectories, verdicts, strict=True)]
+    ended = [PlainResult(plan=p, trajectory=t, verdict=v) for p, t, v in zip(plans, trajectories, verdicts, strict=True)]
     if run is not None:
         try:
             _keep(ended, judge, model, run)
@@ -78,13 +78,13 @@ def judge_plain(said: Sequence[Said], *, model: str, run: Path | None) -> list[E
     return ended
 
 
-def _trajectory(plan: Planned, said: Said) -> Trajectory:
+def _trajectory(plan: PlannedJob, said: PlainAnswer) -> Trajectory:
     """The one turn of a row."""
     stop, answer = _read(said.text)
     if plan.error or said.error or stop is Stop.ERROR:
-        return failed(plan, PLAIN, plan.error or said.error or said.text[:300])
+        return failed_trajectory(plan, PLAIN, plan.error or said.error or said.text[:300])
     turn = Turn(said.text, Finish.STOP, said.prompt_tokens, 0, said.output_tokens, None, 0.0)
-    shown = Shown(plan.shown, plan.visual_tokens)
+    shown = ShownImage(plan.shown, plan.visual_tokens)
     return Trajectory(plan.key, plan.job.question, plan.image, PLAIN.name, shown, (turn,), answer, stop)
 
 
@@ -114,7 +114,7 @@ async def _judge(trajectories: Sequence[Trajectory]) -> tuple[Judge, list[Verdic
         await judge.close()
 
 
-def _keep(ended: Sequence[Ended], judge: Judge, model: str, run: Path) -> None:
+def _keep(ended: Sequence[PlainResult], judge: Judge, model: str, run: Path) -> None:
     settings = {
         "label": f"{model} · plain",
         "model": {"pretrained": model, "fingerprint": model},

@@ -53,7 +53,7 @@ def read_reply(text: str) -> CofReply | None:
     return reply if reply.run in _EXPECTED else None
 
 
-def recorded(reply: CofReply, question: Question) -> tuple[Trajectory | None, Verdict | None]:
+def load_result(reply: CofReply, question: Question) -> tuple[Trajectory | None, Verdict | None]:
     """The trajectory that the run folder holds for a reply, and the verdict on it as an answer to this question."""
     run = Path(reply.run)
     data = _snapshot(run, os.stat(run / "verdicts.jsonl").st_size, os.stat(run / "trajectories.jsonl").st_size)

@@ -20,16 +20,16 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
 from ..benchmarks import BENCHMARKS, Item
-from ..benchmarks.metrics import answered
+from ..benchmarks.metrics import judged_answer
 from ..core.errors import DataError, ImageError, UsageError
 from ..core.images import ImageSource, load_native, resize
-from ..core.option_order import OptionOrder, OrderKind, ordered
+from ..core.option_order import OptionOrder, OrderKind, apply_order
 from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, to_json
 from ..core.resolution import parse_resolution, shown_size
 from ..core.settings import data_folder, option_order, question_limit, run_folder, world_size
 from ..runs.plan import Job
-from .plain import LIMITS, Ended, Said, judge_plain
-from .replies import read_reply, recorded
+from .plain import LIMITS, PlainAnswer, PlainResult, judge_plain
+from .replies import load_result, read_reply
 
 METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens", "visual_tokens", "truncated")
 """Columns of lmms-eval's table for every benchmark; see the vocabulary in docs/architecture.md."""
@@ -53,7 +53,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         self.own_metrics = BENCHMARKS[self.benchmark].metrics
         self.unshown: dict[int, str] = {}
         """By row: why another model was not shown the image."""
-        self.plain: dict[int, Ended] = {}
+        self.plain: dict[int, PlainResult] = {}
         """By row: what became of another model's plain answers."""
         self.repeats = int(config.pop("repeats", 1))
         """How often every question is asked."""
@@ -81,7 +81,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
     def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
         """Load the benchmark's rows, options in the order asked for, each as often as asked for; images stay undecoded."""
         rows, limit = load_rows(self.benchmark, data_folder(self.benchmark)), question_limit()
-        rows = arranged(rows.select(range(min(limit, len(rows)))) if limit else rows, option_order(), self.repeats)
+        rows = arrange_rows(rows.select(range(min(limit, len(rows)))) if limit else rows, option_order(), self.repeats)
         rows = rows.add_column("resolution", [self.resolution.name] * len(rows)).add_column("row", list(range(len(rows))))
         self.dataset = datasets.DatasetDict({SPLIT: rows})
         self.dataset_no_image = datasets.DatasetDict({SPLIT: rows.remove_columns("image")})
@@ -117,10 +117,10 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
             self.plain = {each.plan.job.doc_id: each for each in self._judged(said)}
         return filtered
 
-    def _said(self, request: Instance) -> Said:
+    def _said(self, request: Instance) -> PlainAnswer:
         doc = self.dataset[SPLIT][request.doc_id]
         counts = request.token_counts[0] if request.token_counts else None
-        return Said(
+        return PlainAnswer(
             job=Job(
                 task=self.config.task,
                 doc_id=request.doc_id,
@@ -135,7 +135,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
             output_tokens=(counts and counts.output_tokens) or 0,
         )
 
-    def _judged(self, said: list[Said]) -> list[Ended]:
+    def _judged(self, said: list[PlainAnswer]) -> list[PlainResult]:
         model = _model_name(getattr(self, "args", None))
         run = run_folder() if world_size() == 1 else None
         if run is not None and not model:
@@ -148,7 +148,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
             question = row_question(doc)
             reply = read_reply(results[0])
             if reply is not None:
-                return self._metrics(question, *recorded(reply, question))
+                return self._metrics(question, *load_result(reply, question))
             ended = self.plain[doc["row"]]
             return self._metrics(question, ended.trajectory, ended.verdict)
         except Exception as error:  # counted as unscored, and said
@@ -160,7 +160,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         values: dict[str, Any] = _metrics(trajectory, verdict)
         if not question.answer:
             return {name: value for name, value in values.items() if name not in ACCURACY}
-        return values | dict.fromkeys((own.name for own in self.own_metrics), answered(question, trajectory, verdict))
+        return values | dict.fromkeys((own.name for own in self.own_metrics), judged_answer(question, trajectory, verdict))
 
 
 @lru_cache(maxsize=16)
@@ -185,7 +185,7 @@ def load_rows(benchmark: str, folder: Path | None) -> Any:
     )
 
 
-def arranged(rows: Any, order: OptionOrder, repeats: int) -> Any:
+def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """A benchmark's rows with their options in an order, each rotation and repeat a row of its own.
 
     The column `repeat` tells repeats apart. Images are stored files or paths, and stay undecoded.
@@ -195,7 +195,7 @@ def arranged(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """
     if order.kind is OrderKind.DATASET and repeats == 1:
         return rows.add_column("repeat", [0] * len(rows))
-    questions = [ordered(from_json(text, Question), order) for text in rows["question"]]
+    questions = [apply_order(from_json(text, Question), order) for text in rows["question"]]
     taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
     with _without_bars():
         kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])

@@ -8,21 +8,21 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.errors import RunError, UsageError
-from .card import card_text
 from .compare import flips_table, paired_table
 from .figures import write_figures
-from .looking import looking_table
 from .markdown import report_text
+from .model_card import card_text
 from .published import comparable, load_published
+from .report_run import ReportRun, report_runs
 from .rows import write_table
-from .state import Reported, reported
+from .target_summary import target_summary
 from .terminal import summary_lines
 from .viewer import write_viewer
 
-__all__ = ["Reported", "reported", "summary_lines", "write_report"]
+__all__ = ["Reported", "report_runs", "summary_lines", "write_report"]
 
 
-def write_report(runs: Sequence[Reported], out: Path, published: Path | None = None) -> list[Path]:
+def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = None) -> list[Path]:
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
     `index.html`, with `viewer/` beside it, shows every trajectory in a browser. Beside it stand `summary.md` (the model card) and
@@ -31,7 +31,7 @@ def write_report(runs: Sequence[Reported], out: Path, published: Path | None = N
     compared; and the figures of `figures.write_figures`. Unfinished, partly unscored and empty runs are reported as they are.
 
     Args:
-        runs: as of `reported`; the first is the one that the others are compared with.
+        runs: as of `report_runs`; the first is the one that the others are compared with.
         out: folder for the files, made if needed.
         published: folder with the figures of others; None leaves them out.
 
@@ -59,19 +59,19 @@ def write_report(runs: Sequence[Reported], out: Path, published: Path | None = N
     return [page, *files]
 
 
-def _write_tables(runs: Sequence[Reported], out: Path) -> list[Path]:
+def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
     rows = pd.concat([run.rows for run in runs], ignore_index=True)
     paths = write_table(rows, out / "rows") + write_table(
         pd.concat([run.calls for run in runs], ignore_index=True), out / "calls"
     )
     tables = {"sweep": pd.concat([run.sweep for run in runs], ignore_index=True)}
-    if len(looking := looking_table(rows)):
+    if len(looking := target_summary(rows)):
         tables["looking"] = looking
     if len(runs) > 1:
         pairs = [paired_table(runs[0].rows, other.rows).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
         tables["pairs"] = pd.concat(pairs, ignore_index=True)
         tables["flips"] = pd.concat([flips_table(runs[0].rows, other.rows) for other in runs[1:]], ignore_index=True)
-    if len(own := pd.concat([run.own for run in runs], ignore_index=True)):
+    if len(own := pd.concat([run.own_metrics for run in runs], ignore_index=True)):
         tables["metrics"] = own
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", encoding="utf-8")

@@ -12,12 +12,12 @@ from PIL import Image
 
 from ..core.images import preview
 from ..core.records import Call, Trajectory
-from ..runs.ask import Asked, pieces
+from ..runs.ask import AskResult, reply_pieces
 
 _TEMPLATE = "trajectory.html"
 
 
-def render_page(asked: Asked, *, model: str, resolution: str) -> str:
+def render_page(asked: AskResult, *, model: str, resolution: str) -> str:
     """The page of a question that was asked.
 
     Args:
@@ -49,7 +49,7 @@ def render_page(asked: Asked, *, model: str, resolution: str) -> str:
 def _turns(trajectory: Trajectory, images: Mapping[str, Image.Image]) -> list[dict[str, Any]]:
     crops = count(1)
     return [
-        {"turn": turn, "said": list(pieces(turn.text)), "calls": [_call(call, images, crops) for call in turn.calls]}
+        {"turn": turn, "said": list(reply_pieces(turn.text)), "calls": [_call(call, images, crops) for call in turn.calls]}
         for turn in trajectory.turns
     ]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .compare import flips_table, need_table, never_zooms, paired_table
 from .differences import differences
-from .state import Reported
+from .report_run import ReportRun
 from .text import count, escape, percent, points, probability, table
 
 SAMPLE = 6
@@ -18,7 +18,7 @@ SAMPLE = 6
 ANSWER_CHARS = 40
 
 
-def differences_text(runs: Sequence[Reported]) -> Iterator[str]:
+def differences_text(runs: Sequence[ReportRun]) -> Iterator[str]:
     """What the runs differ in: a sentence where it is one thing, a table where it is more."""
     if len(runs) < 2:
         return
@@ -33,7 +33,7 @@ def differences_text(runs: Sequence[Reported]) -> Iterator[str]:
         yield table(["differs", *(escape(run.label) for run in runs)], lines)
 
 
-def comparison(benchmark: str, ours: Reported, theirs: Reported) -> Iterator[str]:
+def comparison(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
     """Everything that two runs say about each other on one benchmark; nothing if they share no question."""
     rows, others = (run.rows[run.rows["benchmark"] == benchmark] for run in (ours, theirs))
     pairs = paired_table(rows, others)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .caveats import caveats
 from .compare import paired_table
 from .names import OVERALL
 from .plots.counts import counts_figure
@@ -17,11 +18,11 @@ from .plots.frontier import frontier_figure
 from .plots.size import size_figure
 from .plots.style import save
 from .plots.sweep import sweep_figure
-from .state import Reported, caveats
+from .report_run import ReportRun
 from .summary import chance_level
 
 
-def write_figures(runs: Sequence[Reported], published: pd.DataFrame, out: Path) -> Mapping[str, Mapping[str, list[Path]]]:
+def write_figures(runs: Sequence[ReportRun], published: pd.DataFrame, out: Path) -> Mapping[str, Mapping[str, list[Path]]]:
     """Every figure of every benchmark as PNG and SVG; returns the paths by benchmark and kind.
 
     `sweep`, `frontier` and `zooms` always, `size` where questions have boxes, `flow` between the first run and each other. The first
@@ -41,7 +42,7 @@ def write_figures(runs: Sequence[Reported], published: pd.DataFrame, out: Path) 
 
 
 def _others(
-    runs: Sequence[Reported], rows: pd.DataFrame, sweep: pd.DataFrame, benchmark: str, notes: Sequence[str]
+    runs: Sequence[ReportRun], rows: pd.DataFrame, sweep: pd.DataFrame, benchmark: str, notes: Sequence[str]
 ) -> Iterator[tuple[str, Figure]]:
     answered = (sweep["benchmark"] == benchmark) & (sweep["category"] == OVERALL) & (sweep["n"] > 0)
     if not answered.any():

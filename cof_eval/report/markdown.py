@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from .caveats import caveats, state_line
 from .comparison_text import comparison, differences_text
-from .looking import looking_table
 from .names import OVERALL, resolution_order
-from .state import Reported, caveats, state_line
+from .report_run import ReportRun
+from .target_summary import target_summary
 from .text import accuracy, between, bullets, count, escape, mean, percent, share, table
 
 SETTINGS = ("model", "protocol", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit", "machine")
@@ -42,7 +43,7 @@ PICTURES = {
 """What each figure shows, by the start of its name."""
 
 
-def report_text(runs: Sequence[Reported], published: pd.DataFrame, figures: Mapping[str, Mapping[str, str]]) -> str:
+def report_text(runs: Sequence[ReportRun], published: pd.DataFrame, figures: Mapping[str, Mapping[str, str]]) -> str:
     """The report as Markdown; its first line says whether anything is missing.
 
     Args:
@@ -63,12 +64,12 @@ def report_text(runs: Sequence[Reported], published: pd.DataFrame, figures: Mapp
     return "\n\n".join(parts) + "\n"
 
 
-def benchmarks(runs: Sequence[Reported]) -> list[str]:
+def benchmarks(runs: Sequence[ReportRun]) -> list[str]:
     """The benchmarks of all runs, each once."""
     return list(dict.fromkeys(name for run in runs for name in run.sweep["benchmark"]))
 
 
-def _benchmark(benchmark: str, runs: Sequence[Reported], published: pd.DataFrame, figures: Mapping[str, str]) -> Iterator[str]:
+def _benchmark(benchmark: str, runs: Sequence[ReportRun], published: pd.DataFrame, figures: Mapping[str, str]) -> Iterator[str]:
     yield f"## {escape(benchmark)}"
     for kind, file in figures.items():
         yield f"![{PICTURES[kind.split('_')[0]]}]({file})"
@@ -79,7 +80,7 @@ def _benchmark(benchmark: str, runs: Sequence[Reported], published: pd.DataFrame
             overall = sweep[sweep["category"] == OVERALL]
             yield _scores(overall)
             yield _failures(overall)
-            yield from metrics_text(run.own[run.own["benchmark"] == benchmark])
+            yield from metrics_text(run.own_metrics[run.own_metrics["benchmark"] == benchmark])
             yield from categories(sweep)
             yield from _looking(run.rows[run.rows["benchmark"] == benchmark])
     for other in runs[1:]:
@@ -138,7 +139,7 @@ def categories(sweep: pd.DataFrame) -> Iterator[str]:
 
 def _looking(rows: pd.DataFrame) -> Iterator[str]:
     """What zooms found, where questions have boxes and the run zoomed."""
-    looking = looking_table(rows)
+    looking = target_summary(rows)
     if not (looking["zoomed"] > 0).any():
         return
     columns = [
@@ -206,7 +207,7 @@ def _published_sweeps(sweeps: pd.DataFrame) -> str:
     return table(["model", "category", *names, "source"], lines)
 
 
-def _settings(runs: Sequence[Reported]) -> str:
+def _settings(runs: Sequence[ReportRun]) -> str:
     each = [_named(run.run.settings) for run in runs]
     names = dict.fromkeys(name for settings in each for name in settings)
     lines = [[name, *(escape(brief(settings.get(name))) for settings in each)] for name in names]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..core.records import Outcome, Question, Row, Trajectory
+from .call_targets import calls_table, trajectory_calls, trajectory_targets
 from .names import run_labels
-from .process import calls_table, trajectory_calls, trajectory_process
 
 if TYPE_CHECKING:
     from ..runs.folder import RunData
@@ -154,7 +154,7 @@ def _trajectory_facts(trajectory: Trajectory, calls: list[dict[str, Any]]) -> di
         "engine_s": sum(turn.engine_s for turn in trajectory.turns),
         "wall_s": trajectory.wall_s,
         "verified": trajectory.verified,
-        **trajectory_process(trajectory, calls),
+        **trajectory_targets(trajectory, calls),
     }
 
 

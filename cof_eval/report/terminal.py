@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from .caveats import state_line
 from .compare import paired_table
 from .names import OVERALL
-from .state import state_line
 from .text import percent, points, probability
 
 if TYPE_CHECKING:
-    from .state import Reported
+    from .report_run import ReportRun
 
 _COLUMNS = (
     f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'accuracy [95%]':>20}{'unscored':>10}{'zooms':>7}{'output tok':>12}"
@@ -22,7 +22,7 @@ _COLUMNS = (
 _PAIRED_COLUMNS = f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'difference [95%]':>24}{'p (Holm)':>10}{'detectable':>12}{'wins':>6}{'losses':>8}"
 
 
-def summary_lines(runs: Sequence[Reported]) -> Iterator[str]:
+def summary_lines(runs: Sequence[ReportRun]) -> Iterator[str]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
     yield state_line(runs)
     for run in runs:

@@ -25,7 +25,7 @@ CLOSING = "Answer with the option's letter from the given choices directly."
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskResult:
     """A question that was asked, and every image that the model saw."""
 
     trajectory: Trajectory
@@ -57,7 +57,7 @@ async def ask(
     *,
     on_shown: Callable[[Image.Image, ImageRef, Sequence[Finding]], None] = lambda shown, native, findings: None,
     on_turn: OnTurn | None = None,
-) -> Asked:
+) -> AskResult:
     """Ask one question about one image.
 
     Args:
@@ -92,11 +92,11 @@ async def ask(
         trajectory = await rollout(about, engine, protocol, seed=settings.seed, keep_image=images.__setitem__, on_turn=on_turn)
     finally:
         await engine.close()
-    return Asked(trajectory, images)
+    return AskResult(trajectory, images)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReplyPiece:
     """A piece of a model's text."""
 
     kind: str
@@ -108,15 +108,15 @@ _TAGGED = re.compile(r"<(think|tool_call|grounding|answer)>(.*?)(?:</\1>|\Z)", r
 _TAGS = {"think": "thought", "tool_call": "call", "grounding": "call", "answer": "answer"}
 
 
-def pieces(text: str) -> Iterator[Said]:
+def reply_pieces(text: str) -> Iterator[ReplyPiece]:
     """A turn's text in pieces a person can read; every word of it, the tags aside."""
     rest = 0
     for found in _TAGGED.finditer(text):
         between = text[rest : found.start()].strip()
         if between:
-            yield Said("text", between)
+            yield ReplyPiece("text", between)
         if found[2].strip():
-            yield Said(_TAGS[found[1].lower()], found[2].strip())
+            yield ReplyPiece(_TAGS[found[1].lower()], found[2].strip())
         rest = found.end()
     if text[rest:].strip():
-        yield Said("text", text[rest:].strip())
+        yield ReplyPiece("text", text[rest:].strip())

@@ -11,11 +11,11 @@ from typing import Any
 from tqdm import tqdm
 
 from .evaluate import Progress
-from .plan import Planned, summarize
+from .plan import PlannedJob, summarize
 from .preflight import Finding, Level
 
 
-def say_plan(plans: Sequence[Planned], pending: Sequence[Planned], run: Path) -> None:
+def say_plan(plans: Sequence[PlannedJob], pending: Sequence[PlannedJob], run: Path) -> None:
     """Say what is about to happen: a line per benchmark and resolution, and what is finished already."""
     say = sys.stderr.write
     say(f"\n{'benchmark':<14}{'resolution':>11}{'rows':>7}{'new work':>10}{'cap px':>13}{'visual tokens':>15}\n")

@@ -24,9 +24,9 @@ from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import find_gpus
 from ..judging import start_judge
-from ..judging.known import ask_known
+from ..judging.known_pair import check_known_pair
 from ..servers import parse_urls
-from .plan import Job, Planned, Planner
+from .plan import Job, PlannedJob, Planner
 from .preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from .selftest import selftest
 
@@ -131,7 +131,7 @@ def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: 
     says = f"{len(items):,} questions, {len(distinct):,} distinct rollouts, at least {tokens:,} visual tokens"
     if not bad:
         return Finding(Level.OK, f"data of {name}", says)
-    first: Planned = next(iter(bad.values()))
+    first: PlannedJob = next(iter(bad.values()))
     level = Level.FAILED if len(bad) == len(items) else Level.WARNING
     return Finding(level, f"data of {name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
 
@@ -188,9 +188,9 @@ async def check_judge(settings: ModelSettings) -> Finding:
         judge = await start_judge(settings.judge, settings.judge_url, api_key())
     except CofError as error:
         return Finding(Level.FAILED, "judge", str(error))
-    if judge.asker is not None:
+    if judge.client is not None:
         try:
-            problem = await ask_known(judge)
+            problem = await check_known_pair(judge)
         finally:
             await judge.close()
         what = f"{judge.card.name}, served as {judge.model!r}"

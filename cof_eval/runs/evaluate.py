@@ -18,7 +18,7 @@ from ..core.errors import CofError
 from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
 from ..judging import Judge
 from .folder import RunFolder
-from .plan import Planned, in_order
+from .plan import PlannedJob, in_order
 from .prepare import Preparer
 
 _JUDGE_CONCURRENCY = 64
@@ -47,14 +47,14 @@ class Progress:
     """Trajectories without a verdict, those of earlier sessions that were judged again included."""
     changed: Callable[[Progress], None] = field(default=lambda _: None)
 
-    def ended(self, trajectory: Trajectory) -> None:
+    def count_trajectory(self, trajectory: Trajectory) -> None:
         """Count a trajectory."""
         self.done += 1
         self.zooms += trajectory.zooms
         self.errors += trajectory.stop is Stop.ERROR
         self.changed(self)
 
-    def judged(self, verdict: Verdict) -> None:
+    def count_verdict(self, verdict: Verdict) -> None:
         """Count a verdict."""
         self.unscored += verdict.verdict is Outcome.UNSCORED
         self.changed(self)
@@ -78,7 +78,7 @@ class Evaluation:
     """Writes under way."""
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JUDGE_CONCURRENCY))
 
-    async def answer(self, plans: Sequence[Planned], progress: Progress | None = None) -> None:
+    async def answer(self, plans: Sequence[PlannedJob], progress: Progress | None = None) -> None:
         """Answer every planned job; on return, all of it is in the run folder.
 
         Args:
@@ -110,7 +110,7 @@ class Evaluation:
         finally:
             await asyncio.gather(*self.writing, return_exceptions=True)
 
-    def pending(self, plans: Sequence[Planned]) -> list[Planned]:
+    def pending(self, plans: Sequence[PlannedJob]) -> list[PlannedJob]:
         """One plan for each distinct trajectory that still has to be generated."""
         distinct = {plan.key: plan for plan in in_order(plans)}
         return [plan for key, plan in distinct.items() if self.run.finished(key) is None]
@@ -123,10 +123,10 @@ class Evaluation:
                 continue
             contents = [self.judge.key(asked, trajectory.answer, trajectory.shown.hash) for asked in self.asked[key]]
             verdicts = [self.run.verdicts.get(content) for content in contents]
-            if any(v is None or (v.verdict is Outcome.UNSCORED and self.judge.asker is not None) for v in verdicts):
+            if any(v is None or (v.verdict is Outcome.UNSCORED and self.judge.client is not None) for v in verdicts):
                 yield key
 
-    async def _prepare(self, pending: Sequence[Planned], ready: _Ready, workers: int) -> None:
+    async def _prepare(self, pending: Sequence[PlannedJob], ready: _Ready, workers: int) -> None:
         """Look at images ahead of the rollouts; a failed look is a trajectory already."""
         preparer, queue = Preparer(self.protocol, self.protocol.limits(self.engine.limits), self.run.keep_image), iter(pending)
 
@@ -154,7 +154,7 @@ class Evaluation:
     async def _end(self, trajectory: Trajectory, writing: asyncio.Future[None], progress: Progress) -> None:
         """Judge a trajectory once it is on disk."""
         await asyncio.shield(writing)
-        progress.ended(trajectory)
+        progress.count_trajectory(trajectory)
         await self._judge(trajectory, progress)
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
@@ -162,18 +162,18 @@ class Evaluation:
         for question in self.asked[trajectory.key]:
             stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
             if stopped is not None:
-                progress.judged(stopped)
+                progress.count_verdict(stopped)
                 continue
             answer, shown = trajectory.answer, trajectory.shown.hash
             key = self.judge.key(question, answer, shown)
             if key not in self.judging:
                 self.judging[key] = asyncio.ensure_future(self._verdict(key, question, answer, shown))
-            progress.judged(await self.judging[key])
+            progress.count_verdict(await self.judging[key])
 
     async def _verdict(self, key: str, question: Question, answer: str, shown: str) -> Verdict:
         """The verdict on an answer; the same content is judged once."""
         known = self.run.verdicts.get(key)
-        if known is not None and (known.verdict is not Outcome.UNSCORED or self.judge.asker is None):
+        if known is not None and (known.verdict is not Outcome.UNSCORED or self.judge.client is None):
             return known
         async with self.asking:
             verdict = await self.judge.judge_answer(question, answer, shown)
@@ -194,7 +194,7 @@ class Evaluation:
             writing.exception()
 
 
-def _asked(plans: Sequence[Planned]) -> dict[str, list[Question]]:
+def _asked(plans: Sequence[PlannedJob]) -> dict[str, list[Question]]:
     """By trajectory key, the questions to judge it by: those with a standard answer, equal ones once."""
     asked: dict[str, dict[object, Question]] = {}
     for plan in plans:

@@ -18,7 +18,7 @@ from ..core.records import ImageRef, Question, Row, Size, digest, question_key, 
 from ..core.resolution import RESOLUTIONS, PixelLimits, Resolution, effective_cap, visual_tokens
 
 
-class Source(Seam):
+class StoredImage(Seam):
     """Where an image's stored bytes come from."""
 
     def read(self) -> bytes:
@@ -42,13 +42,13 @@ class Job:
     doc_id: int
     question: Question
     resolution: Resolution
-    source: Source | None
+    source: StoredImage | None
     """None for a question without an image."""
     repeat: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedJob:
     """A job whose image has been looked at."""
 
     job: Job
@@ -87,10 +87,10 @@ class Planner:
     protocol: Protocol
     limits: PixelLimits
     """The protocol's limits within the engine's."""
-    seen: dict[Source, ImageRef] = field(default_factory=dict, compare=False, repr=False)
+    seen: dict[StoredImage, ImageRef] = field(default_factory=dict, compare=False, repr=False)
     """Images looked at already."""
 
-    def plan(self, job: Job) -> Planned:
+    def plan(self, job: Job) -> PlannedJob:
         """Look at a job's image. Never raises for a bad image: the plan says what is wrong."""
         cap = effective_cap(job.resolution, self.limits)
         try:
@@ -98,7 +98,7 @@ class Planner:
             shown = size_shown(image.size, job.resolution, self.protocol, self.limits) if job.source else (0, 0)
         except ImageError as error:
             key = digest("unreadable", self.checkpoint, self.protocol.name, job.task, job.doc_id, job.repeat)
-            return Planned(
+            return PlannedJob(
                 job=job, key=key, image=ImageRef("", (0, 0)), shown=(0, 0), cap=cap, visual_tokens=0, error=str(error)
             )
         key = trajectory_key(
@@ -109,11 +109,11 @@ class Planner:
             shown=shown,
             repeat=job.repeat,
         )
-        return Planned(
+        return PlannedJob(
             job=job, key=key, image=image, shown=shown, cap=cap, visual_tokens=visual_tokens(shown, self.limits.factor)
         )
 
-    def _look(self, source: Source) -> ImageRef:
+    def _look(self, source: StoredImage) -> ImageRef:
         if source not in self.seen:
             data = source.read()
             self.seen[source] = ImageRef(source_hash(data), header_size(data))
@@ -140,9 +140,9 @@ class Point:
     unreadable: int
 
 
-def summarize(plans: Sequence[Planned]) -> list[Point]:
+def summarize(plans: Sequence[PlannedJob]) -> list[Point]:
     """One line per benchmark and resolution, in the order of the sweep."""
-    groups: dict[tuple[str, str], list[Planned]] = {}
+    groups: dict[tuple[str, str], list[PlannedJob]] = {}
     order = {name: i for i, name in enumerate(RESOLUTIONS)}
     for plan in sorted(plans, key=lambda p: (p.job.question.benchmark, order[p.job.resolution.name])):
         groups.setdefault((plan.job.question.benchmark, plan.job.resolution.name), []).append(plan)
@@ -166,6 +166,6 @@ def summarize(plans: Sequence[Planned]) -> list[Point]:
     return points
 
 
-def in_order(plans: Iterable[Planned]) -> list[Planned]:
+def in_order(plans: Iterable[PlannedJob]) -> list[PlannedJob]:
     """Plans sorted so that the resolutions of one image follow each other: it is decoded once for all of them."""
     return sorted(plans, key=lambda p: (p.job.question.benchmark, p.job.question.cluster, p.image.hash, p.job.doc_id, p.shown))

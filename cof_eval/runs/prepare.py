@@ -13,9 +13,9 @@ from ..agent.rollout import KeepImage, Subject
 from ..agent.showing import look
 from ..core.errors import ImageError
 from ..core.images import load_native, pixel_hash, source_hash
-from ..core.records import Shown, Stop, Trajectory
+from ..core.records import ShownImage, Stop, Trajectory
 from ..core.resolution import PixelLimits
-from .plan import Planned, Source
+from .plan import PlannedJob, StoredImage
 
 _NATIVES = 2
 """Decoded native images kept for the next resolution of the same image."""
@@ -37,16 +37,16 @@ class Preparer:
         self._keep_image = keep_image
         self._natives = _NativeCache(_NATIVES)
 
-    def prepare(self, plan: Planned) -> Subject | Trajectory:
+    def prepare(self, plan: PlannedJob) -> Subject | Trajectory:
         """What a rollout begins with, or, where the image cannot be shown, the trajectory that says so."""
         if plan.error is not None:
-            return failed(plan, self._protocol, plan.error)
+            return failed_trajectory(plan, self._protocol, plan.error)
         try:
             return self._look(plan)
         except ImageError as error:
-            return failed(plan, self._protocol, str(error))
+            return failed_trajectory(plan, self._protocol, str(error))
 
-    def _look(self, plan: Planned) -> Subject:
+    def _look(self, plan: PlannedJob) -> Subject:
         """Decode and resize; the native image is held on to only where crops are cut from it."""
         job = plan.job
         if job.source is None:
@@ -66,7 +66,7 @@ class _NativeCache:
         self._images: OrderedDict[str, Future[Image.Image]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, name: str, source: Source) -> Image.Image:
+    def get(self, name: str, source: StoredImage) -> Image.Image:
         """The native image with this hash; whoever asks first decodes it, others wait for that."""
         with self._lock:
             image = self._images.get(name)
@@ -84,7 +84,7 @@ class _NativeCache:
         return image.result()
 
 
-def _load(name: str, source: Source) -> Image.Image:
+def _load(name: str, source: StoredImage) -> Image.Image:
     """The native image, if its file is still the one that was planned with.
 
     Raises:
@@ -96,14 +96,14 @@ def _load(name: str, source: Source) -> Image.Image:
     return load_native(data)
 
 
-def failed(plan: Planned, protocol: Protocol, reason: str) -> Trajectory:
+def failed_trajectory(plan: PlannedJob, protocol: Protocol, reason: str) -> Trajectory:
     """The trajectory of a question that could not be asked."""
     return Trajectory(
         key=plan.key,
         question=plan.job.question,
         image=plan.image,
         protocol=protocol.name,
-        shown=Shown(plan.shown, plan.visual_tokens),
+        shown=ShownImage(plan.shown, plan.visual_tokens),
         turns=(),
         answer="",
         stop=Stop.ERROR,

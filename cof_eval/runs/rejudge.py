@@ -18,23 +18,23 @@ _MOST_AT_ONCE = 256
 
 
 @dataclass(slots=True)
-class Rejudged:
+class RejudgeProgress:
     """Counts of one re-judging, for whoever shows them."""
 
     total: int = 0
     """Distinct contents to judge: those that this card and judge have not decided yet."""
     done: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=dict)
-    changed: Callable[[Rejudged], None] = field(default=lambda _: None)
+    changed: Callable[[RejudgeProgress], None] = field(default=lambda _: None)
 
-    def judged(self, verdict: Verdict) -> None:
+    def count_verdict(self, verdict: Verdict) -> None:
         """Count a verdict."""
         self.done += 1
         self.outcomes[verdict.verdict] = self.outcomes.get(verdict.verdict, 0) + 1
         self.changed(self)
 
 
-async def rejudge(path: Path, judge: Judge, concurrency: int, counts: Rejudged | None = None) -> Rejudged:
+async def rejudge(path: Path, judge: Judge, concurrency: int, counts: RejudgeProgress | None = None) -> RejudgeProgress:
     """Judge a run folder's answers; the new verdict set stands beside the others and is the one in use.
 
     What this card and judge model have decided before is not asked again. Interrupted or failed, the same call goes on.
@@ -49,7 +49,7 @@ async def rejudge(path: Path, judge: Judge, concurrency: int, counts: Rejudged |
         RunError: if the folder is no run, in use, or cannot be written.
     """
     judge.images = partial(kept_image, path)
-    counts = counts or Rejudged()
+    counts = counts or RejudgeProgress()
     settings = load_settings(path)
     session = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "judged": judge_settings(judge)}
     with RunFolder(path, {**settings, "judge": judge_settings(judge), "sessions": [session]}) as run:
@@ -79,7 +79,7 @@ async def judge_all(
     judge: Judge,
     write: Callable[..., None],
     concurrency: int,
-    counts: Rejudged,
+    counts: RejudgeProgress,
 ) -> None:
     """Judge trajectories, `concurrency` at once; each verdict counts once it is written, several to one write. `counts.total` is known."""
     ready: asyncio.Queue[Verdict | None] = asyncio.Queue(_MOST_AT_ONCE)
@@ -94,7 +94,7 @@ async def judge_all(
             batch = [verdict, *_waiting(ready)]
             await asyncio.shield(asyncio.to_thread(write, *batch))
             for each in batch:
-                counts.judged(each)
+                counts.count_verdict(each)
 
     try:
         async with asyncio.TaskGroup() as writing:

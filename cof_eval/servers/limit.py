@@ -19,7 +19,7 @@ class AdaptiveLimit:
         self.limit = float(bound)
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._deaf = 0
+        self._in_flight_at_backoff = 0
         """Requests that were under way at the last refusal: what they hear is the same news."""
 
     @asynccontextmanager
@@ -34,7 +34,7 @@ class AdaptiveLimit:
         finally:
             if turn.done() and not turn.cancelled():
                 self._running -= 1
-                self._deaf = max(0, self._deaf - 1)
+                self._in_flight_at_backoff = max(0, self._in_flight_at_backoff - 1)
             self._admit()
 
     def _admit(self) -> None:
@@ -45,12 +45,12 @@ class AdaptiveLimit:
                 self._running += 1
                 turn.set_result(None)
 
-    def took(self) -> None:
+    def record_success(self) -> None:
         """The server answered."""
         self.limit = min(float(self.bound), self.limit + 1 / self.limit)
 
-    def refused(self) -> None:
+    def record_refusal(self) -> None:
         """The server said "too many requests"; a burst of them counts once."""
-        if self._deaf == 0:
+        if self._in_flight_at_backoff == 0:
             self.limit = max(1.0, self.limit / 2)
-            self._deaf = self._running
+            self._in_flight_at_backoff = self._running

@@ -43,7 +43,7 @@ Body = Callable[[Server, Collection[str]], Awaitable[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long to go on with servers in trouble."""
 
     retries: int = 4
@@ -81,7 +81,7 @@ class Pool:
     """The servers of one model."""
 
     servers: Sequence[Server]
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     troubles: Counter[str] = field(default_factory=Counter)
     """What had to be sent again, by what was wrong."""
     silent_since: float | None = None
@@ -123,10 +123,10 @@ class Pool:
             nonlocal spent
             error = state.outcome.exception() if state.outcome else None
             spent += isinstance(error, _AgainError) and error.counts
-            return spent > self.patience.retries or self._silent_s() > self.patience.patience_s
+            return spent > self.retry_policy.retries or self._silent_s() > self.retry_policy.patience_s
 
         growing = wait_exponential_jitter(
-            multiplier=self.patience.backoff_s, max=_LONGEST_WAIT_S, jitter=self.patience.backoff_s
+            multiplier=self.retry_policy.backoff_s, max=_LONGEST_WAIT_S, jitter=self.retry_policy.backoff_s
         )
 
         def wait(state: RetryCallState) -> float:
@@ -169,18 +169,18 @@ class Pool:
 
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self.patience.timeout_s):
+            async with asyncio.timeout(self.retry_policy.timeout_s):
                 reply = read_reply(await server.post({**body, "model": server.model}))
         except TimeoutError as error:
             server.rest(started, _HANGING_REST_S if self._others_up(server) else 0.0)
-            says = f"{server.url} gave no whole reply within {self.patience.timeout_s:g} s"
+            says = f"{server.url} gave no whole reply within {self.retry_policy.timeout_s:g} s"
             raise self._again("timeout", says) from error
         except openai.APIStatusError as error:
             raise self._status(server, error, started) from error
         except (openai.OpenAIError, ValueError) as error:  # a ValueError: what came is no reply
             raise self._broken(server, error, started) from error
         self._check(server, reply, started)
-        server.answered()
+        server.record_answer()
         self.silent_since = None
         return Completion(reply, server, time.monotonic() - started)
 
@@ -190,11 +190,11 @@ class Pool:
         if status in (401, 403, 404):
             return self._lose(server, f"refuses model {server.model!r}: {says}")
         if status in (429, 503):
-            server.limit.refused()
+            server.limit.record_refusal()
             return self._again(str(status), f"{server.url}: {says}", counts=False, wait_s=_retry_after(error.response.headers))
         if status >= 500 or status in (408, 409):
             return self._fault(server, str(status), says, asked)
-        server.answered()
+        server.record_answer()
         self.silent_since = None
         return RefusedError(says)
 

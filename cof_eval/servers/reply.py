@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Details(msgspec.Struct, frozen=True):
+class TokenDetails(msgspec.Struct, frozen=True):
     """What is told of a prompt's tokens."""
 
     cached_tokens: int | None = None
@@ -16,10 +16,10 @@ class Usage(msgspec.Struct, frozen=True):
 
     prompt_tokens: int
     completion_tokens: int
-    prompt_tokens_details: Details | None = None
+    prompt_tokens_details: TokenDetails | None = None
 
 
-class Said(msgspec.Struct, frozen=True):
+class ReplyMessage(msgspec.Struct, frozen=True):
     """A message of the model."""
 
     content: str | None = None
@@ -29,7 +29,7 @@ class Choice(msgspec.Struct, frozen=True):
     """One reply."""
 
     finish_reason: str | None
-    message: Said
+    message: ReplyMessage
 
 
 class ChatReply(msgspec.Struct, frozen=True):

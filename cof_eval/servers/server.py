@@ -84,10 +84,10 @@ class Server:
         self.rests_until = self.rested + max(at_least, self._rest_s())
         self.known.clear()
 
-    def answered(self) -> None:
+    def record_answer(self) -> None:
         """It answered: it is up."""
         self.silences, self.faults, self.rests_until = 0, 0, 0.0
-        self.limit.took()
+        self.limit.record_success()
 
     def remember(self, names: Iterable[str]) -> None:
         """Note which images it was sent."""

@@ -117,7 +117,7 @@ def test_a_call_is_written_as_it_is_read(protocol: Protocol) -> None:
 
 NEW = """
 from dataclasses import replace
-from cof_eval.protocols.cof import COF
+from cof_eval.agent.protocols.cof import COF
 MINE = replace(COF, name="mine", widen=1.0)
 """
 

@@ -17,7 +17,7 @@ from cof_eval.agent.zoom import (
     Refusal,
     SmallBox,
     View,
-    Zoomed,
+    ZoomResult,
     ZoomRules,
     crop_region,
     zoom,
@@ -28,7 +28,7 @@ RULES = ZoomRules(CropSource.SHOWN, 1.5, 2.0, LIMITS.within(min_pixels=112 * 112
 VIEW = View(noise(560, 392), (1120, 784), noise(1120, 784, seed=1))
 
 
-def ask(box: object, *, view: View = VIEW, rules: ZoomRules = RULES, name: str = TOOL_NAME) -> Zoomed:
+def ask(box: object, *, view: View = VIEW, rules: ZoomRules = RULES, name: str = TOOL_NAME) -> ZoomResult:
     return zoom(RawCall("raw", name, {"bbox_2d": box}), view, view.shown_frame, rules)
 
 
@@ -156,7 +156,7 @@ class TestEarlierCrops:
     FIRST = Frame("crop[1]", 280, 196, (0.25, 0.25, 0.75, 0.75))
     VIEW = View(VIEW.shown, VIEW.native_size, VIEW.native, (FIRST,))
 
-    def ask(self, box: object, image: object, naming: ImageNaming, frame: Frame = Frame.unit(), **rules: object) -> Zoomed:  # noqa: B008
+    def ask(self, box: object, image: object, naming: ImageNaming, frame: Frame = Frame.unit(), **rules: object) -> ZoomResult:  # noqa: B008
         how = ZoomRules(CropSource.NATIVE, 1.0, 1.0, LIMITS, naming=naming, image_argument="image", **rules)  # type: ignore[arg-type]
         return zoom(RawCall("raw", TOOL_NAME, {"bbox_2d": box, "image": image}), self.VIEW, frame, how)
 

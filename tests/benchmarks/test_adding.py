@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_server import Asked, serve
+from fake_server import ChatRequest, serve
 
 from cof_eval.core.resolution import NATIVE, SWEEP
 from cof_eval.runs.folder import load_run
@@ -59,7 +59,7 @@ def test_the_test_passes(checkout: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def says(asked: Asked) -> str:
+def says(asked: ChatRequest) -> str:
     return "<answer>B</answer>"
 
 

@@ -59,7 +59,7 @@ def test_every_benchmark_that_has_a_hub_dataset_says_how_to_go_without_the_hub(t
     """In a process of its own: the hub's client reads its settings when it is imported."""
     code = """
 from cof_eval.benchmarks import BENCHMARKS
-from cof_eval.errors import DataError
+from cof_eval.core.errors import DataError
 for name, benchmark in BENCHMARKS.items():
     try:
         benchmark.load(None)

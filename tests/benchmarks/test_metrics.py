@@ -10,16 +10,16 @@ from fakes import question, trajectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cof_eval.benchmarks.metrics import ANLS, YES_NO, Answered, answered, part, row_anls, strict
+from cof_eval.benchmarks.metrics import ANLS, YES_NO, JudgedAnswer, judged_answer, part, row_anls, strict
 from cof_eval.core.records import Outcome, Question, Stop, Verdict
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 
 
-def opened(said: str, *known: str) -> Answered:
+def opened(said: str, *known: str) -> JudgedAnswer:
     """An open question's row."""
     first, *also = known
-    return Answered(question(options=(), answer=first, also=tuple(also)), said, RIGHT)
+    return JudgedAnswer(question(options=(), answer=first, also=tuple(also)), said, RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_anls_is_a_share_and_more_accepted_answers_never_lower_it(said: str, kno
     assert row_anls(opened(said, known, more)) >= one
 
 
-def yes_no(standard: str, outcome: Outcome, said: str = "said") -> Answered:
-    return Answered(question(options=(), answer=standard), said, outcome)
+def yes_no(standard: str, outcome: Outcome, said: str = "said") -> JudgedAnswer:
+    return JudgedAnswer(question(options=(), answer=standard), said, outcome)
 
 
-def figures(rows: Sequence[Answered]) -> dict[str, float]:
+def figures(rows: Sequence[JudgedAnswer]) -> dict[str, float]:
     return {metric.name: metric.of(rows) for metric in YES_NO}
 
 
@@ -107,11 +107,11 @@ class TestYesNo:
         assert all(math.isnan(value) for value in figures([]).values())
 
 
-def turned(outcome: Outcome, turn: int, cluster: str = "image", stem: str = "Which?") -> Answered:
+def turned(outcome: Outcome, turn: int, cluster: str = "image", stem: str = "Which?") -> JudgedAnswer:
     options = ("a", "b", "c", "d")
     shown = options[turn:] + options[:turn]
     lines = "".join(f"\n({letter}) {text}" for letter, text in zip("ABCD", shown, strict=True))
-    return Answered(question(cluster=cluster, text=stem + lines, options=shown, answer="A"), "x", outcome)
+    return JudgedAnswer(question(cluster=cluster, text=stem + lines, options=shown, answer="A"), "x", outcome)
 
 
 class TestStrict:
@@ -136,7 +136,7 @@ class TestStrict:
 
 def test_a_part_is_its_category_and_what_lies_below_it() -> None:
     rows = [
-        Answered(question(category=category), "x", outcome)
+        JudgedAnswer(question(category=category), "x", outcome)
         for category, outcome in (
             ("Perception/OCR", RIGHT),
             ("Perception", WRONG),
@@ -151,10 +151,10 @@ def test_a_part_is_its_category_and_what_lies_below_it() -> None:
 @pytest.mark.parametrize(("stop", "said"), [(Stop.ANSWERED, "B"), (Stop.NO_ANSWER, ""), (Stop.ERROR, "")])
 def test_a_row_says_what_its_trajectory_answered(stop: Stop, said: str) -> None:
     verdict = Verdict("k", "card", "", WRONG, "rule:letter")
-    row = answered(question(), trajectory(stop=stop, answer="B"), verdict)
+    row = judged_answer(question(), trajectory(stop=stop, answer="B"), verdict)
     assert (row.answer, row.outcome, str(row)) == (said, WRONG, "wrong")
 
 
 def test_a_row_of_which_nothing_is_known_is_unscored() -> None:
     asked: Question = question()
-    assert answered(asked, None, None) == Answered(asked, "", UNSCORED)
+    assert judged_answer(asked, None, None) == JudgedAnswer(asked, "", UNSCORED)

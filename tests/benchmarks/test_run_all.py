@@ -13,7 +13,7 @@ from typing import Any
 import filelock
 import lmms_eval.evaluator as evaluator
 import pytest
-from fake_server import Asked, FakeServer, serve
+from fake_server import ChatRequest, FakeServer, serve
 from lmms_eval.tasks import TaskManager
 from tables import write_all
 
@@ -23,7 +23,7 @@ from cof_eval.core.records import Outcome
 from cof_eval.core.resolution import NATIVE, SWEEP
 from cof_eval.lmms.model import Cof
 from cof_eval.lmms.task import ACCURACY, METRICS, load_rows
-from cof_eval.report.measured import measured
+from cof_eval.report.benchmark_metrics import metric_values
 from cof_eval.runs.folder import RunData, load_run
 
 TASKS = [f"cof_{name}_{resolution.name}" for name in BENCHMARKS for resolution in (*SWEEP, NATIVE)]
@@ -50,7 +50,7 @@ SAID = {
 """What the server answers, by a part of the question."""
 
 
-def says(asked: Asked) -> str:
+def says(asked: ChatRequest) -> str:
     return f"<answer>{next((said for part, said in SAID.items() if part in asked.text), 'A')}</answer>"
 
 
@@ -100,7 +100,7 @@ def test_every_task_ran_every_row(finished: Finished) -> None:
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_metrics_are_columns_of_lmms_evals_table_and_the_run_folder_gives_the_same(finished: Finished, benchmark: str) -> None:
     names = [*METRICS, *(metric.name for metric in BENCHMARKS[benchmark].metrics)]
-    found = {(one.task, one.metric): one.value for one in measured(finished.run)}
+    found = {(one.task, one.metric): one.value for one in metric_values(finished.run)}
     for resolution in ("224", "4k", "native"):
         columns = finished.results["results"][f"cof_{benchmark}_{resolution}"]
         assert {f"{name},none" for name in names} <= set(columns)

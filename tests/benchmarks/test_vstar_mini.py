@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.proportion import proportion_confint
 
 from cof_eval.benchmarks import BENCHMARKS, vstar_mini
-from cof_eval.benchmarks.synthetic.questions import DIRECT, LEAST_GAP, RELATIVE, SIDES, Asked, ask
+from cof_eval.benchmarks.synthetic.questions import DIRECT, LEAST_GAP, RELATIVE, SIDES, SceneQuestion, make_questions
 from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, LARGEST, NATIVE, SMALLEST, Scene, paint, pixel_box
 from cof_eval.benchmarks.vstar_mini import TEST_COUNT, TEST_SEED, TRAINING, write_folder
 from cof_eval.cli.scenes import main
@@ -25,18 +25,18 @@ from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 MANY = 1_600
 
 
-Set = list[Asked]
+Set = list[SceneQuestion]
 
 
 @pytest.fixture(scope="module")
 def asked() -> Set:
-    return ask(MANY, seed="guessing")
+    return make_questions(MANY, seed="guessing")
 
 
 @pytest.fixture(scope="module")
 def fresh() -> Set:
     """As many questions from another seed."""
-    return ask(MANY, seed="guessed")
+    return make_questions(MANY, seed="guessed")
 
 
 def of(asked: Set, category: str) -> Set:
@@ -47,7 +47,7 @@ def letters(asked: Set) -> np.ndarray:
     return np.array([one.right for one in asked])
 
 
-def guessed(train: Set, test: Set, features: Callable[[Asked], list[float]]) -> int:
+def guessed(train: Set, test: Set, features: Callable[[SceneQuestion], list[float]]) -> int:
     """How many letters of a fresh set a linear classifier tells right."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=300))
     classifier.fit(np.array([features(one) for one in train]), letters(train))
@@ -59,20 +59,20 @@ def interval(right: int, asked: Set) -> tuple[float, float]:
     return low, high
 
 
-def words(one: Asked) -> list[float]:
+def words(one: SceneQuestion) -> list[float]:
     """Which colours and sides the question names, in its order, and which stand at which option."""
     known = [*COLOURS, *SIDES]
     said = [word for word in one.question.replace("?", "").split() if word in known]
     return [float(word == name) for word in (*said, *one.options) for name in known]
 
 
-def standing(one: Asked) -> list[float]:
+def standing(one: SceneQuestion) -> list[float]:
     """Where the targets are and how large they look, in the question's order, and how these go together."""
     plain = [value for t in one.targets for value in (t.x, t.y, np.log(t.side), float(t.round))]
     return [*plain, *(a * b for i, a in enumerate(plain) for b in plain[i:])]
 
 
-def ground(one: Asked) -> list[float]:
+def ground(one: SceneQuestion) -> list[float]:
     """The picture without its plates, at 16x12 px."""
     return list(np.asarray(paint(Scene((), one.scene.clutter), (64, 48)).reduce(4), dtype=float).mean(axis=-1).ravel())
 
@@ -80,7 +80,7 @@ def ground(one: Asked) -> list[float]:
 @pytest.mark.parametrize("features", [words, standing, ground])
 @pytest.mark.parametrize("category", [DIRECT, RELATIVE])
 def test_a_classifier_without_the_targets_picture_finds_chance(
-    asked: Set, fresh: Set, category: str, features: Callable[[Asked], list[float]]
+    asked: Set, fresh: Set, category: str, features: Callable[[SceneQuestion], list[float]]
 ) -> None:
     train, test = of(asked, category), of(fresh, category)
     low, high = interval(guessed(train, test, features), test)
@@ -88,7 +88,7 @@ def test_a_classifier_without_the_targets_picture_finds_chance(
 
 
 def test_a_classifier_that_sees_what_is_asked_does_not_find_chance(asked: Set, fresh: Set) -> None:
-    def told(one: Asked) -> list[float]:
+    def told(one: SceneQuestion) -> list[float]:
         return [float(option == one.targets[0].dot) for option in one.options]
 
     train, test = of(asked, DIRECT), of(fresh, DIRECT)
@@ -97,7 +97,7 @@ def test_a_classifier_that_sees_what_is_asked_does_not_find_chance(asked: Set, f
 
 def test_letters_answers_and_sizes_are_balanced() -> None:
     for category, options in ((DIRECT, 4), (RELATIVE, 2)):
-        some = of(ask(TEST_COUNT, seed="balance"), category)
+        some = of(make_questions(TEST_COUNT, seed="balance"), category)
         right = Counter(one.right for one in some)
         answers = Counter(one.options[one.right] for one in some)
         assert len(right) == options
@@ -109,8 +109,10 @@ def test_letters_answers_and_sizes_are_balanced() -> None:
 
 
 def test_equal_seeds_give_equal_questions_and_others_give_others() -> None:
-    assert ask(40, seed="a") == ask(40, seed="a")
-    grounds = [{one.scene.clutter for one in ask(60, seed=seed)} for seed in (TEST_SEED, f"{TRAINING}/{TEST_SEED}", "a")]
+    assert make_questions(40, seed="a") == make_questions(40, seed="a")
+    grounds = [
+        {one.scene.clutter for one in make_questions(60, seed=seed)} for seed in (TEST_SEED, f"{TRAINING}/{TEST_SEED}", "a")
+    ]
     assert not grounds[0] & grounds[1]
     assert not grounds[0] & grounds[2]
 
@@ -135,7 +137,7 @@ def test_right_options_are_true_of_the_scene_and_plates_are_told_by_their_colour
 
 
 def test_boxes_hold_the_plate_to_the_pixel() -> None:
-    for one in ask(20, seed="boxes"):
+    for one in make_questions(20, seed="boxes"):
         with_, without = (
             paint(one.scene),
             paint(Scene(tuple(p for p in one.scene.plates if p not in one.targets), one.scene.clutter)),
@@ -190,7 +192,7 @@ def test_the_set_without_data_is_drawn_once_and_kept(tmp_path: Path, monkeypatch
     assert len(first) == TEST_COUNT
     assert {item.question.benchmark for item in first} == {"vstar_mini"}
     assert load_native(first[0].image.read()).size == NATIVE
-    for item, one in zip(first, ask(TEST_COUNT, seed=TEST_SEED), strict=True):
+    for item, one in zip(first, make_questions(TEST_COUNT, seed=TEST_SEED), strict=True):
         assert item.question.options == one.options
         assert item.question.answer_text == one.options[one.right]
         assert len(item.question.boxes) == len(one.targets)
@@ -200,7 +202,7 @@ def test_a_set_is_written_from_any_seed(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([str(tmp_path / "one"), "--count", "4", "--seed", "7"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'one'}: written\n"
     assert [item.question.text for item in BENCHMARKS["vstar_mini"].load(tmp_path / "one")] == [
-        vstar_mini.question_text(one) for one in ask(4, seed="7")
+        vstar_mini.question_text(one) for one in make_questions(4, seed="7")
     ]
     assert main([str(tmp_path / "none"), "--count", "0"]) == 2
     assert "expected a count of at least 1" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from commands import BIN, Running, clean_environment, forked, start
-from fake_server import Asked, FakeServer, scripted, serve
+from fake_server import ChatRequest, FakeServer, scripted, serve
 
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import Stop, Trajectory
@@ -36,7 +36,7 @@ def run_arguments(server: FakeServer, judge: FakeServer, data: Path, out: Path, 
     return [str(a) for a in ("run", "--model", "by-name", *where, *options)]
 
 
-def script(asked: Asked) -> str:
+def script(asked: ChatRequest) -> str:
     """Zooms once or twice; every third answer is one that rules cannot read."""
     number = int(asked.hashes[0][:6], 16)
     text = scripted(asked, zooms=1 + number % 2)
@@ -70,7 +70,7 @@ def finished(run: RunData) -> set[tuple[str, str]]:
     return {(t.question.text, t.shown.hash) for t in run.trajectories.values() if t.stop is not Stop.ERROR}
 
 
-def again(log: list[Asked], done: set[tuple[str, str]]) -> list[Asked]:
+def again(log: list[ChatRequest], done: set[tuple[str, str]]) -> list[ChatRequest]:
     """Requests that ask for what was done already."""
     return [a for a in log if any(shown == a.hashes[0] and text in a.text for text, shown in done)]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cof_eval.core.errors import UsageError
-from cof_eval.core.option_order import OptionOrder, OrderKind, find_layout, ordered, parse_order
+from cof_eval.core.option_order import OptionOrder, OrderKind, apply_order, find_layout, parse_order
 from cof_eval.core.records import Question
 
 OPTIONS = ("rubber", "cotton", "kevlar", "leather")
@@ -56,7 +56,7 @@ def test_an_option_that_begins_like_another_is_told_from_it() -> None:
 
 
 def one(order: str, about: Question | None = None) -> Question:
-    (found,) = ordered(about or question(), parse_order(order))
+    (found,) = apply_order(about or question(), parse_order(order))
     return found
 
 
@@ -71,7 +71,7 @@ def test_the_right_option_comes_first() -> None:
 
 
 def test_every_rotation_is_a_question_of_its_own() -> None:
-    rotations = list(ordered(question(), OptionOrder(OrderKind.ROTATED)))
+    rotations = list(apply_order(question(), OptionOrder(OrderKind.ROTATED)))
     assert [q.answer for q in rotations] == ["B", "A", "D", "C"]
     assert [q.id for q in rotations] == ["7", "7~1", "7~2", "7~3"]
     assert {q.cluster for q in rotations} == {"a.jpg"}
@@ -131,7 +131,7 @@ def test_moving_options_keeps_the_right_one_right_and_every_text(options: list[s
     if find_layout(about.text, about.options) is None:
         return  # options that hold others, or letters of their own: refused above
     for order in (OptionOrder(OrderKind.SHUFFLED, seed), OptionOrder(OrderKind.ROTATED), OptionOrder(OrderKind.CORRECT_FIRST)):
-        for moved in ordered(about, order):
+        for moved in apply_order(about, order):
             assert moved.answer_text == about.answer_text
             assert sorted(moved.options) == sorted(options)
             assert sorted(moved.text) == sorted(about.text)

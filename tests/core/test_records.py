@@ -18,7 +18,7 @@ from cof_eval.core.records import (
     Outcome,
     Question,
     Row,
-    Shown,
+    ShownImage,
     Stop,
     Trajectory,
     Turn,
@@ -73,11 +73,11 @@ CALLS = some(Call, crop=st.none() | CROPS)
 TURNS = some(Turn, calls=st.lists(CALLS, max_size=3).map(tuple))
 IMAGES = some(ImageRef)
 TRAJECTORIES = some(
-    Trajectory, question=QUESTIONS, image=IMAGES, shown=some(Shown), turns=st.lists(TURNS, max_size=3).map(tuple)
+    Trajectory, question=QUESTIONS, image=IMAGES, shown=some(ShownImage), turns=st.lists(TURNS, max_size=3).map(tuple)
 )
 
 
-@given(st.one_of(QUESTIONS, CROPS, CALLS, TURNS, IMAGES, TRAJECTORIES, some(Row), some(Verdict), some(Shown)))
+@given(st.one_of(QUESTIONS, CROPS, CALLS, TURNS, IMAGES, TRAJECTORIES, some(Row), some(Verdict), some(ShownImage)))
 def test_every_record_reads_back_as_it_was_written_and_takes_one_line(record: object) -> None:
     line = to_json(record)
     assert b"\n" not in line

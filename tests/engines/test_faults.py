@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Asked, FakeServer, Fault, image_pad, serve, tiny_checkpoint
+from fake_server import ChatRequest, FakeServer, Fault, image_pad, serve, tiny_checkpoint
 from fakes import answer, call, sample, session
 
 from cof_eval.agent.engine import Engine
@@ -38,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_checkpoint(tmp_path_factory)
 
 
-def script(asked: Asked) -> str:
+def script(asked: ChatRequest) -> str:
     """Up to three zooms, one of them useless; then an answer that the pixels decide."""
     number = int(asked.hashes[0][:8], 16)
     if asked.turn < number % 4:
@@ -96,7 +96,7 @@ def faultless(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return found
 
 
-def every(number: int, *faults: Fault) -> Callable[[Asked], Fault | None]:
+def every(number: int, *faults: Fault) -> Callable[[ChatRequest], Fault | None]:
     """Each n-th request meets one of these faults, in turn."""
     asked, turn = itertools.count(1), itertools.cycle(faults)
     return lambda _: next(turn) if next(asked) % number == 0 else None
@@ -143,7 +143,7 @@ def test_two_servers_with_every_fault_at_once_give_the_answers_of_one_without(
 
 
 def test_a_server_that_forgets_images_is_sent_them_again(tiny: Path, tmp_path: Path, faultless: dict[str, Any]) -> None:
-    def forgetful(asked: Asked) -> str:
+    def forgetful(asked: ChatRequest) -> str:
         if random.random() < 0.5:
             server.memory.clear()
         return script(asked)
@@ -182,7 +182,7 @@ class Mortal:
         self.server = self._stack.enter_context(healthy(tiny, reply=self._reply))
         self.port = int(self.server.url.split(":")[2].split("/")[0])
 
-    def _reply(self, asked: Asked) -> str:
+    def _reply(self, asked: ChatRequest) -> str:
         self._left -= 1
         if self._left == 0:
             self._stack.close() if self._refuses else self.server.stopping.set()

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 from real import Served
-from test_rejudge import ANSWERS, made
+from rejudging import ANSWERS, made
 
 from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Outcome, Verdict
 from cof_eval.judging import start_judge
 from cof_eval.runs.folder import load_run
-from cof_eval.runs.rejudge import Rejudged, rejudge
+from cof_eval.runs.rejudge import RejudgeProgress, rejudge
 
 pytestmark = pytest.mark.engine
 
 
-def again(path: Path, url: str) -> Rejudged:
-    async def run() -> Rejudged:
+def again(path: Path, url: str) -> RejudgeProgress:
+    async def run() -> RejudgeProgress:
         judge = await start_judge("equivalence", url, "EMPTY")
         try:
             return await rejudge(path, judge, 8)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from fake_server import Asked, FakeServer, Fault, image_pad, serve, tiny_checkpoint
+from fake_server import ChatRequest, FakeServer, Fault, image_pad, serve, tiny_checkpoint
 from fakes import noise, subject
 from PIL import Image
 
@@ -309,7 +309,7 @@ class TestFailures:
         assert len(server.log) == 1
 
     def test_one_failed_rollout_leaves_the_others_alone(self) -> None:
-        def fault(asked: Asked) -> Fault | None:
+        def fault(asked: ChatRequest) -> Fault | None:
             return Fault.BROKEN if asked.hashes[0] == pixel_hash(subject(28).view.shown) else None  # type: ignore[union-attr]
 
         async def both(engine: Engine) -> list[Stop]:
@@ -329,7 +329,7 @@ class TestFailures:
         assert with_engine(server, use) is Stop.ERROR
 
 
-def meet(server: FakeServer, **settings: Any) -> str:
+def connect(server: FakeServer, **settings: Any) -> str:
     async def use(engine: Any) -> str:
         return str(engine.served_name)
 
@@ -339,11 +339,11 @@ def meet(server: FakeServer, **settings: Any) -> str:
 class TestStart:
     def test_the_only_model_needs_no_name(self) -> None:
         with serve(models=["mine"]) as server:
-            assert meet(server) == "mine"
+            assert connect(server) == "mine"
 
     def test_one_of_several_models_is_chosen_by_name(self) -> None:
         with serve(models=["a", "b"]) as server:
-            assert meet(server, served_name="b") == "b"
+            assert connect(server, served_name="b") == "b"
 
     @pytest.mark.parametrize(
         ("models", "settings", "message"),
@@ -360,34 +360,34 @@ class TestStart:
     )
     def test_a_model_that_is_not_served_is_refused(self, models: list[str], settings: dict[str, Any], message: str) -> None:
         with serve(models=models) as server, pytest.raises(UsageError, match=message):
-            meet(server, **settings)
+            connect(server, **settings)
 
     def test_a_closed_port_is_said_in_one_line(self) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
         with pytest.raises(EngineUnusableError, match=r"no OpenAI-compatible server answers at http://127\.0\.0\.1") as caught:
-            meet(FakeServer(url))
+            connect(FakeServer(url))
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("fault", [Fault.WEB_PAGE, Fault.BAD_JSON, Fault.UNAUTHORIZED, Fault.BROKEN])
     def test_something_else_behind_the_url_is_said_in_one_line(self, fault: Fault) -> None:
         with serve(models_fault=fault) as server, pytest.raises(EngineUnusableError, match="correct --base-url") as caught:
-            meet(server)
+            connect(server)
         assert "\n" not in str(caught.value)
 
     def test_a_url_without_its_last_part_is_recognised(self) -> None:
         with serve() as server, pytest.raises(EngineUnusableError, match="usually ends in /v1"):
-            meet(server, base_url=server.url.removesuffix("/v1"))
+            connect(server, base_url=server.url.removesuffix("/v1"))
 
     def test_a_folder_that_is_no_qwen_vl_is_refused_even_if_a_server_answers(self, tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
         with serve() as server, pytest.raises(UsageError, match="holds a 'llama' model"):
-            meet(server, pretrained=str(tmp_path))
+            connect(server, pretrained=str(tmp_path))
 
     def test_a_path_of_the_servers_own_machine_is_known_by_name_only(self) -> None:
         with serve(models=["/models/cof-7b"]) as server:
-            assert meet(server, pretrained="/models/cof-7b") == "/models/cof-7b"
+            assert connect(server, pretrained="/models/cof-7b") == "/models/cof-7b"
 
     def test_the_key_is_sent_and_never_logged(self) -> None:
         with serve(fault=lambda asked: Fault.UNAUTHORIZED) as server, pytest.raises(EngineUnusableError) as caught:

@@ -13,16 +13,16 @@ from fake_server import serve
 from cof_eval.core.errors import UsageError
 from cof_eval.core.records import Outcome, Verdict
 from cof_eval.judging import Judge, Pair, card_folder, load_card, load_pairs, pairs_folder, start_judge
-from cof_eval.judging.audit import Judged, audit_lines, judge_pairs, kappas, majority, panel_lines, tallies, tally
+from cof_eval.judging.audit import JudgedPair, audit_lines, judge_pairs, kappas, majority, panel_lines, tallies, tally
 
 CORRECT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 
 
-def judged(label: Outcome, said: Outcome, kind: str = "k", by: str = "judge") -> Judged:
-    return Judged(Pair(kind=kind, question="q", reference="r", answer="a", label=label), Verdict("", "c", "m", said, by))
+def judged(label: Outcome, said: Outcome, kind: str = "k", by: str = "judge") -> JudgedPair:
+    return JudgedPair(Pair(kind=kind, question="q", reference="r", answer="a", label=label), Verdict("", "c", "m", said, by))
 
 
-def said(*outcomes: Outcome, label: Outcome = CORRECT) -> list[Judged]:
+def said(*outcomes: Outcome, label: Outcome = CORRECT) -> list[JudgedPair]:
     return [judged(label, outcome) for outcome in outcomes]
 
 
@@ -48,7 +48,7 @@ class TestPairsThatComeAlong:
         pairs = load_pairs(folder)
         images: list[int] = []
 
-        async def run() -> list[Judged]:
+        async def run() -> list[JudgedPair]:
             judge = await start_judge("equivalence_image", server.url, "EMPTY")
             try:
                 return await judge_pairs(judge, pairs, folder, 8)
@@ -58,7 +58,7 @@ class TestPairsThatComeAlong:
         with serve(models=["judge"], fault=lambda asked: images.append(len(asked.images))) as server:
             found = asyncio.run(run())
         assert set(images) == {1}
-        assert UNSCORED not in {each.said for each in found}
+        assert UNSCORED not in {each.outcome for each in found}
         assert [each.pair for each in found] == list(pairs)
 
     def test_a_card_without_pairs_is_audited_on_those_of_equivalence(self) -> None:
@@ -103,7 +103,7 @@ class TestCounts:
             said(CORRECT, WRONG, WRONG, UNSCORED),
             said(WRONG, UNSCORED, WRONG, UNSCORED),
         ]
-        assert [each.said for each in majority(panel)] == [CORRECT, UNSCORED, WRONG, UNSCORED]
+        assert [each.outcome for each in majority(panel)] == [CORRECT, UNSCORED, WRONG, UNSCORED]
 
     def test_kappa_is_that_of_the_textbook(self) -> None:
         pairs = [(CORRECT, CORRECT)] * 20 + [(CORRECT, WRONG)] * 5 + [(WRONG, CORRECT)] * 10 + [(WRONG, WRONG)] * 15

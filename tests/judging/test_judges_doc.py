@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from commands import cof_eval
 from fake_server import serve, tiny_checkpoint
+from rejudging import again, made
 from test_readme import _parses
-from test_rejudge import again, made
 
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import from_json

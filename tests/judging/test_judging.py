@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from cof_eval.core.errors import UsageError
 from cof_eval.core.paths import data_dir
-from cof_eval.core.records import ImageRef, Outcome, Question, Shown, Stop, Trajectory, Verdict
+from cof_eval.core.records import ImageRef, Outcome, Question, ShownImage, Stop, Trajectory, Verdict
 from cof_eval.judging import Card, Judge, load_card, start_judge
 from cof_eval.judging.prompt import parse_label
-from cof_eval.servers import Patience
+from cof_eval.servers import RetryPolicy
 
 T = TypeVar("T")
 UNDECIDED = "the mug seems to be one of the cooler colours, say that of the sea"
@@ -46,8 +46,8 @@ def judged_once(server: FakeServer) -> Verdict:
     """The verdict of a judge that does not try again."""
 
     async def run() -> Verdict:
-        impatient = Patience(retries=0, timeout_s=2, backoff_s=0.01, patience_s=0)
-        judge = await start_judge("equivalence", server.url, "EMPTY", patience=impatient)
+        impatient = RetryPolicy(retries=0, timeout_s=2, backoff_s=0.01, patience_s=0)
+        judge = await start_judge("equivalence", server.url, "EMPTY", retry_policy=impatient)
         try:
             return await judge.judge_answer(question(), UNDECIDED)
         finally:
@@ -76,7 +76,7 @@ class TestRules:
 
     @pytest.mark.parametrize("stop", list(Stop))
     def test_a_stop_decides_before_the_answer_does(self, stop: Stop) -> None:
-        trajectory = Trajectory("k", question(), ImageRef("h", (1, 1)), "cof", Shown((28, 28), 1), (), "B", stop, "why")
+        trajectory = Trajectory("k", question(), ImageRef("h", (1, 1)), "cof", ShownImage((28, 28), 1), (), "B", stop, "why")
         verdict = with_judge(None, lambda judge: judge.judge(trajectory))
         expected = {Stop.ANSWERED: Outcome.CORRECT, Stop.ERROR: Outcome.UNSCORED}
         assert verdict.verdict is expected.get(stop, Outcome.WRONG)

@@ -14,7 +14,7 @@ import datasets
 import filelock
 import lmms_eval.evaluator as evaluator
 import pytest
-from fake_server import Asked, FakeServer, Fault, image_pad, scripted, serve, tiny_checkpoint
+from fake_server import ChatRequest, FakeServer, Fault, image_pad, scripted, serve, tiny_checkpoint
 from fakes import noise
 from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
 from lmms_eval.api.model import lmms
@@ -169,7 +169,7 @@ class TestEvaluation:
     ) -> None:
         heard: list[str] = []
 
-        def reply(asked: Asked) -> str:
+        def reply(asked: ChatRequest) -> str:
             heard.append(capsys.readouterr().err)
             return "<answer>A</answer>"
 
@@ -324,7 +324,7 @@ class TestEvaluation:
         monkeypatch.setenv("COF_OPTION_ORDER", "correct_first")
         asked_before: dict[str, int] = {}
 
-        def every_second_time(asked: Asked) -> str:
+        def every_second_time(asked: ChatRequest) -> str:
             asked_before[asked.text] = asked_before.get(asked.text, 0) + 1
             return "<answer>A</answer>" if asked_before[asked.text] % 4 else "<answer>none of them</answer>"
 
@@ -383,7 +383,7 @@ class TestEvaluation:
 
 class TestFailures:
     def test_failed_rollouts_are_unscored_and_tried_again_alone(self, manager: TaskManager, tmp_path: Path) -> None:
-        def fault(asked: Asked) -> Fault | None:
+        def fault(asked: ChatRequest) -> Fault | None:
             return Fault.FILTERED if failing and "left or right" in asked.text else None
 
         failing = True

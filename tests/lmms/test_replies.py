@@ -14,7 +14,7 @@ from cof_eval.core.records import (
     Finish,
     ImageRef,
     Outcome,
-    Shown,
+    ShownImage,
     Stop,
     Trajectory,
     Turn,
@@ -23,7 +23,7 @@ from cof_eval.core.records import (
     verdict_key,
 )
 from cof_eval.lmms import replies
-from cof_eval.lmms.replies import expect_replies, read_reply, recorded, write_reply
+from cof_eval.lmms.replies import expect_replies, load_result, read_reply, write_reply
 from cof_eval.runs.folder import RunFolder
 
 SETTINGS = {
@@ -44,7 +44,9 @@ def trajectory(key: str = "k", answer: str = "B", stop: Stop = Stop.ANSWERED) ->
     crop = Crop("c", (56, 56), (0.0, 0.0, 10.0, 10.0))
     zoomed = Turn("call", Finish.STOP, 90, 0, 9, 70, 0.1, (Call("raw", crop=crop), Call("raw", error="no")))
     said = Turn("text", Finish.STOP, 100, 90, 10, 74, 0.1)
-    return Trajectory(key, question(), ImageRef("h", (28, 28)), "cof", Shown((28, 28), 1, "s"), (zoomed, said), answer, stop)
+    return Trajectory(
+        key, question(), ImageRef("h", (28, 28)), "cof", ShownImage((28, 28), 1, "s"), (zoomed, said), answer, stop
+    )
 
 
 @pytest.mark.parametrize("answer", ["B", "", 'the "red" one\n\\ {"a": 1}', "ü" * 5000])
@@ -97,7 +99,7 @@ def test_a_reply_leads_to_the_trajectory_and_the_verdict_on_disk(tmp_path: Path)
         run.add_verdict(verdict)
     reply = read_reply(write_reply(ended, tmp_path))
     assert reply is not None
-    assert recorded(reply, question()) == (ended, verdict)
+    assert load_result(reply, question()) == (ended, verdict)
 
 
 def test_a_stop_is_its_own_verdict_and_an_unknown_key_is_nothing(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_a_stop_is_its_own_verdict_and_an_unknown_key_is_nothing(tmp_path: Path)
     for key, expected in (("failed", (failed, stop_verdict(failed, "strict"))), ("unknown", (None, None))):
         reply = read_reply(write_reply(trajectory(key), tmp_path))
         assert reply is not None
-        assert recorded(reply, question()) == expected
+        assert load_result(reply, question()) == expected
 
 
 def test_what_was_written_since_is_found(tmp_path: Path) -> None:
@@ -116,9 +118,9 @@ def test_what_was_written_since_is_found(tmp_path: Path) -> None:
     reply = read_reply(write_reply(trajectory("later"), tmp_path))
     assert reply is not None
     with RunFolder(tmp_path, SETTINGS) as run:
-        assert recorded(reply, question()) == (None, None)
+        assert load_result(reply, question()) == (None, None)
         run.add_trajectory(trajectory("later"))
-        assert recorded(reply, question())[0] == trajectory("later")
+        assert load_result(reply, question())[0] == trajectory("later")
 
 
 def test_a_reply_is_readable_by_people() -> None:

@@ -9,7 +9,20 @@ from typing import Any
 
 import pytest
 
-from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, Question, Row, Shown, Stop, Trajectory, Turn, Verdict
+from cof_eval.core.records import (
+    Call,
+    Crop,
+    Finish,
+    ImageRef,
+    Outcome,
+    Question,
+    Row,
+    ShownImage,
+    Stop,
+    Trajectory,
+    Turn,
+    Verdict,
+)
 from cof_eval.runs.folder import RunData
 
 ZOOM = Call("{}", (0, 0, 9, 9), "shown", crop=Crop("c", (56, 56), (0, 0, 9, 9)))
@@ -17,7 +30,7 @@ BAD = Call("{", error="the call is no JSON object")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RowSpec:
     """One question at one resolution; `key` tells equal work, and an outcome of None is a verdict still to come."""
 
     id: str
@@ -42,7 +55,7 @@ class Asked:
         return self.key or f"{self.benchmark}/{self.id}/{self.resolution}/{self.repeat}"
 
 
-def trajectory(asked: Asked) -> Trajectory:
+def trajectory(asked: RowSpec) -> Trajectory:
     """`output_tokens` a turn, a turn per zoom and a last one that answers, tool errors in the first turn."""
     options = tuple("abcdefgh"[: asked.options])
     question = Question(
@@ -51,7 +64,7 @@ def trajectory(asked: Asked) -> Trajectory:
     calls = [(ZOOM,)] * asked.zooms + [()]
     calls[0] = (*calls[0], *([BAD] * asked.tool_errors))
     turns = tuple(Turn("…", Finish.STOP, 100, 40, asked.output_tokens, asked.visual_tokens, 0.5, each) for each in calls)
-    shown = Shown((224, 224), 64)
+    shown = ShownImage((224, 224), 64)
     image = ImageRef("n", (2246, 1582))
     return Trajectory(
         asked.trajectory_key, question, image, "cof", shown, turns, asked.answer, asked.stop or Stop.ERROR, wall_s=2.0
@@ -59,7 +72,7 @@ def trajectory(asked: Asked) -> Trajectory:
 
 
 def build_run(
-    *asked: Asked, label: str = "model · cof", expected: int | None = None, folder: str = "run", **settings: Any
+    *asked: RowSpec, label: str = "model · cof", expected: int | None = None, folder: str = "run", **settings: Any
 ) -> RunData:
     rows = [
         Row(f"cof_{a.benchmark}_{a.resolution}", i, a.id, a.benchmark, a.resolution, a.repeat, a.trajectory_key, 50176)
@@ -80,8 +93,8 @@ def build_run(
 
 
 @pytest.fixture(scope="session")
-def asked() -> type[Asked]:
-    return Asked
+def asked() -> type[RowSpec]:
+    return RowSpec
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cof_eval.report import reported
+from cof_eval.report import report_runs
 from cof_eval.runs.folder import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ RUNS = ("sft", "base", "rl")
 
 
 def test_the_stored_table_is_the_one_of_the_stored_runs() -> None:
-    runs = reported([load_run(REFERENCE / name) for name in RUNS])
+    runs = report_runs([load_run(REFERENCE / name) for name in RUNS])
     made = pd.concat([run.sweep for run in runs], ignore_index=True)
     stored = pd.read_csv(REFERENCE / "report" / "sweep.csv", dtype={"resolution": str})
     pd.testing.assert_frame_equal(made, stored, check_dtype=False, rtol=1e-4)

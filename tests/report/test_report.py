@@ -10,12 +10,12 @@ from cof_eval.agent.protocols import PROTOCOLS
 from cof_eval.core.errors import RunError, UsageError
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import SWEEP
-from cof_eval.report import reported
+from cof_eval.report import report_runs
 from cof_eval.report import write_report as write_reported
-from cof_eval.report.card import card_text
+from cof_eval.report.caveats import caveats
 from cof_eval.report.markdown import report_text
+from cof_eval.report.model_card import card_text
 from cof_eval.report.published import comparable, load_published
-from cof_eval.report.state import caveats
 from cof_eval.report.text import accuracy, between, count, escape, mean, percent, points, probability, table
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
@@ -24,7 +24,7 @@ HOSTILE = "a|b\n# <script>alert(1)</script> ![x](http://evil/) `c` *d* _e_ \\| &
 
 
 def write_report(runs, out: Path, published: Path | None = None) -> list[Path]:
-    return write_reported(reported(runs), out, published)
+    return write_reported(report_runs(runs), out, published)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def report():
     """The text of the report on some runs, without figures."""
 
     def text(*runs, published: Path | None = None) -> str:
-        ready = reported(runs)
+        ready = report_runs(runs)
         sweep = pd.concat([run.sweep for run in ready], ignore_index=True)
         return report_text(ready, comparable(load_published(published), sweep), {})
 
@@ -148,7 +148,7 @@ def test_a_benchmarks_own_metrics_stand_beside_accuracy(report, make_run, asked,
     run = make_run(
         *(asked(f"q{i}", "224", RIGHT, benchmark="docvqa", options=0, answer=said) for i, said in enumerate(["a", "b"]))
     )
-    for text in (report(run), card_text(reported([run]))):
+    for text in (report(run), card_text(report_runs([run]))):
         assert cells(text, "the benchmark's own, percent [95%]")[1] == "anls"
         assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0 [9.5, 90.5]"
     write_report([run], tmp_path)
@@ -219,8 +219,8 @@ def test_what_several_runs_suffer_is_said_once_with_each_runs_figures(make_run, 
     first = make_run(asked("a", "224", UNSCORED), asked("b", "224", RIGHT), label="first")
     second = make_run(asked("a", "224", UNSCORED), asked("b", "224", UNSCORED), label="second")
     said = "partly unscored, so accuracy is a lower bound: first (1 of 2 answered rows), second (2 of 2 answered rows)"
-    assert caveats(reported([first, second, whole(label="third")]), "vstar") == [said]
-    assert caveats(reported([first]), "vstar") == ["partly unscored (1 of 2 answered rows, so accuracy is a lower bound)"]
+    assert caveats(report_runs([first, second, whole(label="third")]), "vstar") == [said]
+    assert caveats(report_runs([first]), "vstar") == ["partly unscored (1 of 2 answered rows, so accuracy is a lower bound)"]
 
 
 def test_rows_that_share_images_are_said_to_be_so(report, make_run, asked, whole) -> None:
@@ -355,8 +355,8 @@ class TestCard:
 
     def test_it_says_what_is_missing_in_its_first_line(self, make_run, asked) -> None:
         run = make_run(asked("a", "224", RIGHT), asked("b", "224", None, stop=None), expected=8)
-        assert card_text(reported([run])).splitlines()[0] == "**Unfinished (1 of 8 rows are answered).**"
-        assert card_text(reported([make_run(expected=8)])).startswith("**Empty (none of its 8 rows is answered).**")
+        assert card_text(report_runs([run])).splitlines()[0] == "**Unfinished (1 of 8 rows are answered).**"
+        assert card_text(report_runs([make_run(expected=8)])).startswith("**Empty (none of its 8 rows is answered).**")
 
     def test_it_has_numbers_settings_versions_and_caveats_and_no_picture(self, whole) -> None:
         run = whole(
@@ -366,7 +366,7 @@ class TestCard:
             versions={"vllm": "0.30.0", "idna": "3"},
             judge={"card": "equivalence", "model": "Qwen"},
         )
-        text = card_text(reported([run]))
+        text = card_text(report_runs([run]))
         assert cells(text, "224")[1:4] == ["4", "4", "75.0 [30.1, 95.4]"]
         assert cells(text, "model")[1] == "org/m"
         assert cells(text, "checkpoint")[1] == "abc"
@@ -379,7 +379,7 @@ class TestCard:
 
     def test_every_switch_that_moves_scores_is_on_it(self, whole) -> None:
         protocol = msgspec.to_builtins(replace(PROTOCOLS["mini_o3"], name="mine", crops="blank"))
-        text = card_text(reported([whole(protocol=protocol, option_order="shuffled:3", repeats=32)]))
+        text = card_text(report_runs([whole(protocol=protocol, option_order="shuffled:3", repeats=32)]))
         said = cells(text, "protocol settings")[1]
         texts = {
             "name",
@@ -403,16 +403,16 @@ class TestCard:
         def run(outcome: Outcome, label: str):
             return make_run(*(asked(f"q{i}", "224", outcome, cluster=f"image{i // 2}") for i in range(8)), label=label)
 
-        assert "p = 0.12 (exact, over images, Holm)" in card_text(reported([run(RIGHT, "a"), run(WRONG, "b")]))
+        assert "p = 0.12 (exact, over images, Holm)" in card_text(report_runs([run(RIGHT, "a"), run(WRONG, "b")]))
 
     def test_two_runs_are_compared_in_sentences(self, whole) -> None:
-        text = card_text(reported([whole(3), whole(1, "base")]))
+        text = card_text(report_runs([whole(3), whole(1, "base")]))
         assert (
             "- 224: model · cof less base is +50.0 points (95%: +0.0 to +100.0) on 4 questions, p = 1 (McNemar exact, Holm)"
             in text
         )
 
     def test_hostile_names_stay_text(self, whole) -> None:
-        text = card_text(reported([whole(label=HOSTILE, notes=[HOSTILE], model={"pretrained": HOSTILE})]))
+        text = card_text(report_runs([whole(label=HOSTILE, notes=[HOSTILE], model={"pretrained": HOSTILE})]))
         assert "<" not in text
         assert "](" not in text

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 from commands import forked
-from fake_server import Asked, serve
+from fake_server import ChatRequest, serve
 from fakes import call, noise, trajectory
 
 from cof_eval.core.errors import UsageError
 from cof_eval.core.images import pixel_hash
-from cof_eval.core.records import Call, Crop, Finish, Shown, Turn
+from cof_eval.core.records import Call, Crop, Finish, ShownImage, Turn
 from cof_eval.report.ask_page import render_page
-from cof_eval.runs.ask import CLOSING, make_question, pieces
-from cof_eval.runs.ask import Asked as Answered
+from cof_eval.runs.ask import CLOSING, AskResult, make_question, reply_pieces
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
 
@@ -28,7 +27,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def says(*texts: str) -> object:
-    def reply(asked: Asked) -> str:
+    def reply(asked: ChatRequest) -> str:
         return texts[min(asked.turn, len(texts) - 1)]
 
     return reply
@@ -108,7 +107,7 @@ def test_what_a_user_can_mend_is_one_line(photo: Path, arguments: list[str], say
     ],
 )
 def test_a_text_in_pieces(text: str, expected: list[tuple[str, str]]) -> None:
-    assert [(piece.kind, piece.text) for piece in pieces(text)] == expected
+    assert [(piece.kind, piece.text) for piece in reply_pieces(text)] == expected
 
 
 @pytest.mark.parametrize("options", [["a"], ["a", " "], [str(i) for i in range(27)]])
@@ -137,10 +136,10 @@ def test_nothing_that_a_model_or_a_name_says_is_markup() -> None:
         EVIL, Finish.STOP, 1, 0, 1, None, 0.0, (Call(EVIL, error=EVIL), Call(EVIL, crop=crop, instead="blank"), Call(EVIL))
     )
     about = trajectory(
-        turns=(turn,), answer=EVIL, protocol=EVIL, error=EVIL, shown=Shown((56, 56), 4, pixel_hash(shown)),
+        turns=(turn,), answer=EVIL, protocol=EVIL, error=EVIL, shown=ShownImage((56, 56), 4, pixel_hash(shown)),
         question=make_question(f"What? {EVIL}"),
     )  # fmt: skip
     page = _Page()
-    page.feed(render_page(Answered(about, {pixel_hash(shown): shown}), model=EVIL, resolution=EVIL))
+    page.feed(render_page(AskResult(about, {pixel_hash(shown): shown}), model=EVIL, resolution=EVIL))
     assert not page.tags & {"script", "iframe", "link", "object"}
     assert not [name for name in page.attributes if name.startswith("on")]

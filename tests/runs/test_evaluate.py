@@ -19,8 +19,8 @@ from fakes import (
     FaultyDisk,
     Killer,
     Script,
-    ScriptedAsker,
     ScriptedEngine,
+    ScriptedJudgeClient,
     Stored,
     answer,
     answer_all,
@@ -44,7 +44,7 @@ from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Card, Judge
 from cof_eval.runs.evaluate import Evaluation, Progress
 from cof_eval.runs.folder import RunFolder, load_run
-from cof_eval.runs.plan import Planned
+from cof_eval.runs.plan import PlannedJob
 
 PLANS = sample()
 KEYS = {plan.key for plan in PLANS}
@@ -61,7 +61,7 @@ def jitter(seed: int = 0, most_s: float = 0.003) -> Callable[[], float]:
     return lambda: chance.uniform(0, most_s)
 
 
-def shuffled(plans: Sequence[Planned], seed: int) -> list[Planned]:
+def shuffled(plans: Sequence[PlannedJob], seed: int) -> list[PlannedJob]:
     return random.Random(seed).sample(plans, len(plans))
 
 
@@ -88,7 +88,7 @@ def journalled(path: Path) -> list[str]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> object:
     """The sample's result, uninterrupted."""
     path = tmp_path_factory.mktemp("whole") / "run"
-    answer_all(path, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+    answer_all(path, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
     return result(path)
 
 
@@ -107,8 +107,8 @@ def failing_at(number: int, error: BaseException) -> Script:
 class TestAnswering:
     @pytest.mark.parametrize("concurrency", [1, 3, 100])
     def test_everything_is_generated_judged_and_journalled_once(self, path: Path, concurrency: int, whole: object) -> None:
-        engine, asker = ScriptedEngine(wander, latency=jitter()), ScriptedAsker(latency=jitter(1))
-        answer_all(path, shuffled(PLANS, concurrency), engine, asker=asker, concurrency=concurrency)
+        engine, client = ScriptedEngine(wander, latency=jitter()), ScriptedJudgeClient(latency=jitter(1))
+        answer_all(path, shuffled(PLANS, concurrency), engine, client=client, concurrency=concurrency)
         assert started(engine) == dict.fromkeys(KEYS, 1)
         assert sorted(journalled(path)) == sorted(KEYS)
         assert len((path / "rows.jsonl").read_bytes().splitlines()) == len(PLANS)
@@ -116,7 +116,7 @@ class TestAnswering:
         assert result(path) == whole
         judged = [v.key for v in read_journal(path / "verdicts.jsonl", Verdict)]
         assert len(judged) == len(set(judged))
-        assert len(asker.prompts) == len(set(asker.prompts)) > 1
+        assert len(client.prompts) == len(set(client.prompts)) > 1
 
     def test_the_sample_shows_every_kind_of_work(self, whole: object) -> None:
         _, trajectories, verdicts = whole  # type: ignore[misc]
@@ -134,11 +134,11 @@ class TestAnswering:
         assert engine.most_running > 1 or concurrency == 1
 
     def test_a_second_session_does_nothing_anew(self, path: Path) -> None:
-        answer_all(path, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+        answer_all(path, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
         files = {p: p.read_bytes() for p in path.glob("*.jsonl")}
-        engine, asker, progress = ScriptedEngine(wander), ScriptedAsker(), Progress(0)
-        answer_all(path, PLANS, engine, asker=asker, progress=progress)
-        assert (engine.requests, asker.prompts, progress.done) == ([], [], 0)
+        engine, client, progress = ScriptedEngine(wander), ScriptedJudgeClient(), Progress(0)
+        answer_all(path, PLANS, engine, client=client, progress=progress)
+        assert (engine.requests, client.prompts, progress.done) == ([], [], 0)
         assert {p: p.read_bytes() for p in path.glob("*.jsonl")} == files
 
     def test_a_later_session_adds_only_what_is_new(self, path: Path) -> None:
@@ -176,9 +176,9 @@ class TestAnswering:
 
     def test_a_stock_tasks_question_is_answered_and_not_judged(self, path: Path) -> None:
         plan = planner().plan(job(source=stored(), options=(), answer=""))
-        asker, progress = ScriptedAsker(), Progress(1)
-        answer_all(path, [plan], ScriptedEngine([answer("whatever")]), asker=asker, progress=progress)
-        assert (asker.prompts, progress.done, progress.unscored) == ([], 1, 0)
+        client, progress = ScriptedJudgeClient(), Progress(1)
+        answer_all(path, [plan], ScriptedEngine([answer("whatever")]), client=client, progress=progress)
+        assert (client.prompts, progress.done, progress.unscored) == ([], 1, 0)
         assert load_run(path).trajectories[plan.key].answer == "whatever"
 
     @pytest.mark.parametrize("source", CropSource)
@@ -216,13 +216,13 @@ class TestResume:
         for _ in range(60):
             engine = ScriptedEngine(failing_at(chance.randrange(8), RuntimeError("crash")), latency=jitter())
             try:
-                answer_all(path, PLANS, engine, asker=ScriptedAsker(latency=jitter(1)), concurrency=concurrency)
+                answer_all(path, PLANS, engine, client=ScriptedJudgeClient(latency=jitter(1)), concurrency=concurrency)
             except RuntimeError as error:
                 assert str(error) == "crash"
             assert not done & set(started(engine))
             assert len(journalled(path)) == len(set(journalled(path)))
             done = set(journalled(path))
-        answer_all(path, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+        answer_all(path, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
         assert result(path) == whole
         assert len(journalled(path)) == len(KEYS)
 
@@ -233,17 +233,21 @@ class TestResume:
         plans = sample(2)
         expected = tmp_path / "expected"
         untroubled = FaultyDisk(piece=piece)
-        answer_all(expected, plans, ScriptedEngine(wander), asker=ScriptedAsker(), disk=untroubled)
+        answer_all(expected, plans, ScriptedEngine(wander), client=ScriptedJudgeClient(), disk=untroubled)
         for fail_at in range(0, len(untroubled.calls), 1 if piece is None else 5):
             path = tmp_path / str(fail_at)
             engine = ScriptedEngine(wander, latency=jitter(fail_at))
             with pytest.raises(RunError, match="No space left on device"):
                 answer_all(
-                    path, plans, engine, asker=ScriptedAsker(), disk=FaultyDisk(fail_at=fail_at, piece=piece, for_good=True)
+                    path,
+                    plans,
+                    engine,
+                    client=ScriptedJudgeClient(),
+                    disk=FaultyDisk(fail_at=fail_at, piece=piece, for_good=True),
                 )
             kept = set(journalled(path))
             engine = ScriptedEngine(wander)
-            answer_all(path, plans, engine, asker=ScriptedAsker())
+            answer_all(path, plans, engine, client=ScriptedJudgeClient())
             assert not kept & set(started(engine))
             assert len(journalled(path)) == len(set(journalled(path)))
             assert result(path) == result(expected)
@@ -257,7 +261,7 @@ class TestResume:
                     killer.round(folder, after_words=chance.randrange(4), after_us=int(10 ** chance.uniform(1, 4)))
                     before, kept = kept, journalled(folder)
                     assert kept[: len(before)] == before
-                answer_all(folder, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+                answer_all(folder, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
                 assert result(folder) == whole
                 assert sorted(journalled(folder)) == sorted(KEYS)
                 assert len([*read_journal(folder / "rows.jsonl", Row)]) == len(PLANS)
@@ -265,7 +269,7 @@ class TestResume:
     def test_a_cancelled_session_keeps_what_ended_and_goes_on(self, path: Path, whole: object) -> None:
         async def cancelled_after(turns: int) -> set[str]:
             engine = ScriptedEngine(wander, latency=jitter(turns))
-            task = asyncio.create_task(session(path, PLANS, engine, asker=ScriptedAsker(latency=jitter())))
+            task = asyncio.create_task(session(path, PLANS, engine, client=ScriptedJudgeClient(latency=jitter())))
             while len(engine.requests) < turns and not task.done():
                 await asyncio.sleep(0)
             task.cancel()
@@ -277,7 +281,7 @@ class TestResume:
         for turns in (0, 1, 3, 9, 14):
             assert not done & asyncio.run(cancelled_after(turns))
             done = set(journalled(path))
-        answer_all(path, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+        answer_all(path, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
         assert result(path) == whole
         assert len(journalled(path)) == len(KEYS)
 
@@ -322,25 +326,25 @@ class TestFailures:
     def test_of_the_engine_are_unscored_and_tried_again_in_the_next_session(self, path: Path, whole: object) -> None:
         broken = ScriptedEngine(wander, latency=jitter(), fail=lambda r: r.conversation < "8")
         progress = Progress(len(KEYS))
-        answer_all(path, PLANS, broken, asker=ScriptedAsker(), progress=progress)
+        answer_all(path, PLANS, broken, client=ScriptedJudgeClient(), progress=progress)
         run = load_run(path)
         failed = {key for key, t in run.trajectories.items() if t.stop is Stop.ERROR}
         assert failed == {key for key in KEYS if key < "8"}
         assert all(run.verdicts[key].verdict is Outcome.UNSCORED for key in failed)
         assert (progress.errors, progress.unscored) == (len(failed), len(failed))
         engine = ScriptedEngine(wander)
-        answer_all(path, PLANS, engine, asker=ScriptedAsker())
+        answer_all(path, PLANS, engine, client=ScriptedJudgeClient())
         assert set(started(engine)) == failed
         assert result(path) == whole
 
     def test_of_an_engine_that_cannot_serve_stop_the_run_and_what_ended_is_kept(self, path: Path, whole: object) -> None:
         engine = ScriptedEngine(failing_at(25, EngineUnusableError("other pixels")), latency=jitter())
         with pytest.raises(EngineUnusableError, match="other pixels"):
-            answer_all(path, PLANS, engine, asker=ScriptedAsker())
+            answer_all(path, PLANS, engine, client=ScriptedJudgeClient())
         kept = journalled(path)
         assert 0 < len(kept) < len(KEYS)
         again = ScriptedEngine(wander)
-        answer_all(path, PLANS, again, asker=ScriptedAsker())
+        answer_all(path, PLANS, again, client=ScriptedJudgeClient())
         assert set(started(again)) == KEYS - set(kept)
         assert result(path) == whole
 
@@ -413,21 +417,21 @@ class TestFailures:
 
 class TestJudging:
     @staticmethod
-    def plans(rows: int = 12) -> list[Planned]:
+    def plans(rows: int = 12) -> list[PlannedJob]:
         """Different images and one question, so that equal answers are equal content."""
         return [planner().plan(job(i, source=stored(seed=i), text="Which?")) for i in range(rows)]
 
     @pytest.mark.parametrize("concurrency", [1, 12])
     def test_equal_answers_are_judged_once_even_when_asked_at_the_same_time(self, path: Path, concurrency: int) -> None:
-        asker = ScriptedAsker(latency=jitter())
-        answer_all(path, self.plans(), ScriptedEngine([answer("the mug")]), asker=asker, concurrency=concurrency)
-        assert len(asker.prompts) == 1
+        client = ScriptedJudgeClient(latency=jitter())
+        answer_all(path, self.plans(), ScriptedEngine([answer("the mug")]), client=client, concurrency=concurrency)
+        assert len(client.prompts) == 1
         run = load_run(path)
         assert [v.verdict for v in run.verdicts.values()] == [Outcome.CORRECT] * 12
         assert len([*read_journal(path / "verdicts.jsonl", Verdict)]) == 1
 
     @staticmethod
-    def labelled(*answers: str, **changes: object) -> list[Planned]:
+    def labelled(*answers: str, **changes: object) -> list[PlannedJob]:
         """Rows of equal text and image with different standard answers."""
         source = stored(seed=1)
         return [planner().plan(job(i, source=source, text="Which?", answer=a, **changes)) for i, a in enumerate(answers)]
@@ -450,23 +454,23 @@ class TestJudging:
         assert [v.verdict for row in run.rows if (v := run.verdict(row))] == [Outcome.WRONG, Outcome.CORRECT]
 
     def test_the_judge_is_told_every_accepted_answer(self, path: Path) -> None:
-        asker = ScriptedAsker(lambda prompt: "1" if "2\nor: two" in prompt else "0")
+        client = ScriptedJudgeClient(lambda prompt: "1" if "2\nor: two" in prompt else "0")
         plans = self.labelled("2", options=(), also=("two",))
-        answer_all(path, plans, ScriptedEngine([answer("a pair")]), asker=asker)
+        answer_all(path, plans, ScriptedEngine([answer("a pair")]), client=client)
         (found,) = load_run(path).verdicts.values()
         assert (found.verdict, found.by) == (Outcome.CORRECT, "judge")
 
     def test_a_row_without_a_standard_answer_is_settled_and_judged_by_nobody(self, path: Path) -> None:
-        asker = ScriptedAsker()
-        answer_all(path, self.labelled("", options=()), ScriptedEngine([answer("a pair")]), asker=asker)
+        client = ScriptedJudgeClient()
+        answer_all(path, self.labelled("", options=()), ScriptedEngine([answer("a pair")]), client=client)
         run = load_run(path)
         (row,) = run.rows
-        assert (run.settled(row), run.verdict(row), asker.prompts, run.verdicts) == (True, None, [], {})
+        assert (run.settled(row), run.verdict(row), client.prompts, run.verdicts) == (True, None, [], {})
 
     def test_a_judge_is_asked_at_most_64_things_at_once(self, path: Path) -> None:
         progress = Progress(90)
 
-        class Late(ScriptedAsker):
+        class Late(ScriptedJudgeClient):
             async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
                 self.running += 1
                 self.most_running = max(self.most_running, self.running)
@@ -475,45 +479,45 @@ class TestJudging:
                 self.running -= 1
                 return "1"
 
-        asker = Late()
+        client = Late()
         plans = [planner().plan(job(i)) for i in range(90)]
-        answer_all(path, plans, ScriptedEngine(["the mug"]), asker=asker, concurrency=90, progress=progress)
-        assert asker.most_running == 64
+        answer_all(path, plans, ScriptedEngine(["the mug"]), client=client, concurrency=90, progress=progress)
+        assert client.most_running == 64
         assert {v.verdict for v in load_run(path).verdicts.values()} == {Outcome.CORRECT}
 
     def test_what_rules_decide_is_not_asked(self, path: Path) -> None:
-        asker = ScriptedAsker()
-        answer_all(path, self.plans(), ScriptedEngine([answer("B")]), asker=asker)
-        assert asker.prompts == []
+        client = ScriptedJudgeClient()
+        answer_all(path, self.plans(), ScriptedEngine([answer("B")]), client=client)
+        assert client.prompts == []
         assert {v.by for v in load_run(path).verdicts.values()} == {"rule:letter"}
 
     def test_a_failure_is_unscored_with_its_reason_and_filled_in_by_the_next_session(self, path: Path, whole: object) -> None:
-        asker = ScriptedAsker(fail=lambda prompt: "mug 1" in prompt, latency=jitter())
+        client = ScriptedJudgeClient(fail=lambda prompt: "mug 1" in prompt, latency=jitter())
         progress = Progress(len(KEYS))
-        answer_all(path, PLANS, ScriptedEngine(wander), asker=asker, progress=progress)
+        answer_all(path, PLANS, ScriptedEngine(wander), client=client, progress=progress)
         run = load_run(path)
         missing = {key for key, v in run.verdicts.items() if v.verdict is Outcome.UNSCORED}
         assert missing
         assert progress.unscored == len(missing)
         assert {run.verdicts[key].reason for key in missing} == {"scripted failure"}
-        engine, again = ScriptedEngine(wander), ScriptedAsker()
-        answer_all(path, PLANS, engine, asker=again)
+        engine, again = ScriptedEngine(wander), ScriptedJudgeClient()
+        answer_all(path, PLANS, engine, client=again)
         assert engine.requests == []
-        assert set(again.prompts) == {p for p in asker.prompts if "mug 1" in p}
+        assert set(again.prompts) == {p for p in client.prompts if "mug 1" in p}
         assert result(path) == whole
 
     def test_a_failure_is_asked_again_when_the_same_evaluation_is_asked_again(self, path: Path) -> None:
         failures = iter([True, False])
-        asker, plans = ScriptedAsker(fail=lambda prompt: next(failures)), self.plans(1)
+        client, plans = ScriptedJudgeClient(fail=lambda prompt: next(failures)), self.plans(1)
         with RunFolder(path, {"judge": {"card": "card", "model": "big"}}) as run:
-            judge = Judge(CARD, asker)
+            judge = Judge(CARD, client)
             work = Evaluation(engine=ScriptedEngine([answer("the mug")]), protocol=COF, run=run, judge=judge, concurrency=1)
             for outcome in (Outcome.UNSCORED, Outcome.CORRECT):
                 asyncio.run(work.answer(plans))
                 assert [v.verdict for v in run.verdicts.values()] == [outcome]
 
     def test_a_reply_that_is_no_label_is_unscored(self, path: Path) -> None:
-        answer_all(path, self.plans(1), ScriptedEngine([answer("the mug")]), asker=ScriptedAsker(lambda prompt: "maybe"))
+        answer_all(path, self.plans(1), ScriptedEngine([answer("the mug")]), client=ScriptedJudgeClient(lambda prompt: "maybe"))
         (verdict,) = load_run(path).verdicts.values()
         assert (verdict.verdict, verdict.by, verdict.raw) == (Outcome.UNSCORED, "judge", "maybe")
 
@@ -524,13 +528,13 @@ class TestJudging:
         lines = (path / "verdicts.jsonl").read_bytes()
         answer_all(path, PLANS, ScriptedEngine(wander))
         assert (path / "verdicts.jsonl").read_bytes() == lines
-        answer_all(path, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+        answer_all(path, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
         assert result(path) == whole
 
     def test_another_judge_judges_anew_without_generating_anything(self, path: Path) -> None:
         for model, label in (("big", "1"), ("small", "0")):
-            engine, asker = ScriptedEngine(wander), ScriptedAsker(lambda prompt, label=label: label, model=model)  # type: ignore[misc]
-            answer_all(path, PLANS, engine, asker=asker)
+            engine, client = ScriptedEngine(wander), ScriptedJudgeClient(lambda prompt, label=label: label, model=model)  # type: ignore[misc]
+            answer_all(path, PLANS, engine, client=client)
         assert engine.requests == []
         outcomes = {v.verdict for v in load_run(path).verdicts.values() if v.by == "judge"}
         assert outcomes == {Outcome.WRONG}
@@ -538,10 +542,10 @@ class TestJudging:
     def test_a_crash_between_trajectory_and_verdict_leaves_the_verdict_to_the_next_session(
         self, path: Path, whole: object
     ) -> None:
-        answer_all(path, PLANS, ScriptedEngine(wander), asker=ScriptedAsker())
+        answer_all(path, PLANS, ScriptedEngine(wander), client=ScriptedJudgeClient())
         (path / "verdicts.jsonl").unlink()
         engine = ScriptedEngine(wander)
-        answer_all(path, PLANS, engine, asker=ScriptedAsker(latency=jitter()))
+        answer_all(path, PLANS, engine, client=ScriptedJudgeClient(latency=jitter()))
         assert (engine.requests, result(path)) == ([], whole)
 
     def test_an_answer_that_json_cannot_hold_is_judged_and_kept(self, path: Path) -> None:

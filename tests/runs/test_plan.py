@@ -18,7 +18,7 @@ from cof_eval.agent.protocols import COF, COF_FORCED, DIRECT, PROTOCOLS, Protoco
 from cof_eval.core.errors import ImageError
 from cof_eval.core.images import load_native, source_hash
 from cof_eval.core.resolution import MAX_ASPECT, NATIVE, SWEEP, PixelLimits, shown_size
-from cof_eval.runs.plan import Planned, in_order, protocol_digest, summarize
+from cof_eval.runs.plan import PlannedJob, in_order, protocol_digest, summarize
 
 EIGHT = [r.name for r in SWEEP]
 
@@ -30,7 +30,7 @@ def header_only(width: int, height: int, name: str = "header.png") -> Stored:
     return Stored(name, data + struct.pack(">I", 10**6) + b"IDAT")
 
 
-def plan(width: int, height: int, resolution: str, protocol: Protocol = COF, limits: PixelLimits = LIMITS) -> Planned:
+def plan(width: int, height: int, resolution: str, protocol: Protocol = COF, limits: PixelLimits = LIMITS) -> PlannedJob:
     return planner(protocol, limits=limits).plan(job(resolution=resolution, source=header_only(width, height)))
 
 

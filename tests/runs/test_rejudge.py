@@ -11,56 +11,17 @@ from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
-from fake_server import Asked, FakeServer, Fault, serve
-from fakes import question
+from fake_server import ChatRequest, Fault, serve
 from hypothesis import given
 from hypothesis import strategies as st
+from rejudging import ANSWERS, HASTY, again, made
 
 from cof_eval.core.errors import RunError
 from cof_eval.core.journal import read_journal
-from cof_eval.core.records import ImageRef, Outcome, Row, Shown, Stop, Trajectory, Verdict
-from cof_eval.judging import Card, Judge, load_card, start_judge
+from cof_eval.core.records import Outcome, Stop, Verdict
+from cof_eval.judging import Card, Judge, load_card
 from cof_eval.runs.folder import RunFolder, load_run
-from cof_eval.runs.rejudge import Rejudged, rejudge
-from cof_eval.servers import Patience
-
-ANSWERS = ["B", "A. red", *(f"a shade such as the sea's, sample {i}" for i in range(20)), "not red"]
-HASTY = Patience(retries=3, timeout_s=0.3, backoff_s=0.01, patience_s=0.5)
-"""Gives up on a server that hangs before a test grows long."""
-CALM = Patience(retries=3, timeout_s=60.0, backoff_s=0.01, patience_s=0.5)
-"""Never takes a busy machine for a server that hangs."""
-
-
-def made(path: Path, answers: list[str] = ANSWERS) -> Path:
-    """A finished run whose judge was not there."""
-    settings = {
-        "model": {"pretrained": "m"},
-        "protocol": {"name": "p"},
-        "engine": {"name": "e"},
-        "seed": 0,
-        "judge": {"card": "old@1", "model": ""},
-    }
-    with RunFolder(path, {**settings, "tasks": {"t": len(answers) + 1}}) as run:
-        for i, said in enumerate([*answers, answers[0]]):
-            stop = Stop.ANSWERED if i < len(answers) else Stop.LENGTH
-            shown = Shown((28, 28), 1, f"hash{i}")
-            run.add_trajectory(Trajectory(f"k{i}", question(), ImageRef("h", (1, 1)), "p", shown, (), said, stop))
-            run.add_rows([Row("t", i, "7", "vstar", "448", 0, f"k{i}", 448 * 448)])
-    return path
-
-
-def again(
-    path: Path, *servers: FakeServer, card: str = "equivalence", concurrency: int = 8, patience: Patience = CALM
-) -> Rejudged:
-    async def run() -> Rejudged:
-        url = ",".join(server.url for server in servers) or None
-        judge = await start_judge(card, url, "EMPTY", concurrency=concurrency, patience=patience)
-        try:
-            return await rejudge(path, judge, concurrency)
-        finally:
-            await judge.close()
-
-    return asyncio.run(run())
+from cof_eval.runs.rejudge import rejudge
 
 
 def by_meaning(prompt: str) -> str:
@@ -177,11 +138,11 @@ def test_whatever_a_judge_suffers_no_verdict_is_lost_or_invented_and_another_pas
 ) -> None:
     chance, run = random.Random(fault.value), made(tmp_path / "run")
 
-    def sometimes(asked: Asked) -> Fault | None:
+    def sometimes(asked: ChatRequest) -> Fault | None:
         return fault if chance.random() < 0.4 else None
 
     with serve(models=["judge"], label=by_meaning, fault=sometimes) as server:
-        counts = again(run, server, patience=HASTY)
+        counts = again(run, server, retry_policy=HASTY)
     assert sum(counts.outcomes.values()) == counts.total == len(ANSWERS)
     after = outcomes(run)
     assert {key: outcome for key, outcome in after.items() if outcome is not Outcome.UNSCORED}.items() <= whole.items()
@@ -239,7 +200,7 @@ def test_a_server_without_structured_output_is_asked_without_and_its_dressed_lab
 ) -> None:
     run = made(tmp_path / "run")
 
-    def refuses(asked: Asked) -> Fault | None:
+    def refuses(asked: ChatRequest) -> Fault | None:
         return Fault.CONTEXT if "structured_outputs" in asked.body else None
 
     with serve(models=["judge"], fault=refuses, reply=lambda asked: f"**Judgement: {by_meaning(asked.text)}**") as server:

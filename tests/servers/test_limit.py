@@ -12,10 +12,10 @@ from cof_eval.servers.limit import AdaptiveLimit
 
 def test_a_refusal_halves_and_each_full_round_adds_one() -> None:
     limit = AdaptiveLimit(16)
-    limit.refused()
+    limit.record_refusal()
     assert limit.limit == 8
     for _ in range(9):
-        limit.took()
+        limit.record_success()
     assert 9 <= limit.limit < 9.1
 
 
@@ -26,7 +26,7 @@ def test_a_burst_of_refusals_counts_once() -> None:
         async def one() -> None:
             async with limit.place():
                 await asyncio.sleep(0)
-                limit.refused()
+                limit.record_refusal()
 
         await asyncio.gather(*(one() for _ in range(16)))
         return limit.limit
@@ -45,7 +45,7 @@ def test_never_more_run_at_once_than_the_limit_says() -> None:
                 seen.append(running)
                 await asyncio.sleep(0)
                 if number == 20:
-                    limit.refused()
+                    limit.record_refusal()
                 running -= 1
 
         await asyncio.gather(*(one(number) for number in range(40)))
@@ -60,5 +60,5 @@ def test_never_more_run_at_once_than_the_limit_says() -> None:
 def test_the_limit_stays_between_one_and_the_bound(events: list[bool], bound: int) -> None:
     limit = AdaptiveLimit(bound)
     for took in events:
-        limit.took() if took else limit.refused()
+        limit.record_success() if took else limit.record_refusal()
         assert 1 <= limit.limit <= bound

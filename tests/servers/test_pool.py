@@ -12,20 +12,20 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from fake_server import Asked, FakeServer, Fault, serve
+from fake_server import ChatRequest, FakeServer, Fault, serve
 
 from cof_eval.core.errors import NoServerError, RefusedError, ServerError
-from cof_eval.servers import Patience, Pool, Server, meet
+from cof_eval.servers import Pool, RetryPolicy, Server, connect
 
 T = TypeVar("T")
-HASTY = Patience(retries=2, timeout_s=5, backoff_s=0.001, patience_s=0.5)
+HASTY = RetryPolicy(retries=2, timeout_s=5, backoff_s=0.001, patience_s=0.5)
 
 
 def with_pool(
-    servers: Sequence[FakeServer], use: Callable[[Pool], Awaitable[T]], patience: Patience = HASTY, **options: Any
+    servers: Sequence[FakeServer], use: Callable[[Pool], Awaitable[T]], retry_policy: RetryPolicy = HASTY, **options: Any
 ) -> T:
     async def run() -> T:
-        pool = await meet([server.url for server in servers], patience=patience, **options)
+        pool = await connect([server.url for server in servers], retry_policy=retry_policy, **options)
         try:
             return await use(pool)
         finally:
@@ -43,7 +43,7 @@ async def say(pool: Pool, conversation: str = "c") -> str:
     return str((await pool.complete(conversation, body)).reply.choices[0].message.content)
 
 
-def once(*faults: Fault | None) -> Callable[[Asked], Fault | None]:
+def once(*faults: Fault | None) -> Callable[[ChatRequest], Fault | None]:
     """These faults, one a request, and then none."""
     left = iter(faults)
     return lambda asked: next(left, None)
@@ -116,7 +116,7 @@ class TestAgain:
             assert len(server.log) > 1 + HASTY.retries
 
     def test_concurrency_falls_to_what_the_server_takes(self) -> None:
-        def fault(asked: Asked) -> Fault | None:
+        def fault(asked: ChatRequest) -> Fault | None:
             return Fault.BUSY if servers[0].running > 4 else None
 
         async def use(pool: Pool) -> float:
@@ -176,9 +176,9 @@ class TestGone:
         async def use(pool: Pool) -> list[str]:
             return list(await asyncio.gather(*(say(pool, str(i)) for i in range(20))))
 
-        patience = Patience(retries=2, timeout_s=2, backoff_s=0.001, patience_s=60)
+        retry_policy = RetryPolicy(retries=2, timeout_s=2, backoff_s=0.001, patience_s=60)
         with serve(fault=lambda asked: fault) as bad, serve() as good:
-            assert with_pool([bad, good], use, patience) == ["forty-two"] * 20
+            assert with_pool([bad, good], use, retry_policy) == ["forty-two"] * 20
             assert len(good.log) == 20
 
     def test_a_server_that_only_fails_is_left_to_others(self) -> None:
@@ -187,9 +187,9 @@ class TestGone:
         async def use(pool: Pool) -> list[str]:
             return list(await asyncio.gather(*(say(pool, str(i)) for i in range(40))))
 
-        patience = Patience(retries=2, backoff_s=0.01)
+        retry_policy = RetryPolicy(retries=2, backoff_s=0.01)
         with serve(fault=lambda asked: Fault.BROKEN) as bad, serve() as good:
-            assert with_pool([bad, good], use, patience) == ["forty-two"] * 40
+            assert with_pool([bad, good], use, retry_policy) == ["forty-two"] * 40
             assert len(good.log) == 40
 
     def test_a_dead_servers_conversations_go_on_elsewhere(self) -> None:
@@ -216,11 +216,11 @@ class TestGone:
                 assert len(again.log) == 1
             return said
 
-        patience = Patience(backoff_s=0.001, patience_s=30)
+        retry_policy = RetryPolicy(backoff_s=0.001, patience_s=30)
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(serve())
             port = int(server.url.split(":")[2].split("/")[0])
-            assert with_pool([server], use, patience) == "forty-two"
+            assert with_pool([server], use, retry_policy) == "forty-two"
 
     def test_when_none_comes_back_each_request_fails_and_later_ones_at_once(self) -> None:
         async def use(pool: Pool) -> list[str]:
@@ -228,7 +228,7 @@ class TestGone:
             failed = await asyncio.gather(*(say(pool, str(i)) for i in range(8)), return_exceptions=True)
             assert {type(error) for error in failed} == {ServerError}
             assert pool.silent_since is not None
-            pool.silent_since, pool.patience = pool.silent_since - 600, replace(pool.patience, patience_s=600)
+            pool.silent_since, pool.retry_policy = pool.silent_since - 600, replace(pool.retry_policy, patience_s=600)
             async with asyncio.timeout(60):  # far less than the patience
                 with pytest.raises(ServerError):
                     await say(pool, "later")

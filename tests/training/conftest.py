@@ -97,7 +97,7 @@ def _make(
     from training.rl.prompts import prompt_rows
     from training.rl.rollout_log import RolloutLog
     from training.rl.scorer import Scorer
-    from training.rl.zoom_environment import ZoomRoom
+    from training.rl.zoom_environment import ZoomEnvironmentFactory
 
     loaded, runner = load_checkpoint(str(checkpoint)), asyncio.Runner()
     judge = Judge(load_card("equivalence"))
@@ -116,7 +116,9 @@ def _make(
         GRPOConfig(**arguments | options),
         prompt_rows(scenes, protocol, loaded.limits, RESOLUTION),
         processing_class=adopt_template(loaded.processor),
-        environment_factory=ZoomRoom(protocol=protocol, limits=loaded.limits, runner=runner, keep_image=log.keep_image),
+        environment_factory=ZoomEnvironmentFactory(
+            protocol=protocol, limits=loaded.limits, runner=runner, keep_image=log.keep_image
+        ),
         scorer=scorer,
         log=log,
     )

@@ -14,7 +14,7 @@ from cof_eval.benchmarks import Item
 from cof_eval.core.resolution import Resolution, parse_resolution
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.engines.tiny_checkpoint import write_checkpoint
-from training.data.conversation import adopt_template, images_of, messages_for_trl, take
+from training.data.conversation import add_turn, adopt_template, images_of, messages_for_trl
 from training.rl.prompts import prompt_rows
 
 RESOLUTION = parse_resolution("224")
@@ -28,11 +28,11 @@ ANSWERS = ("<think>seen</think> <answer>A</answer>", "<think>seen</think> <answe
 def zoomed_conversation(subject: Subject, protocol: Protocol, limits: Any, turns: Sequence[str]) -> list[Message]:
     """The messages of a rollout whose turns are given; all but the last are calls."""
     assert subject.view is not None
-    talk = Conversation(protocol, limits, subject.question, subject.view, subject.shown_hash)
+    conversation = Conversation(protocol, limits, subject.question, subject.view, subject.shown_hash)
     for text in turns[:-1]:
-        take(talk, text)
-    talk.said(turns[-1])
-    return talk.messages
+        add_turn(conversation, text)
+    conversation.add_assistant_turn(turns[-1])
+    return conversation.messages
 
 
 def write_memorised(

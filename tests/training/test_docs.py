@@ -13,7 +13,7 @@ import yaml
 
 from cof_eval.agent.protocols import BoxFrame
 from training.grpo import check_protocol
-from training.recipe.recipe import Source
+from training.recipe.recipe import DataSource
 from training.recipe.recipe_file import RECIPES, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,8 +51,8 @@ def test_documented_sources_are_sources() -> None:
     sources = [source for block in BLOCKS for source in yaml.safe_load(block).get("data", [])]
     assert {source["format"] for source in sources} == {"messages", "run"}
     for source in sources:
-        assert set(source) <= set(Source.__dataclass_fields__)
-        msgspec.convert(source, Source)
+        assert set(source) <= set(DataSource.__dataclass_fields__)
+        msgspec.convert(source, DataSource)
 
 
 def test_the_documented_protocol_is_one_that_both_stages_take(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_the_documented_protocol_is_one_that_both_stages_take(tmp_path: Path) ->
     (tmp_path / "my_protocol.yaml").write_text(block)
     for stage in ("sft", "grpo"):
         recipe = load_recipe(Path(f"{stage}_tiny"), {"protocol": str(tmp_path / "my_protocol.yaml")})
-        check_protocol(recipe.talk())
-        assert recipe.talk().frame is BoxFrame.MILLI
+        check_protocol(recipe.protocol_settings())
+        assert recipe.protocol_settings().frame is BoxFrame.MILLI
 
 
 def test_make_without_a_recipe_says_which_is_missing() -> None:

@@ -14,7 +14,7 @@ from memorised import CALL
 
 from cof_eval.benchmarks import Item
 from cof_eval.engines.checkpoint import load_checkpoint
-from cof_eval.report import reported, write_report
+from cof_eval.report import report_runs, write_report
 from cof_eval.runs.folder import load_run
 from training.grpo import check_pixels, grpo_arguments, main, rollout_protocol
 from training.recipe.recipe import Recipe, RecipeError
@@ -63,7 +63,7 @@ def test_the_run_folder_of_its_rollouts_can_be_reported(uninterrupted: Path, tmp
     run = load_run(uninterrupted / "rollouts")
     assert len(run.trajectories) == len(run.rows) == STEPS * 4
     assert any(turn.text == CALL for t in run.trajectories.values() for turn in t.turns)
-    assert "grpo_tiny · rollouts" in write_report(reported([run]), tmp_path)[1].read_text()
+    assert "grpo_tiny · rollouts" in write_report(report_runs([run]), tmp_path)[1].read_text()
 
 
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(

@@ -16,8 +16,8 @@ from tiny_run import LIMIT_S, ROOT, environment, row, sft, tiny_recipe, write_ro
 from cof_eval.core.errors import RunError
 from cof_eval.engines.checkpoint import load_checkpoint
 from training.data.conversation import load_template
-from training.data.data import prepare
-from training.data.rows import Row
+from training.data.prepare import prepare
+from training.data.rows import TrainingRow
 from training.recipe.recipe import Method
 from training.recipe.recipe_file import load_recipe, to_yaml
 from training.session.folder import RECIPE, TrainingFolder
@@ -33,7 +33,7 @@ def batch(trained: Path, processor: Any) -> dict[str, Any]:
 
     recipe = load_recipe(trained / RECIPE)
     checkpoint = open_checkpoint(recipe)
-    rows = dataset(prepare(recipe, checkpoint, trained / "data").rows(), recipe.talk().limits(checkpoint.limits))
+    rows = dataset(prepare(recipe, checkpoint, trained / "data").rows(), recipe.protocol_settings().limits(checkpoint.limits))
     collate = DataCollatorForVisionLanguageModeling(checkpoint.processor, assistant_only_loss=True)
     return dict(collate([rows[0], rows[1]]))
 
@@ -214,8 +214,8 @@ def test_the_longest_row_decides_whether_it_fits(tiny_data: Path, tmp_path: Path
 def test_rows_are_shown_at_sizes_that_the_processor_leaves_alone(tiny_data: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(tiny_data, tmp_path)
     checkpoint = open_checkpoint(recipe)
-    rows: list[Row] = prepare(recipe, checkpoint, tmp_path / "data").rows()
-    for example in dataset(rows, recipe.talk().limits(checkpoint.limits)):
+    rows: list[TrainingRow] = prepare(recipe, checkpoint, tmp_path / "data").rows()
+    for example in dataset(rows, recipe.protocol_settings().limits(checkpoint.limits)):
         for image in example["images"]:
             grid = checkpoint.processor.image_processor(images=[image], return_tensors="pt")["image_grid_thw"][0].tolist()
             assert (grid[2] * 14, grid[1] * 14) == image.size

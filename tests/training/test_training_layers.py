@@ -10,7 +10,14 @@ from test_layers import HEAVY, PACKAGE, top_level_imports
 
 TRAINING = PACKAGE.parent / "training"
 MODULES = sorted(TRAINING.rglob("*.py"))
-TRAINERS = {"mini/gates.py", "zoom_trainer.py", "mini/vision.py", "mini/language.py", "mini/session.py", "mini/talk.py"}
+TRAINERS = {
+    "mini/gates.py",
+    "rl/zoom_trainer.py",
+    "mini/vision.py",
+    "mini/language.py",
+    "mini/session.py",
+    "mini/chat_tokens.py",
+}
 """Subclasses of TRL's trainers, training loops of our own, and the tables of the gates: nothing without them, and imported only when used."""
 HEAVY_HERE = HEAVY | {"trl", "peft", "accelerate", "deepspeed", "pyarrow"}
 

@@ -62,15 +62,15 @@ def adopt_template(processor: Any) -> Any:
     return processor
 
 
-def take(talk: Conversation, text: str) -> tuple[tuple[Call, ...], Message]:
+def add_turn(conversation: Conversation, text: str) -> tuple[tuple[Call, ...], Message]:
     """Add a turn to a conversation and carry out its calls, as a rollout of the evaluation does.
 
     Returns:
         The calls, and the user message that answers them.
     """
-    calls = parse_reply(text, talk.protocol.call_syntax, talk.protocol.answer_syntax).calls
-    talk.said(text)
-    return talk.carry_out(calls)
+    calls = parse_reply(text, conversation.protocol.call_syntax, conversation.protocol.answer_syntax).calls
+    conversation.add_assistant_turn(text)
+    return conversation.execute_calls(calls)
 
 
 def parts_for_trl(message: Message, *, filled: bool) -> list[dict[str, Any]]:

@@ -11,19 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cof_eval.agent.conversation import inert
+from cof_eval.agent.conversation import escape_control_tokens
 from cof_eval.agent.protocols import Protocol
 from cof_eval.agent.reply import parse_reply
 
-from ..recipe.recipe import Source
-from .rows import Draft, Dropped, Reason, RowError, Spoken
+from ..recipe.recipe import DataSource
+from .rows import ChatMessage, DraftRow, DroppedRow, Reason, RowError
 from .tables import find_data, image_sources, read_table
 
 PLACEHOLDER = "<image>"
 _SPLIT = re.compile(re.escape(PLACEHOLDER))
 
 
-def read_messages(source: Source, protocol: Protocol) -> Iterator[Draft | Dropped]:
+def read_messages(source: DataSource, protocol: Protocol) -> Iterator[DraftRow | DroppedRow]:
     """Every conversation of a source.
 
     Raises:
@@ -35,15 +35,15 @@ def read_messages(source: Source, protocol: Protocol) -> Iterator[Draft | Droppe
         try:
             if isinstance(cell, RowError):
                 raise cell
-            messages, worded = speak(cell.get("messages"), protocol)
+            messages, worded = parse_messages(cell.get("messages"), protocol)
             images = image_sources(cell.get("images"), folder)
             check_conversation(messages, len(images), protocol)
-            yield Draft(source=source.path, row=where, messages=messages, images=images, worded=worded)
+            yield DraftRow(source=source.path, row=where, messages=messages, images=images, worded=worded)
         except RowError as error:
-            yield Dropped(source.path, where, error.reason, str(error))
+            yield DroppedRow(source.path, where, error.reason, str(error))
 
 
-def speak(messages: Any, protocol: Protocol) -> tuple[tuple[Spoken, ...], bool]:
+def parse_messages(messages: Any, protocol: Protocol) -> tuple[tuple[ChatMessage, ...], bool]:
     """A row's messages, and whether every prompt is the protocol's.
 
     Raises:
@@ -53,13 +53,13 @@ def speak(messages: Any, protocol: Protocol) -> tuple[tuple[Spoken, ...], bool]:
         raise RowError(Reason.UNREADABLE, "the row has no list of messages")
     spoken = [_spoken(message) for message in messages]
     if protocol.system and spoken[0].role != "system":
-        spoken.insert(0, Spoken("system", (protocol.system,)))
+        spoken.insert(0, ChatMessage("system", (protocol.system,)))
     first = int(spoken[0].role == "system")
     written = tuple(_as_protocol(message, index == first, protocol) for index, message in enumerate(spoken))
     return written, all(_is_protocol(message, index == first, protocol) for index, message in enumerate(written))
 
 
-def check_conversation(messages: Sequence[Spoken], images: int, protocol: Protocol) -> None:
+def check_conversation(messages: Sequence[ChatMessage], images: int, protocol: Protocol) -> None:
     """Whether a conversation can be learned from.
 
     Raises:
@@ -84,7 +84,7 @@ def check_conversation(messages: Sequence[Spoken], images: int, protocol: Protoc
         raise RowError(Reason.ANSWER, f"the last turn gives no answer: {last[-80:]!r}")
 
 
-def _spoken(message: Any) -> Spoken:
+def _spoken(message: Any) -> ChatMessage:
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise RowError(Reason.UNREADABLE, f"a message is {str(message)[:60]!r}; expected a role and a content")
     role, content = message["role"], message.get("content")
@@ -96,8 +96,8 @@ def _spoken(message: Any) -> Spoken:
         parts = [_part(part) for part in content]
     else:
         raise RowError(Reason.UNREADABLE, f"the content of a message by {role!r} is {type(content).__name__}")
-    clean = tuple(None if part is None else inert(part) for part in parts)
-    return Spoken(role, ("".join(p for p in clean if p).strip(),) if role == "assistant" and None not in clean else clean)
+    clean = tuple(None if part is None else escape_control_tokens(part) for part in parts)
+    return ChatMessage(role, ("".join(p for p in clean if p).strip(),) if role == "assistant" and None not in clean else clean)
 
 
 def _part(part: Any) -> str | None:
@@ -108,19 +108,19 @@ def _part(part: Any) -> str | None:
     raise RowError(Reason.UNREADABLE, f"a part of a message is {str(part)[:60]!r}; expected type text or image")
 
 
-def _as_protocol(message: Spoken, first: bool, protocol: Protocol) -> Spoken:
+def _as_protocol(message: ChatMessage, first: bool, protocol: Protocol) -> ChatMessage:
     """A prompt in the protocol's own white space, if it says what the protocol says; `first` is the question's."""
     images = tuple(part for part in message.parts if part is None)
     text = message.text.strip()
     if message.role == "system" and text.split() == protocol.system.split():
-        return Spoken("system", (protocol.system,))
+        return ChatMessage("system", (protocol.system,))
     if message.role != "user" or message.parts[: len(images)] != images:
         return message
     if first:
         question = _question(text, protocol)
-        return Spoken("user", (*images, protocol.prompt(question))) if question else message
+        return ChatMessage("user", (*images, protocol.prompt(question))) if question else message
     if images and text.split() == protocol.format.split():
-        return Spoken("user", (*images, *_format(protocol)))
+        return ChatMessage("user", (*images, *_format(protocol)))
     return message
 
 
@@ -129,7 +129,7 @@ def _format(protocol: Protocol) -> tuple[str, ...]:
     return (protocol.format,) if protocol.format else ()
 
 
-def _is_protocol(message: Spoken, first: bool, protocol: Protocol) -> bool:
+def _is_protocol(message: ChatMessage, first: bool, protocol: Protocol) -> bool:
     if message.role == "assistant":
         return True
     if message.role == "system":

@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cof_eval.agent.conversation import inert
+from cof_eval.agent.conversation import escape_control_tokens
 from cof_eval.agent.protocols import Protocol
 from cof_eval.benchmarks import vstar
 from cof_eval.core.images import ImageSource
 from cof_eval.core.records import Question
 
-from ..recipe.recipe import Source
+from ..recipe.recipe import DataSource
 from .messages import PLACEHOLDER
-from .rows import Draft, Dropped, Reason, RowError, Spoken
+from .rows import ChatMessage, DraftRow, DroppedRow, Reason, RowError
 from .tables import find_data, image_sources, read_table
 
 
-def read_questions(source: Source, protocol: Protocol) -> Iterator[Draft | Dropped]:
+def read_questions(source: DataSource, protocol: Protocol) -> Iterator[DraftRow | DroppedRow]:
     """Every question of a source.
 
     Raises:
@@ -40,7 +40,7 @@ def read_questions(source: Source, protocol: Protocol) -> Iterator[Draft | Dropp
                 raise cell
             yield _draft(source, where, parse_question(cell, where), _image(cell, folder), protocol)
         except RowError as error:
-            yield Dropped(source.path, where, error.reason, str(error))
+            yield DroppedRow(source.path, where, error.reason, str(error))
 
 
 def parse_question(cell: Mapping[str, Any], where: str) -> Question:
@@ -75,12 +75,12 @@ def _image(cell: Mapping[str, Any], folder: Path) -> ImageSource:
     return images[0]
 
 
-def _draft(source: Source, where: str, question: Question, image: ImageSource, protocol: Protocol) -> Draft:
+def _draft(source: DataSource, where: str, question: Question, image: ImageSource, protocol: Protocol) -> DraftRow:
     """The opening of a rollout."""
-    prompt = inert(protocol.prompt(question.text, question.options))
-    system = (Spoken("system", (protocol.system,)),) if protocol.system else ()
-    messages = (*system, Spoken("user", (None, prompt)))
-    return Draft(source=source.path, row=where, messages=messages, images=(image,), question=question)
+    prompt = escape_control_tokens(protocol.prompt(question.text, question.options))
+    system = (ChatMessage("system", (protocol.system,)),) if protocol.system else ()
+    messages = (*system, ChatMessage("user", (None, prompt)))
+    return DraftRow(source=source.path, row=where, messages=messages, images=(image,), question=question)
 
 
 def _text(value: object) -> str:

@@ -36,7 +36,7 @@ class RowError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class ChatMessage:
     """One message: its parts in order, a text each, or None for the next image of the row."""
 
     role: str
@@ -49,14 +49,14 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class DraftRow:
     """A row as its source gives it, words checked, images not yet looked at."""
 
     source: str
     """The data source's path."""
     row: str
     """Where in it: a line, an index, a trajectory's key."""
-    messages: tuple[Spoken, ...]
+    messages: tuple[ChatMessage, ...]
     """A whole conversation (SFT), or its opening (GRPO)."""
     images: tuple[ImageSource, ...]
     question: Question | None = None
@@ -75,12 +75,12 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TrainingRow:
     """A row that is trained on."""
 
     source: str
     row: str
-    messages: tuple[Spoken, ...]
+    messages: tuple[ChatMessage, ...]
     images: tuple[Picture, ...]
     tokens: int
     """Of the rendered conversation, image tokens included."""
@@ -92,7 +92,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedRow:
     """A row that is not trained on."""
 
     source: str
@@ -101,7 +101,7 @@ class Dropped:
     says: str
 
 
-def chat(messages: tuple[Spoken, ...]) -> list[dict[str, Any]]:
+def chat(messages: tuple[ChatMessage, ...]) -> list[dict[str, Any]]:
     """Messages as TRL takes them, images as placeholders."""
     return [
         {

@@ -23,9 +23,9 @@ from cof_eval.core.records import Outcome, Trajectory, Verdict
 from cof_eval.core.resolution import PixelLimits
 from cof_eval.runs.folder import RunData, image_path, load_run
 
-from ..recipe.recipe import Source
-from .conversation import take
-from .rows import Draft, Dropped, Reason, RowError, Spoken
+from ..recipe.recipe import DataSource
+from .conversation import add_turn
+from .rows import ChatMessage, DraftRow, DroppedRow, Reason, RowError
 
 _FREE = {
     "name", "factor", "min_pixels", "max_pixels", "crop_min_pixels", "max_turns", "max_images", "max_new_tokens", "context",
@@ -35,7 +35,7 @@ _FREE = {
 its boxes, how crops are made) taught another conversation."""
 
 
-def read_trajectories(source: Source, protocol: Protocol) -> Iterator[Draft | Dropped]:
+def read_trajectories(source: DataSource, protocol: Protocol) -> Iterator[DraftRow | DroppedRow]:
     """The good trajectories of a run folder, as the recipe's source filters them.
 
     Raises:
@@ -60,13 +60,13 @@ def read_trajectories(source: Source, protocol: Protocol) -> Iterator[Draft | Dr
             check_good(trajectory, run.verdicts.get(key), source)
             messages = replay(trajectory)
         except RowError as error:
-            yield Dropped(source.path, key, error.reason, str(error))
+            yield DroppedRow(source.path, key, error.reason, str(error))
             continue
         images = tuple(ImageSource(data=encode_png(part.image)) for message in messages for part in message.images)
-        yield Draft(source=source.path, row=key, messages=tuple(map(_spoken, messages)), images=images)
+        yield DraftRow(source=source.path, row=key, messages=tuple(map(_spoken, messages)), images=images)
 
 
-def check_good(trajectory: Trajectory, verdict: Verdict | None, source: Source) -> None:
+def check_good(trajectory: Trajectory, verdict: Verdict | None, source: DataSource) -> None:
     """Whether a trajectory is one to learn from.
 
     Raises:
@@ -111,14 +111,14 @@ class Replay:
             RowError: if the shown image is not to be had, or a crop differs from the recorded one.
         """
         view, shown = self._view(trajectory), trajectory.shown.hash
-        talk = Conversation(self.protocol, self.limits, trajectory.question, view, shown)
+        conversation = Conversation(self.protocol, self.limits, trajectory.question, view, shown)
         for turn in trajectory.turns[:-1]:
-            calls, _ = take(talk, turn.text.strip())
+            calls, _ = add_turn(conversation, turn.text.strip())
             if [c.crop and c.crop.hash for c in calls] != [c.crop and c.crop.hash for c in turn.calls]:
-                raise RowError(Reason.REPLAY, f"the calls of turn {talk.turns} give other crops than were recorded")
+                raise RowError(Reason.REPLAY, f"the calls of turn {conversation.turns} give other crops than were recorded")
         for turn in trajectory.turns[-1:]:
-            talk.said(turn.text.strip())
-        return tuple(talk.messages)
+            conversation.add_assistant_turn(turn.text.strip())
+        return tuple(conversation.messages)
 
     def _view(self, trajectory: Trajectory) -> View:
         native = self._native(trajectory)
@@ -157,5 +157,5 @@ def _natives(folder: str) -> dict[str, Path]:
     return {source_hash(path.read_bytes()): path for path in files}
 
 
-def _spoken(message: Message) -> Spoken:
-    return Spoken(message.role.value, tuple(None if isinstance(p, ImagePart) else p.text for p in message.parts))
+def _spoken(message: Message) -> ChatMessage:
+    return ChatMessage(message.role.value, tuple(None if isinstance(p, ImagePart) else p.text for p in message.parts))

@@ -22,13 +22,13 @@ from .language import train_language
 from .session import Session
 from .vision import build_head, train_vision
 
-VISION = vision.Plan(steps=3_000)
+VISION = vision.VisionPlan(steps=3_000)
 LANGUAGE = (
-    language.Plan(stage="lookup", steps=1_400, lists=1.0, texts=0),
-    language.Plan(stage="language", steps=700, views=language.FEW, lists=0.3, full=0.5),
-    language.Plan(stage="sizes", steps=700, views=language.ALL_SIZES, lists=0.3, full=0.7, learning_rate=1e-3),
+    language.LanguagePlan(stage="lookup", steps=1_400, lists=1.0, texts=0),
+    language.LanguagePlan(stage="language", steps=700, views=language.FEW, lists=0.3, full=0.5),
+    language.LanguagePlan(stage="sizes", steps=700, views=language.ALL_SIZES, lists=0.3, full=0.7, learning_rate=1e-3),
 )
-CALLS = language.Plan(
+CALLS = language.LanguagePlan(
     stage="calls", steps=400, views=language.FEWER, lists=0.3, full=0.7, texts=4, calls=24, learning_rate=1e-3
 )
 

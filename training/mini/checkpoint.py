@@ -13,7 +13,7 @@ from cof_eval.benchmarks.synthetic import questions
 from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
 from cof_eval.engines.tiny_checkpoint import CONTEXT, MAX_PIXELS, build_processor, build_tokenizer
 
-from .speech import looking, saying
+from .wording import direct_turn, zoom_turn
 
 VOCABULARY = 480
 WIDTH = 128
@@ -101,7 +101,7 @@ def build_config(tokenizer: Any) -> Any:
 
 def corpus() -> str:
     """What the model reads and writes, for its tokenizer to learn."""
-    asked = questions.ask(200, seed=f"{TRAINING}/corpus")
-    lines = [DIRECT.system, "system user assistant", *(f"{question_text(a)}\n{saying(a)}" for a in asked)]
-    lines += [COF_MINI.system, *(looking(a.targets[0]) for a in asked)]
+    asked = questions.make_questions(200, seed=f"{TRAINING}/corpus")
+    lines = [DIRECT.system, "system user assistant", *(f"{question_text(a)}\n{direct_turn(a)}" for a in asked)]
+    lines += [COF_MINI.system, *(zoom_turn(a.targets[0]) for a in asked)]
     return "\n".join(lines)

@@ -104,10 +104,12 @@ def measure(rows: Mapping[str, pd.DataFrame]) -> list[Gate]:
     for category, part in tiny.groupby("category"):
         gates.append(_chance(part, str(category)))
     small = small_targets(base)
-    helped = gain("zooming helps, native crops", picked(sft, small), small, 0.10, "224 and 448, target under one patch")
+    helped = gain("zooming helps, native crops", same_questions(sft, small), small, 0.10, "224 and 448, target under one patch")
     gates.append(helped)
     at = base[base["resolution"] == SHOWN_AT]
-    gates.append(gain("zooming helps, shown crops", picked(rows["sft_shown"], at), at, 0.05, f"all questions at {SHOWN_AT}"))
+    gates.append(
+        gain("zooming helps, shown crops", same_questions(rows["sft_shown"], at), at, 0.05, f"all questions at {SHOWN_AT}")
+    )
     zoomed = sft[(sft["zooms"] > 0) & (sft["correct"] == 1)]
     gates.append(share("crops hold the target's centre", zoomed["centred"], 0.8, "right answers after a zoom"))
     gates += [_lost(kind, rows, small, helped.value) for kind in ("blank", "random")]
@@ -119,7 +121,7 @@ def small_targets(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["resolution"].isin(["224", "448"]) & (rows["shown_px"] < PATCH)]
 
 
-def picked(rows: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
+def same_questions(rows: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
     """The rows of the same tasks and questions."""
     return rows.merge(like[FIELDS], on=FIELDS)
 
@@ -154,8 +156,8 @@ def _lost(kind: str, rows: Mapping[str, pd.DataFrame], small: pd.DataFrame, help
     """The share of the gain that is lost where crops show something else."""
     lost = gain(
         f"{kind} crops lose the gain",
-        picked(rows["sft"], small),
-        picked(rows[f"sft_{kind}"], small),
+        same_questions(rows["sft"], small),
+        same_questions(rows[f"sft_{kind}"], small),
         None,
         "the same questions",
     )
@@ -176,14 +178,14 @@ def text(gates: list[Gate]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def stored(gates: list[Gate]) -> str:
+def to_json(gates: list[Gate]) -> str:
     """The gates as JSON, null where there is no number."""
     plain = [{k: None if v != v else v for k, v in asdict(gate).items()} for gate in gates]
     return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def loaded(text: str) -> list[Gate]:
-    """Gates as `stored` wrote them."""
+def from_json(text: str) -> list[Gate]:
+    """Gates as `to_json` wrote them."""
     rows: list[dict[str, Any]] = json.loads(text)
     for row in rows:
         row |= {name: math.nan for name in ("value", "low", "high") if row[name] is None}
@@ -204,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     out = given.out or given.folder
     out.mkdir(parents=True, exist_ok=True)
     (out / "gates.md").write_text(text(gates), encoding="utf-8")
-    (out / "gates.json").write_text(stored(gates), encoding="utf-8")
+    (out / "gates.json").write_text(to_json(gates), encoding="utf-8")
     print(text(gates), end="")
     return 0 if all(g.reached is not False for g in gates) else 1
 

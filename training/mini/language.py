@@ -20,14 +20,14 @@ from cof_eval.benchmarks.vstar_mini import TRAINING
 from cof_eval.core.records import Size
 
 from . import lessons
+from .chat_tokens import ChatTokenizer, Piece, run_model
 from .pixels import patches, shown
 from .session import Session
-from .talk import Piece, Speaker, run_model
 from .vision import SIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Views:
+class SceneSampling:
     """Scenes shown at one size."""
 
     size: Size
@@ -41,31 +41,31 @@ class Views:
     """The share of the range of sizes that is left out, from the smallest on."""
 
 
-SMALL = (Views(size=SIZE, pool=4_000, images=32, smallest=0.75),)
+SMALL = (SceneSampling(size=SIZE, pool=4_000, images=32, smallest=0.75),)
 """Plates whose dots can be read, at the size that costs least."""
-FEW = (Views(size=SIZE, pool=4_000, images=10, smallest=0.75),)
+FEW = (SceneSampling(size=SIZE, pool=4_000, images=10, smallest=0.75),)
 ALL_SIZES = (
-    Views(size=SIZE, pool=2_000, images=10, share=0.4),
-    Views(size=(504, 392), pool=800, images=6, share=0.3),
-    Views(size=(756, 588), pool=300, images=4, share=0.2),
-    Views(size=NATIVE, pool=120, images=2, share=0.1),
+    SceneSampling(size=SIZE, pool=2_000, images=10, share=0.4),
+    SceneSampling(size=(504, 392), pool=800, images=6, share=0.3),
+    SceneSampling(size=(756, 588), pool=300, images=4, share=0.2),
+    SceneSampling(size=NATIVE, pool=120, images=2, share=0.1),
 )
 FEWER = (
-    Views(size=SIZE, pool=600, images=2, share=0.5),
-    Views(size=(504, 392), pool=200, images=2, share=0.3),
-    Views(size=(756, 588), pool=60, images=1, share=0.2),
+    SceneSampling(size=SIZE, pool=600, images=2, share=0.5),
+    SceneSampling(size=(504, 392), pool=200, images=2, share=0.3),
+    SceneSampling(size=(756, 588), pool=60, images=1, share=0.2),
 )
 """To keep what was learned while something else is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class LanguagePlan:
     """How long and how fast."""
 
     stage: str
     """Names its checkpoint."""
     steps: int
-    views: tuple[Views, ...] = SMALL
+    views: tuple[SceneSampling, ...] = SMALL
     lists: float = 0.0
     """Share of the images whose plates are only listed."""
     turns: int = 8
@@ -92,7 +92,7 @@ class Pool:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not followed by mypy
-def fill_pool(model: Any, views: Views, *, seed: str) -> Pool:
+def fill_pool(model: Any, views: SceneSampling, *, seed: str) -> Pool:
     """Draw scenes and encode them."""
     size, features = views.size, []
     rng, at_once = Random(f"{TRAINING}/{seed}/{size}"), max(1, 32 * SIZE[0] * SIZE[1] // (size[0] * size[1]))
@@ -106,9 +106,9 @@ def fill_pool(model: Any, views: Views, *, seed: str) -> Pool:
     return Pool(size, scenes, torch.cat(features))
 
 
-def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> None:
+def train_language(model: Any, tokenizer: Any, session: Session, plan: LanguagePlan) -> None:
     """Train the language model in place, the vision encoder fixed, going on where the session stopped."""
-    speaker = Speaker(tokenizer)
+    chat_tokenizer = ChatTokenizer(tokenizer)
     pools: list[Pool] = []
     module = nn.ModuleDict({"language": model.model.language_model, "lm_head": model.lm_head})
     for step, optimizer in session.steps(
@@ -120,12 +120,12 @@ def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> 
         pool, chosen = pools[which], rng.sample(range(plan.views[which].pool), plan.views[which].images)
         lists = rng.random() < plan.lists  # all of a step, so that its sequences are of about the same length
         about = [_about(pool, i, plan, rng, lists=lists) for i in chosen]
-        loss, said = measured(model, speaker, about, pool.features[chosen], pool.size)
+        loss, said = measured(model, chat_tokenizer, about, pool.features[chosen], pool.size)
         if plan.texts:
-            answers, answered = measured(model, speaker, [lessons.answer_from_thought(rng) for _ in range(plan.texts)])
+            answers, answered = measured(model, chat_tokenizer, [lessons.answer_from_thought(rng) for _ in range(plan.texts)])
             loss, said = loss + answers, {**said, "side": answered["side"], "option": answered["colour"]}
         if plan.calls:
-            calls, called = measured(model, speaker, [lessons.call_from_thought(rng) for _ in range(plan.calls)])
+            calls, called = measured(model, chat_tokenizer, [lessons.call_from_thought(rng) for _ in range(plan.calls)])
             loss, said = loss + calls, {**said, "call": called["digit"]}
         optimizer.zero_grad()
         loss.backward()
@@ -134,11 +134,11 @@ def train_language(model: Any, tokenizer: Any, session: Session, plan: Plan) -> 
         session.log(said)
 
 
-def _about(pool: Pool, index: int, plan: Plan, rng: Random, *, lists: bool) -> list[Piece]:
+def _about(pool: Pool, index: int, plan: LanguagePlan, rng: Random, *, lists: bool) -> list[Piece]:
     """What is said about one scene."""
     scene, tokens = pool.scenes[index], pool.features.shape[1]
     if lists:
-        return lessons.listed(scene, tokens, rng)
+        return lessons.look_up_turns(scene, tokens, rng)
     full = sum(rng.random() < plan.full for _ in range(plan.turns))
     turns = [*lessons.short_turns(scene, plan.turns - full, rng), *(lessons.full_turn(scene, rng) for _ in range(full))]
     rng.shuffle(turns)
@@ -146,12 +146,16 @@ def _about(pool: Pool, index: int, plan: Plan, rng: Random, *, lists: bool) -> l
 
 
 def measured(
-    model: Any, speaker: Speaker, conversations: list[list[Piece]], features: torch.Tensor | None = None, size: Size = SIZE
+    model: Any,
+    chat_tokenizer: ChatTokenizer,
+    conversations: list[list[Piece]],
+    features: torch.Tensor | None = None,
+    size: Size = SIZE,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss of conversations, about images of these features or without any, and the share of colours, digits and sides that were right."""
-    batch = speaker.batch(conversations)
-    loss, telling, right = speaker.loss(run_model(model, speaker, batch, features, size), batch["labels"])
-    names = [speaker.tokenizer.decode([i]).strip() for i in telling.tolist()]
+    batch = chat_tokenizer.batch(conversations)
+    loss, telling, right = chat_tokenizer.loss(run_model(model, chat_tokenizer, batch, features, size), batch["labels"])
+    names = [chat_tokenizer.tokenizer.decode([i]).strip() for i in telling.tolist()]
     groups: dict[str, Callable[[str], bool]] = {
         "colour": lambda n: n in COLOURS,
         "digit": str.isdigit,

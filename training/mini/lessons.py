@@ -9,9 +9,9 @@ from cof_eval.benchmarks.options import ANSWER_LETTER, choice_text
 from cof_eval.benchmarks.synthetic import questions
 from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, Plate, Scene, draw_size, place
 
-from . import speech
+from . import wording
+from .chat_tokens import Piece, exchange, opening
 from .pixels import cell
-from .talk import Piece, exchange, opening
 
 Turn = tuple[str, str]
 """A question and what is answered."""
@@ -31,11 +31,11 @@ def scene_with_one_of_each(rng: Random, *, smallest: float = 0.0) -> Scene:
     return Scene(tuple(plates), rng.getrandbits(32))
 
 
-LISTS = {"List the dots.": speech.seen, "List across.": speech.across, "List down.": speech.down}
+LISTS = {"List the dots.": wording.dot_thought, "List across.": wording.across_thought, "List down.": wording.down_thought}
 """What is asked for, and what tells it of a plate."""
 
 
-def listed(scene: Scene, image_tokens: int, rng: Random) -> list[Piece]:
+def look_up_turns(scene: Scene, image_tokens: int, rng: Random) -> list[Piece]:
     """A conversation that lists one thing about every plate: as many look-ups in as few words as can be."""
     question = rng.choice(list(LISTS))
     asked, _ = exchange(question, "", first=True)
@@ -53,9 +53,9 @@ def short_turns(scene: Scene, count: int, rng: Random) -> list[Turn]:
     for _ in range(count):
         plate = rng.choice(scene.plates)
         if rng.random() < 0.6:
-            made.append((f"What is the color of the dot on the {plate.colour} plate?", speech.seen(plate)))
+            made.append((f"What is the color of the dot on the {plate.colour} plate?", wording.dot_thought(plate)))
         else:
-            made.append((f"Where is the {plate.colour} plate?", speech.located(plate)))
+            made.append((f"Where is the {plate.colour} plate?", wording.place_thought(plate)))
     return made
 
 
@@ -63,7 +63,7 @@ def full_turn(scene: Scene, rng: Random) -> Turn:
     """A question as the benchmark asks it, and the right turn."""
     one, two = rng.sample(scene.plates, 2)
     question, thought, option = _asked(one, two, rng, comparable=abs(one.x - two.x) >= questions.LEAST_GAP)
-    return question, speech.turn(thought, option)
+    return question, wording.answer_turn(thought, option)
 
 
 def _asked(one: Plate, two: Plate, rng: Random, *, comparable: bool) -> tuple[str, str, str]:
@@ -71,11 +71,11 @@ def _asked(one: Plate, two: Plate, rng: Random, *, comparable: bool) -> tuple[st
     if rng.random() < 0.6 or not comparable:
         right = rng.randrange(4)
         question, options = questions.about_colour(one, right, rng)
-        thought = speech.seen(one)
+        thought = wording.dot_thought(one)
     else:
         right = rng.randrange(2)
         question, options = questions.about_sides(one, two, right)
-        thought = speech.compared(one, two)
+        thought = wording.comparison_thought(one, two)
     return choice_text(question, options, ANSWER_LETTER), thought, options[right]
 
 
@@ -92,7 +92,7 @@ def answer_turn(rng: Random) -> tuple[str, str, str]:
     """A question with options, the thought that was had, and the answer: what can be learned without an image."""
     one, two = _anywhere(rng)
     question, thought, option = _asked(one, two, rng, comparable=cell(one)[0] != cell(two)[0])
-    head, tail = speech.turn(thought, option).split("<answer>")
+    head, tail = wording.answer_turn(thought, option).split("<answer>")
     return question, f"{head}<answer>", tail
 
 
@@ -108,7 +108,7 @@ def call_from_thought(rng: Random) -> list[Piece]:
     plate, _ = _anywhere(rng)
     question, options = questions.about_colour(plate, rng.randrange(4), rng)
     asked, _ = exchange(choice_text(question, options, ANSWER_LETTER), "", first=True)
-    thought, call = speech.looking(plate).split("<tool_call>")
+    thought, call = wording.zoom_turn(plate).split("<tool_call>")
     return [
         Piece(opening(0, COF_MINI.system) + asked.text + thought),
         Piece(f"<tool_call>{call}<|im_end|>", taught=True),

@@ -39,7 +39,7 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PlateWindow:
     """A window of a scene, as an image of a conversation shows it."""
 
     width: int
@@ -74,10 +74,10 @@ def patches(images: Sequence[Image.Image]) -> tuple[Any, Any]:
 
 def shown(scene: Scene, size: tuple[int, int], *, fine: int = 2) -> Image.Image:
     """A scene at a size that evaluation would show, painted `fine` times as large and resized as evaluation resizes."""
-    return window(scene, View(size[0], size[0] * fine, size=size))
+    return window(scene, PlateWindow(size[0], size[0] * fine, size=size))
 
 
-def window(scene: Scene, view: View) -> Image.Image:
+def window(scene: Scene, view: PlateWindow) -> Image.Image:
     """What a view shows of a scene, resized from its painting as evaluation resizes."""
     scale = view.painted / view.width
     x1, y1 = round(view.left * scale), round(view.top * scale)
@@ -87,7 +87,7 @@ def window(scene: Scene, view: View) -> Image.Image:
     return image if image.size == view.size else image.resize(view.size, Image.Resampling.LANCZOS)
 
 
-def label(scene: Scene, view: View) -> Labels:
+def label(scene: Scene, view: PlateWindow) -> Labels:
     """What the visual tokens of a view show."""
     columns, rows = view.size[0] // FACTOR, view.size[1] // FACTOR
     x1, y1, x2, y2 = view.bounds
@@ -130,10 +130,10 @@ SCALES = (
 """(width, painted, plates within 252x196 px) of what evaluation shows: scenes at four resolutions, and crops of them enlarged twice."""
 
 
-def draw_crowd(rng: Random) -> tuple[Scene, View]:
+def draw_crowd(rng: Random) -> tuple[Scene, PlateWindow]:
     """A window of 252x196 px at any of the scales with as many plates in it as fit well, whose colours may repeat."""
     width, painted, count = rng.choice(SCALES)
-    view = View(width, painted, rng.randint(0, width - 252), rng.randint(0, round(width * ASPECT) - 196))
+    view = PlateWindow(width, painted, rng.randint(0, width - 252), rng.randint(0, round(width * ASPECT) - 196))
     plates: list[Plate] = []
     for _ in range(count):
         colour, dot = rng.sample(_NAMES, 2)

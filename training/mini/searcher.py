@@ -27,9 +27,9 @@ from cof_eval.core.images import resize
 from cof_eval.core.records import Question
 from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 
-from ..data.conversation import take
+from ..data.conversation import add_turn
 from ..tiny import write_conversation
-from . import speech
+from . import wording
 
 FORMAT = 3
 """Raised with every change of what is written: conversations of another one are written anew."""
@@ -43,22 +43,22 @@ LEGIBLE = 4.0
 
 
 def converse(
-    asked: questions.Asked, resolution: str, *, zoom: bool, source: CropSource = COF_MINI.crop_source
+    asked: questions.SceneQuestion, resolution: str, *, zoom: bool, source: CropSource = COF_MINI.crop_source
 ) -> tuple[Message, ...]:
     """A right conversation about a question, with or without a look at its first target."""
     native = world.paint(asked.scene)
     shown = resize(native, shown_size(native.size, RESOLUTIONS[resolution], LIMITS))
     question = Question("", "vstar_mini", asked.category, "", question_text(asked), asked.options, LETTERS[asked.right])
     protocol = replace(COF_MINI, crop_source=source)
-    talk = Conversation(protocol, LIMITS, question, View(shown, native.size, native))
+    conversation = Conversation(protocol, LIMITS, question, View(shown, native.size, native))
     if zoom:
         target = asked.targets[0]
-        take(talk, speech.looking(target, speech.glimpsed(target, dot_pixels(target, resolution))))
-    talk.said(speech.saying(asked))
-    return tuple(talk.messages)
+        add_turn(conversation, wording.zoom_turn(target, wording.visible_dot_thought(target, dot_pixels(target, resolution))))
+    conversation.add_assistant_turn(wording.direct_turn(asked))
+    return tuple(conversation.messages)
 
 
-def zooms(asked: questions.Asked, resolution: str, rng: Random) -> bool:
+def zooms(asked: questions.SceneQuestion, resolution: str, rng: Random) -> bool:
     """Whether the searcher looks closer."""
     if asked.category != questions.DIRECT:
         return False
@@ -74,7 +74,7 @@ def write_conversations(folder: Path, *, count: int, seed: int | str) -> Path:
     """Writes `conversations.jsonl` and its images; returns the folder."""
     rng = Random(f"{TRAINING}/searcher/{seed}")
     rows = []
-    for index, asked in enumerate(questions.ask(count, seed=f"{TRAINING}/searcher/{seed}")):
+    for index, asked in enumerate(questions.make_questions(count, seed=f"{TRAINING}/searcher/{seed}")):
         (resolution,) = rng.choices(list(SHARES), list(SHARES.values()))
         source = CropSource.SHOWN if resolution in BLURRED and rng.random() < 0.5 else CropSource.NATIVE
         messages = converse(asked, resolution, zoom=zooms(asked, resolution, rng), source=source)

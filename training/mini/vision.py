@@ -28,7 +28,7 @@ SIZE = (252, 196)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class VisionPlan:
     """How long and how fast."""
 
     stage: str = "vision"
@@ -89,7 +89,7 @@ def build_head(seed: int) -> Head:
         return Head()
 
 
-def train_vision(model: Any, head: Head, session: Session, plan: Plan) -> None:
+def train_vision(model: Any, head: Head, session: Session, plan: VisionPlan) -> None:
     """Train the vision encoder and its head in place, going on where the session stopped."""
     visual = model.model.visual
     module = nn.ModuleDict({"visual": visual, "head": head})

@@ -176,7 +176,7 @@ def _cures(recipe: Recipe) -> str:
 
 
 def _check_tokens(recipe: Recipe, shape: Shape, count: CountTokens) -> Iterator[Finding]:
-    protocol = recipe.talk()
+    protocol = recipe.protocol_settings()
     text = count(protocol.system) + count(protocol.prompt("")) + QUESTION_TOKENS + 3 * MESSAGE_TOKENS
     most = min(recipe.max_pixels, protocol.max_pixels)
     least = min(max(recipe.min_pixels, protocol.min_pixels), most)

@@ -71,7 +71,7 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class DataSource:
     """Where training rows come from."""
 
     format: Format
@@ -245,7 +245,7 @@ class Recipe:
     """Checkpoint to start from: a local folder or a hub id."""
     out: str
     """Folder of the run."""
-    data: tuple[Source, ...]
+    data: tuple[DataSource, ...]
     protocol: str = "cof"
     """Whose conversations are learned: prompts, tool, frame of the boxes, crops. A name, or the path of a YAML file."""
     protocol_args: Mapping[str, Any] = field(default_factory=dict)
@@ -275,7 +275,7 @@ class Recipe:
                 "stage grpo needs a section grpo" if self.grpo is None else "stage sft has no use for a section grpo"
             )
         _whole_batches(self)
-        self.talk()  # an unknown protocol or setting is an error here
+        self.protocol_settings()  # an unknown protocol or setting is an error here
 
     @property
     def accumulate(self) -> int:
@@ -287,7 +287,7 @@ class Recipe:
         """Rows (SFT) or rollouts (GRPO) of one optimizer step."""
         return self.train.batch * (self.grpo.group if self.grpo else 1)
 
-    def talk(self) -> Protocol:
+    def protocol_settings(self) -> Protocol:
         """The protocol whose conversations are trained on."""
         return parse_protocol(self.protocol, self.protocol_args)
 

@@ -42,35 +42,35 @@ from .rewards import REWARDS, Facts, Reward, well_formed
 _ANY = Question("", "verl", "", "", "The question stands in verl's own prompt.", (), "")
 
 
-class ZoomDesk:
+class ZoomSessions:
     """The zoom tool for many conversations at once, without verl: what `CofZoomTool` does its work with."""
 
     def __init__(self, protocol: Protocol, limits: PixelLimits) -> None:
         """A tool under a protocol; `limits` are those of the checkpoint's image processor."""
         self.protocol = protocol
         self.limits = protocol.limits(limits)
-        self._talks: dict[str, Conversation] = {}
+        self._conversations: dict[str, Conversation] = {}
 
     def open(self, shown: Image.Image, name: str | None = None) -> str:
         """Begin with the image that the model was shown, at the size that it was shown at; returns the instance's name."""
         name = name or uuid4().hex
-        self._talks[name] = Conversation(self.protocol, self.limits, _ANY, View(shown, shown.size))
+        self._conversations[name] = Conversation(self.protocol, self.limits, _ANY, View(shown, shown.size))
         return name
 
     def zoom(self, name: str, arguments: Mapping[str, Any]) -> tuple[Image.Image | None, str]:
         """A call's crop and the text after it; without a crop, the text says what was wrong."""
         raw = RawCall(json.dumps(dict(arguments), default=str), TOOL_NAME, dict(arguments))
-        talk = self._talks[name]
-        talk.said(raw.raw)
-        _, told = talk.carry_out([raw])
+        conversation = self._conversations[name]
+        conversation.add_assistant_turn(raw.raw)
+        _, told = conversation.execute_calls([raw])
         return (told.images[0].image if told.images else None), _words(told)
 
     def close(self, name: str) -> None:
         """Forget an instance."""
-        self._talks.pop(name, None)
+        self._conversations.pop(name, None)
 
 
-def open_desk(config: Mapping[str, Any]) -> ZoomDesk:
+def open_sessions(config: Mapping[str, Any]) -> ZoomSessions:
     """A desk from a tool's `config`: `checkpoint`, and optionally `protocol`, `protocol_args` and `crop_pixels`.
 
     Raises:
@@ -80,7 +80,7 @@ def open_desk(config: Mapping[str, Any]) -> ZoomDesk:
     if protocol.crop_source is CropSource.NATIVE:
         raise UsageError(f"protocol {protocol.name!r} cuts crops from the native image; verl hands over the shown one only")
     crops = min(protocol.max_pixels, int(config.get("crop_pixels", 5120 * 28 * 28)))
-    return ZoomDesk(replace(protocol, max_pixels=crops), load_checkpoint(str(config["checkpoint"])).limits)
+    return ZoomSessions(replace(protocol, max_pixels=crops), load_checkpoint(str(config["checkpoint"])).limits)
 
 
 def __getattr__(name: str) -> Any:
@@ -95,11 +95,11 @@ def _tool_class() -> type:
     from verl.tools.schemas import ToolResponse
 
     class CofZoomTool(BaseTool):  # type: ignore[misc]  # verl is no dependency of this project
-        """verl's `BaseTool` over a `ZoomDesk`."""
+        """verl's `BaseTool` over a `ZoomSessions`."""
 
         def __init__(self, config: dict[str, Any], tool_schema: Any) -> None:
             super().__init__(config, tool_schema)
-            self.desk = open_desk(config)
+            self.desk = open_sessions(config)
 
         async def create(self, instance_id: str | None = None, **kwargs: Any) -> tuple[str, Any]:
             image = (kwargs.get("create_kwargs") or kwargs)["image"]

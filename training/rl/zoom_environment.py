@@ -16,14 +16,14 @@ from cof_eval.agent.rollout import KeepImage, Subject
 from cof_eval.core.records import Finish, Trajectory
 from cof_eval.core.resolution import PixelLimits
 from training.data.conversation import parts_for_trl
-from training.rl.inverted import InvertedRollout, SampledTurn
+from training.rl.stepped_rollout import SampledTurn, SteppedRollout
 
 AFTER_THE_END = "The rollout has ended."
 """What a turn is told that TRL reads as a call and the agent as the end; the response template keeps it from happening."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZoomRoom:
+class ZoomEnvironmentFactory:
     """What all environments of one trainer share; calling it makes one."""
 
     protocol: Protocol
@@ -37,17 +37,17 @@ class ZoomRoom:
         """An environment for one rollout at a time."""
         return ZoomEnvironment(self)
 
-    def begin(self, subject: Subject) -> InvertedRollout:
+    def begin(self, subject: Subject) -> SteppedRollout:
         """A rollout about a subject."""
-        return InvertedRollout(subject, self.protocol, self.limits, self.runner, self.keep_image)
+        return SteppedRollout(subject, self.protocol, self.limits, self.runner, self.keep_image)
 
 
 class ZoomEnvironment:
     """One rollout at a time, for TRL's `environment_factory`: its public methods are `reset` and the tool."""
 
-    def __init__(self, room: ZoomRoom) -> None:
+    def __init__(self, room: ZoomEnvironmentFactory) -> None:
         self._room = room
-        self._rollout: InvertedRollout | None = None
+        self._rollout: SteppedRollout | None = None
 
     def reset(self, subject: Subject, **row: Any) -> None:
         """Begin a rollout about the row's subject; one that was never ended is given up."""
@@ -78,12 +78,12 @@ class ZoomEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class SampledCompletion:
     """One completion as TRL sampled it: the model's turns and the tool's, in one sequence."""
 
     prompt_ids: Sequence[int]
     completion_ids: Sequence[int]
-    own: Sequence[int]
+    sampled_mask: Sequence[int]
     """1 for each token of the completion that the model sampled, 0 for the tool's."""
 
     def turns(self, decode: Callable[[Sequence[int]], str], end_ids: Sequence[int], image_id: int) -> list[SampledTurn]:
@@ -96,7 +96,7 @@ class Sampled:
         """
         before = list(self.prompt_ids).count(image_id)
         turns = []
-        for start, end in _spans(self.own):
+        for start, end in _spans(self.sampled_mask):
             ids = self.completion_ids[start:end]
             turns.append(
                 SampledTurn(

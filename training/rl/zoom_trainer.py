@@ -20,7 +20,7 @@ from cof_eval.core.errors import EngineUnusableError
 from cof_eval.core.records import Outcome, Row, Trajectory, Verdict, digest
 from training.rl.rollout_log import LoggedRollout, RolloutLog
 from training.rl.scorer import Scorer
-from training.rl.zoom_environment import Sampled, end_rollouts
+from training.rl.zoom_environment import SampledCompletion, end_rollouts
 
 
 class EpochSampler(RepeatSampler):  # type: ignore[misc]
@@ -61,7 +61,7 @@ class ZoomTrainer(GRPOTrainer):  # type: ignore[misc]
             sampled = super()._generate(prompts)
         prompt_ids, completion_ids, own, *_ = sampled
         turns = [
-            Sampled(*ids).turns(self._text, self.eos_token_ids, self._image_pad_token_id)
+            SampledCompletion(*ids).turns(self._text, self.eos_token_ids, self._image_pad_token_id)
             for ids in zip(prompt_ids, completion_ids, own, strict=True)
         ]
         self._ended = end_rollouts(self.environments, turns)

@@ -143,7 +143,7 @@ def mark_whole(recipe: Recipe) -> Any:
 
 def _protocol(recipe: Recipe) -> str:
     """The recipe's protocol, all of it: a file that a recipe names may change under it."""
-    return yaml.safe_dump(msgspec.to_builtins(recipe.talk()), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(msgspec.to_builtins(recipe.protocol_settings()), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _compared(file: Path, text: str, *, except_for: Collection[str] = ()) -> list[str]:

@@ -31,7 +31,7 @@ def line(step: int, steps: int, logs: Mapping[str, Any], left_s: float) -> str:
     return "  ".join([f"step {step:>{len(str(steps))}}/{steps}", *known, f"left {left_s / 60:.1f} min"])
 
 
-def speak_plainly(trainer: Any) -> None:
+def replace_progress_output(trainer: Any) -> None:
     """Have a trainer of transformers say `line`s under a bar, in place of everything that it logs."""
     from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 

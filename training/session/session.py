@@ -13,7 +13,7 @@ from cof_eval.core.errors import CofError
 from cof_eval.core.settings import quiet_engines, world_size
 from cof_eval.engines.checkpoint import Checkpoint
 
-from ..data.data import Prepared, check_formats, prepare
+from ..data.prepare import PreparedData, check_formats, prepare
 from ..recipe.fits import check, check_machine, demand
 from ..recipe.launch import launch
 from ..recipe.recipe import Device, Method, Precision, Recipe, RecipeError, Stage
@@ -23,9 +23,9 @@ from .curves import write_curves
 from .folder import TrainingFolder, mark_whole
 from .metrics import load_metrics, metrics_callback
 from .model import open_checkpoint, write_merged, write_processor
-from .progress import speak_plainly
+from .progress import replace_progress_output
 
-BuildTrainer = Callable[[Recipe, Checkpoint, Prepared, TrainingFolder], AbstractContextManager[Any]]
+BuildTrainer = Callable[[Recipe, Checkpoint, PreparedData, TrainingFolder], AbstractContextManager[Any]]
 """Makes a stage's trainer; what it needs is open until the context ends."""
 
 
@@ -106,7 +106,7 @@ def train(recipe: Recipe, build: BuildTrainer, resume: Callable[[Any, Path], Non
             prepared = prepare(recipe, checkpoint, folder.data)
         demand(check(recipe, find_shape(recipe.model), checkpoint.text_tokens, longest=prepared.longest))
         with build(recipe, checkpoint, prepared, folder) as trainer:
-            speak_plainly(trainer)
+            replace_progress_output(trainer)
             last = folder.last_checkpoint()
             if last is not None:
                 resume(trainer, last)

@@ -79,27 +79,27 @@ _PLAIN = (AnswerSyntax.TAG_OR_TEXT, AnswerSyntax.TAG_OR_ALL, AnswerSyntax.ANY_TE
 _CUT_COUNTS = (AnswerSyntax.ANY_TEXT, AnswerSyntax.WHOLE_TEXT)
 
 
-def find_answer(text: str, rule: AnswerRule, *, mused: bool, called: bool) -> tuple[str | None, bool]:
+def find_answer(text: str, rule: AnswerRule, *, allow_in_thoughts: bool, has_call: bool) -> tuple[str | None, bool]:
     """The answer, and whether it is known to be complete.
 
     Args:
         text: one turn's text.
         rule: how the checkpoint marks its answer.
-        mused: whether an answer inside `<think>…</think>` may count where there is none outside.
-        called: whether the turn holds a call: untagged text with it is no answer.
+        allow_in_thoughts: whether an answer inside `<think>…</think>` may count where there is none outside.
+        has_call: whether the turn holds a call: untagged text with it is no answer.
     """
-    for source in _sources(_first_box(text) if rule.first_box else text, rule.place, mused=mused):
+    for source in _sources(_first_box(text) if rule.first_box else text, rule.place, allow_in_thoughts=allow_in_thoughts):
         found, complete = _marked(source, rule)
         if found is not None:
             return found or None, complete
-    if called or rule.syntax not in _PLAIN:
+    if has_call or rule.syntax not in _PLAIN:
         return None, True
     return _plain(text, rule.syntax) or None, rule.syntax in _CUT_COUNTS
 
 
-def find_answers(text: str, *, mused: bool = True) -> tuple[list[str], bool]:
+def find_answers(text: str, *, allow_in_thoughts: bool = True) -> tuple[list[str], bool]:
     """The contents of all `<answer>` tags, read loosely, and whether the last one is closed."""
-    for source in _sources(text, AnswerPlace.OUTSIDE_FIRST, mused=mused):
+    for source in _sources(text, AnswerPlace.OUTSIDE_FIRST, allow_in_thoughts=allow_in_thoughts):
         answers, closed = _loose_tags(source)
         if answers:
             return answers, closed
@@ -111,12 +111,12 @@ def without_thoughts(text: str) -> str:
     return split_thoughts(text)[0]
 
 
-def _sources(text: str, place: AnswerPlace, *, mused: bool) -> tuple[str, ...]:
+def _sources(text: str, place: AnswerPlace, *, allow_in_thoughts: bool) -> tuple[str, ...]:
     """The texts in which an answer is looked for, in this order."""
     if place is AnswerPlace.ANYWHERE:
         return (text,)
     outside, unopened = split_thoughts(text)
-    return (outside, unopened) if mused and place is AnswerPlace.OUTSIDE_FIRST else (outside,)
+    return (outside, unopened) if allow_in_thoughts and place is AnswerPlace.OUTSIDE_FIRST else (outside,)
 
 
 def _first_box(text: str) -> str:

@@ -78,16 +78,16 @@ class Reading:
     def read(self, text: str) -> Reply:
         """Read one turn's text."""
         calls = self._calls(text)
-        mused = not SYNTAXES[self.call_syntax].any(without_thoughts(text), self.call_form)
+        allow_in_thoughts = not SYNTAXES[self.call_syntax].any(without_thoughts(text), self.call_form)
         plain = text
         if self.call_dialect is Dialect.JSON5 and not calls:
             plain = text.partition("<tool_call>")[0]  # a block that Qwen-Agent drops is no part of the answer either
-        answer, complete = find_answer(plain, self._answer_rule, mused=mused, called=bool(calls))
+        answer, complete = find_answer(plain, self._answer_rule, allow_in_thoughts=allow_in_thoughts, has_call=bool(calls))
         return Reply(calls, answer, complete)
 
     def last_answer(self, texts: Sequence[str]) -> str | None:
         """The answer of several turns read as one text."""
-        return find_answer("\n".join(texts), self._answer_rule, mused=True, called=True)[0]
+        return find_answer("\n".join(texts), self._answer_rule, allow_in_thoughts=True, has_call=True)[0]
 
     def _calls(self, text: str) -> tuple[RawCall, ...]:
         syntax = SYNTAXES[self.call_syntax]

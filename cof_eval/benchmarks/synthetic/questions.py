@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SceneQuestion:
     """One question with its scene."""
 
     category: str
@@ -41,7 +41,7 @@ class Asked:
     """The plates that are asked about, in the question's order."""
 
 
-def ask(count: int, *, seed: int | str) -> list[Asked]:
+def make_questions(count: int, *, seed: int | str) -> list[SceneQuestion]:
     """`count` questions with a fresh scene each; equal arguments give equal questions.
 
     Seeds share nothing: those of other names give other scenes.
@@ -58,7 +58,7 @@ def ask(count: int, *, seed: int | str) -> list[Asked]:
     return [_asked(category, sizes[category].pop(), *answers[category].pop(), rng) for category in order]
 
 
-def _asked(category: str, size: tuple[float, float], right: int, fact: str, rng: Random) -> Asked:
+def _asked(category: str, size: tuple[float, float], right: int, fact: str, rng: Random) -> SceneQuestion:
     """One question; a scene in which its targets find no place is drawn again."""
     while True:
         made = _colour(size, right, fact, rng) if category == DIRECT else _position(size, right, fact, rng)
@@ -81,7 +81,7 @@ def about_sides(first: Plate, second: Plate, right: int) -> tuple[str, tuple[str
     return f"Is the {first.colour} plate on the left or right side of the {second.colour} plate?", tuple(options)
 
 
-def _colour(size: tuple[float, float], right: int, dot: str, rng: Random) -> Asked | None:
+def _colour(size: tuple[float, float], right: int, dot: str, rng: Random) -> SceneQuestion | None:
     colour = rng.choice([c for c in COLOURS if c != dot])
     plates: list[Plate] = []
     if not place(plates, rng, colour=colour, dot=dot, side=draw_size(rng, *size)):
@@ -89,7 +89,7 @@ def _colour(size: tuple[float, float], right: int, dot: str, rng: Random) -> Ask
     return _with_others(DIRECT, *about_colour(plates[0], right, rng), right, plates, rng)
 
 
-def _position(size: tuple[float, float], right: int, side: str, rng: Random) -> Asked | None:
+def _position(size: tuple[float, float], right: int, side: str, rng: Random) -> SceneQuestion | None:
     divide = rng.uniform(0.3, 0.7)
     spots: list[Corners] = [(0, 0, divide - LEAST_GAP / 2, ASPECT), (divide + LEAST_GAP / 2, 0, 1, ASPECT)]
     if side == "right":
@@ -102,13 +102,15 @@ def _position(size: tuple[float, float], right: int, side: str, rng: Random) -> 
     return _with_others(RELATIVE, *about_sides(plates[0], plates[1], right), right, plates, rng)
 
 
-def _with_others(category: str, question: str, options: tuple[str, ...], right: int, plates: list[Plate], rng: Random) -> Asked:
+def _with_others(
+    category: str, question: str, options: tuple[str, ...], right: int, plates: list[Plate], rng: Random
+) -> SceneQuestion:
     targets = tuple(plates)
     free = [c for c in COLOURS if c not in {t.colour for t in targets}]
     for colour in rng.sample(free, min(_OTHERS, len(free))):
         place(plates, rng, colour=colour, dot=rng.choice([c for c in COLOURS if c != colour]), side=draw_size(rng))
     rng.shuffle(plates)
-    return Asked(category, question, options, right, Scene(tuple(plates), rng.getrandbits(32)), targets)
+    return SceneQuestion(category, question, options, right, Scene(tuple(plates), rng.getrandbits(32)), targets)
 
 
 def _strata(count: int, rng: Random) -> list[tuple[float, float]]:

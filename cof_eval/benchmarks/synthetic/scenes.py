@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[_Part, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class _QuestionTemplate:
     """What is asked about a scene."""
 
     category: str
@@ -119,13 +119,15 @@ def _write_scene(folder: Path, index: int, rng: Random) -> dict[str, object]:
     return {"image": name, "text": text, "label": "ABCD"[right], "category": ask.category, "question_id": index}
 
 
-def _ask_colour(rng: Random) -> _Ask:
+def _ask_colour(rng: Random) -> _QuestionTemplate:
     kind, colours = rng.choice(list(KINDS)), rng.sample(list(COLOURS), 4)
     where = rng.uniform(0.05, 0.9)
-    return _Ask("direct_attributes", f"What is the color of the {kind}?", tuple(colours), (kind,), (colours[0],), (where,))
+    return _QuestionTemplate(
+        "direct_attributes", f"What is the color of the {kind}?", tuple(colours), (kind,), (colours[0],), (where,)
+    )
 
 
-def _ask_position(rng: Random) -> _Ask:
+def _ask_position(rng: Random) -> _QuestionTemplate:
     first, second = rng.sample(list(KINDS), 2)
     lefts = [rng.uniform(0.05, 0.4), rng.uniform(0.55, 0.9)]
     sides = ["left", "right"]
@@ -134,10 +136,12 @@ def _ask_position(rng: Random) -> _Ask:
         sides.reverse()
     options = tuple(f"The {first} is on the {side} side of the {second}." for side in sides)
     question = f"Is the {first} on the left or right side of the {second}?"
-    return _Ask("relative_position", question, options, (first, second), tuple(rng.sample(list(COLOURS), 2)), tuple(lefts))
+    return _QuestionTemplate(
+        "relative_position", question, options, (first, second), tuple(rng.sample(list(COLOURS), 2)), tuple(lefts)
+    )
 
 
-def _painted(size: Size, ask: _Ask, rng: Random) -> tuple[Image.Image, list[Area]]:
+def _painted(size: Size, ask: _QuestionTemplate, rng: Random) -> tuple[Image.Image, list[Area]]:
     """The scene, and the exact boxes of the objects asked about."""
     image = _room(size, rng)
     width, height = size

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from ...core.records import Question
-from .asked import repeats
 from .doubt import ASIDE, doubted
 from .options import may_abbreviate, option_text, settled, spelled_elsewhere
+from .question_kind import repeats_question
 from .ruling import Ruling
 from .statements import BODY, ENDED, LETTERED, REASON
 from .text import loose, plain, unquoted, words
@@ -49,7 +49,7 @@ def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -
     own = option_text(letter, question)
     reason = REASON.match(body)
     reasoned = reason and (match["head"] or reason[1]) and not ASIDE.search(body) and _LATIN.fullmatch(body)
-    restated = firm and words(own).strip() and words(own) in words(body) and repeats(body, question.text, own)
+    restated = firm and words(own).strip() and words(own) in words(body) and repeats_question(body, question.text, own)
     certain = (reasoned or restated) and not (doubted(body) or _FIGURE.search(body)) and settled(body, letter, question)
     return Ruling(None, "letter_reason", letter) if certain else None
 

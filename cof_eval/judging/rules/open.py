@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 from ...core.records import Outcome, Question
-from .asked import counts, reads
 from .options import why_undecided
 from .polarity import polarity
+from .question_kind import asks_to_count, asks_to_read
 from .ruling import Ruling
 from .statements import ANSWERED, forms
 from .text import cleaned, loose, plain
@@ -29,7 +29,7 @@ def _against(text: str, question: Question) -> Ruling:
 
 
 def _open_line(line: str, question: Question) -> Ruling:
-    literal = reads(question.text)
+    literal = asks_to_read(question.text)
     same = plain if literal else loose
     standard = same(question.answer)
     for _, text in forms(line, question):
@@ -39,6 +39,6 @@ def _open_line(line: str, question: Question) -> Ruling:
         numbers = _COUNT.fullmatch(value) and _COUNT.fullmatch(standard)
         if value == standard != "" and (text == line or not literal or ANSWERED.search(line)):
             return Ruling(Outcome.CORRECT, "number" if numbers else "exact_text", value)
-        if numbers and counts(question.text):
+        if numbers and asks_to_count(question.text):
             return Ruling(Outcome.WRONG, "number", value)
     return Ruling(None, why_undecided(line, question))

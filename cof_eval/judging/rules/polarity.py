@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .asked import negative, repeats
 from .doubt import HEDGE, NEGATION, retracted
+from .question_kind import has_negation, repeats_question
 from .text import unquoted, words
 
 _LACK = re.compile(
@@ -28,6 +28,6 @@ def polarity(text: str, question: str) -> str | None:
         return None  # "Yes, it is missing" may say no, and two negations may cancel out
     if HEDGE.search(clause) or retracted(clause) or " yes " in words(clause):
         return None
-    if clause and (negative(question) or not repeats(_ONE.sub(r"\1", clause), question)):
+    if clause and (has_negation(question) or not repeats_question(_ONE.sub(r"\1", clause), question)):
         return None  # "Yes, the door is closed", and "No, it isn't" where the question says "isn't"
     return said if not clause or bool(NEGATION.search(clause)) == (said == "no") else None

@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .chunks import ChunkFolder
 from .index import ANSWER_CHARS, Index
-from .overview import caption, grids, headline, notes, number, settings, standing
+from .overview import caption, grids, headline, notes, number, run_progress, settings
 
 if TYPE_CHECKING:
     from ...runs.folder import RunData
@@ -92,7 +92,7 @@ def _render(runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame,
         loader=FileSystemLoader(STATIC.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "percent": _percent, "decimal": _decimal, "caption": caption}
-    complete, line = headline([standing(run, label) for run, label in zip(runs, labels, strict=True)])
+    complete, line = headline([run_progress(run, label) for run, label in zip(runs, labels, strict=True)])
     return environment.get_template("page.html.jinja").render(
         title=" and ".join(labels),
         complete=complete,

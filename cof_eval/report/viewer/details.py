@@ -15,7 +15,7 @@ _DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class TrajectoryDetails:
     """What the trajectory page is made from."""
 
     trajectory: Trajectory
@@ -49,12 +49,12 @@ def _file_names(folder: Path) -> Iterator[str]:
             yield from (entry.name for entry in os.scandir(part) if entry.name.endswith((".jpg", ".png")))
 
 
-def details(trajectory: Trajectory, verdict: Verdict | None, pictures: Pictures) -> Details:
+def details(trajectory: Trajectory, verdict: Verdict | None, pictures: Pictures) -> TrajectoryDetails:
     """What the page of one trajectory shows."""
     native = _frame("native", trajectory)
     hashes = (trajectory.shown.hash, *(call.crop.hash for call in trajectory.calls if call.crop))
     shares = (_share(box, native) for box in trajectory.question.boxes)
-    return Details(
+    return TrajectoryDetails(
         trajectory,
         verdict,
         boxes=tuple(tuple(_called(call, trajectory) for call in turn.calls) for turn in trajectory.turns),

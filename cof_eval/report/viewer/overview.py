@@ -27,7 +27,7 @@ MEANS = ("acc", "acc_low", "acc_high", "acc_upper", "zooms", "output_tokens", "v
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunProgress:
     """How far a run is."""
 
     label: str
@@ -97,14 +97,14 @@ def number(value: float) -> str:
     return f"{round(value):,}".replace(",", "\u202f")
 
 
-def standing(run: RunData, label: str) -> Standing:
+def run_progress(run: RunData, label: str) -> RunProgress:
     """How far a run is."""
     answered = [row for row in run.rows if row.trajectory in run.trajectories]
     scored = sum(run.settled(row) for row in answered)
-    return Standing(label, max(run.expected_rows, len(run.rows)), len(answered), len(answered) - scored)
+    return RunProgress(label, max(run.expected_rows, len(run.rows)), len(answered), len(answered) - scored)
 
 
-def headline(standings: Sequence[Standing]) -> tuple[bool, str]:
+def headline(standings: Sequence[RunProgress]) -> tuple[bool, str]:
     """Whether all is complete, and the page's first line."""
     missing = [(run.label, run.text) for run in standings]
     if not any(text for _, text in missing):

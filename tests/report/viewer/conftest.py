@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes import ScriptedAsker
+from fakes import ScriptedJudgeClient
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from looking import answer_items
+from scripted_runs import answer_items
 
 from cof_eval.agent.protocols import DIRECT
 from cof_eval.benchmarks import vstar
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.settings import KeepImages
-from cof_eval.report import reported, write_report
+from cof_eval.report import report_runs, write_report
 from cof_eval.runs.folder import RunData, load_run
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Looked:
     """Scenes at three resolutions under `cof`, unscored in part, and at two under `direct`, unfinished."""
     folder = tmp_path_factory.mktemp("looked")
     items = vstar.load(write_scenes(folder / "scenes", count=6, seed=1))
-    asker = ScriptedAsker(lambda prompt: "1", fail=lambda prompt: len(prompt) % 2 == 0)
-    asyncio.run(answer_items(folder / "cof", items, ("224", "448", "1024"), label="looker · cof", asker=asker))
+    client = ScriptedJudgeClient(lambda prompt: "1", fail=lambda prompt: len(prompt) % 2 == 0)
+    asyncio.run(answer_items(folder / "cof", items, ("224", "448", "1024"), label="looker · cof", client=client))
     asyncio.run(
         answer_items(
             folder / "direct",
@@ -61,7 +61,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Looked:
         )
     )
     runs = [load_run(folder / name) for name in ("cof", "direct")]
-    write_report(reported(runs), folder / "cof" / "report")
+    write_report(report_runs(runs), folder / "cof" / "report")
     return Looked(folder / "cof" / "report", runs)
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from cof_eval.agent.reply import SYNTAXES, CallSyntax
-from cof_eval.core.records import Call, Finish, ImageRef, Outcome, Shown, Stop, Trajectory, Turn
-from cof_eval.report import reported, write_report
+from cof_eval.core.records import Call, Finish, ImageRef, Outcome, ShownImage, Stop, Trajectory, Turn
+from cof_eval.report import report_runs, write_report
 from cof_eval.report.rows import rows_table
 from cof_eval.report.summary import summarize
 from cof_eval.report.viewer import write_viewer
@@ -334,7 +334,7 @@ class TestPictures:
     def test_where_pictures_were_not_kept_boxes_lie_on_an_empty_frame(self, page, looked, tmp_path: Path) -> None:
         bare = tmp_path / "bare"
         shutil.copytree(looked.runs[0].path, bare, ignore=shutil.ignore_patterns("images", "report"))
-        url = (write_report(reported([replace(looked.runs[0], path=bare)]), bare / "report")[0]).as_uri()
+        url = (write_report(report_runs([replace(looked.runs[0], path=bare)]), bare / "report")[0]).as_uri()
         (task, question), trajectory = next((place, t) for place, t in trajectories(looked.runs[0]).items() if t.zooms)
         open_trajectory(page, url, task, int(question))
         frame = page.locator(".boxed").bounding_box()
@@ -346,7 +346,7 @@ class TestPictures:
     def test_pictures_that_went_away_later_leave_a_frame(self, page, looked, tmp_path: Path, heard) -> None:
         moved = tmp_path / "moved"
         shutil.copytree(looked.runs[0].path, moved, ignore=shutil.ignore_patterns("report"))
-        url = (write_report(reported([replace(looked.runs[0], path=moved)]), moved / "report")[0]).as_uri()
+        url = (write_report(report_runs([replace(looked.runs[0], path=moved)]), moved / "report")[0]).as_uri()
         shutil.rmtree(moved / "images")
         open_trajectory(page, url, looked.runs[0].rows[0].task)
         page.wait_for_selector(".boxed .missing")
@@ -355,7 +355,7 @@ class TestPictures:
 
     def test_a_report_elsewhere_finds_the_pictures_of_every_run(self, page, looked, tmp_path: Path) -> None:
         out = tmp_path / "some where" / "else #1"
-        url = write_report(reported(looked.runs), out)[0].as_uri()
+        url = write_report(report_runs(looked.runs), out)[0].as_uri()
         for run in (0, 1):
             open_trajectory(page, url, "cof_vstar_448", 0, run)
             assert loaded(page.locator(".boxed img"))
@@ -546,7 +546,7 @@ class TestHostileText:
             Call("{}", (-50, -50, 9e9, 9e9), "shown"),
         )
         turn = Turn("…", Finish.LENGTH, 1, 0, 1, None, 0.0, calls)
-        url = alone(with_trajectory(run, turns=(turn,), image=ImageRef("n", (0, 0)), shown=Shown((0, 0), 0)))
+        url = alone(with_trajectory(run, turns=(turn,), image=ImageRef("n", (0, 0)), shown=ShownImage((0, 0), 0)))
         open_list(page, url)
         page.locator("td.question a").click()
         page.wait_for_selector("article.trajectory")
@@ -585,7 +585,7 @@ class TestStates:
         until(page, "document.querySelector('.where').textContent.includes('q10018')")
 
     def test_data_that_went_away_is_told(self, page, looked, tmp_path: Path, heard) -> None:
-        url = write_report(reported(looked.runs), tmp_path / "out")[0].as_uri()
+        url = write_report(report_runs(looked.runs), tmp_path / "out")[0].as_uri()
         for chunk in (tmp_path / "out" / "viewer" / "data").glob("records-*.js"):
             chunk.unlink()
         page.goto(f"{url}#/trajectory?run=0&task=cof_vstar_224&doc=0&repeat=0")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fakes import question, trajectory
 
-from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, Shown, Turn, Verdict
+from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, ShownImage, Turn, Verdict
 from cof_eval.report.viewer.chunks import ChunkedList, ChunkFolder, script_json
 from cof_eval.report.viewer.details import Pictures, details
 from cof_eval.report.viewer.index import ANSWER_CHARS, COLUMNS, ROWS_PER_CHUNK, Index
@@ -77,7 +77,7 @@ def test_chunks_of_an_earlier_report_go(tmp_path: Path) -> None:
 )
 def test_boxes_of_every_frame_become_shares_of_the_image(frame: str, box, drawn) -> None:
     turn = Turn("…", Finish.STOP, 1, 0, 1, None, 0.0, (Call("{}", box, frame),))
-    record = trajectory(image=ImageRef("n", (400, 200)), shown=Shown((100, 50), 1, "s"), turns=(turn,))
+    record = trajectory(image=ImageRef("n", (400, 200)), shown=ShownImage((100, 50), 1, "s"), turns=(turn,))
     assert details(record, None, Pictures(Path("nowhere"))).boxes == ((drawn,),)
 
 

@@ -20,9 +20,9 @@ from cof_eval.agent.zoom import CropSource, View
 from cof_eval.core.resolution import PixelLimits
 from cof_eval.core.settings import KeepImages
 from cof_eval.engines.checkpoint import Checkpoint
-from training.data.conversation import RESPONSE_TEMPLATE, load_template, messages_for_trl, parts_for_trl, take, turn_text
-from training.data.data import Inspector
-from training.data.rows import Draft, Row
+from training.data.conversation import RESPONSE_TEMPLATE, add_turn, load_template, messages_for_trl, parts_for_trl, turn_text
+from training.data.prepare import Inspector
+from training.data.rows import DraftRow, TrainingRow
 from training.sft import dataset
 
 SCRIPTS = {
@@ -59,7 +59,7 @@ def by_evaluation(requests: Sequence[Request], script: Sequence[str], processor:
     return Rendered(ids, prompts[-1]["image_grid_thw"].tolist(), learned)
 
 
-def by_sft(row: Row, processor: Any) -> Rendered:
+def by_sft(row: TrainingRow, processor: Any) -> Rendered:
     """What TRL's SFT collator makes of a row of training data."""
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -80,7 +80,7 @@ class Zooming:
         """Begin."""
         native = self._protocol.crop_source is CropSource.NATIVE
         view = View(images[0], NATIVE.size, NATIVE if native else None)
-        self.talk = Conversation(self._protocol, PixelLimits(28, 12_544, 12_845_056), question(), view)
+        self.conversation = Conversation(self._protocol, PixelLimits(28, 12_544, 12_845_056), question(), view)
 
     def image_zoom_in_tool(self, written: str) -> list:  # type: ignore[type-arg]
         """Zoom in.
@@ -88,7 +88,7 @@ class Zooming:
         Args:
             written: The whole turn.
         """
-        return parts_for_trl(take(self.talk, written)[1], filled=True)
+        return parts_for_trl(add_turn(self.conversation, written)[1], filled=True)
 
 
 def by_grpo(
@@ -161,11 +161,11 @@ def test_evaluation_sft_and_grpo_render_a_trajectory_alike(
     (tmp_path / "native.png").write_bytes(BYTES)
     (draft,) = read(tmp_path / "run", errors=True, protocol=protocol, images=str(tmp_path))
     _, engine, _ = recorded(script, "k0", protocol=protocol)
-    assert isinstance(draft, Draft)
+    assert isinstance(draft, DraftRow)
     inspect = Inspector.__new__(Inspector)
     inspect._images = tmp_path / "images"
     pictures = tuple(inspect._picture(image) for image in draft.images)
-    row = Row(source="", row="", messages=draft.messages, images=pictures, tokens=0)
+    row = TrainingRow(source="", row="", messages=draft.messages, images=pictures, tokens=0)
 
     evaluated = by_evaluation(engine.requests, script, processor)
     trained = by_sft(row, processor)

@@ -11,7 +11,7 @@ from tiny_run import row, said_by, tiny_recipe, write_rows
 from cof_eval.agent.protocols import COF
 from cof_eval.core.errors import DataError
 from cof_eval.core.images import encode_png
-from training.data.data import Prepared, prepare
+from training.data.prepare import PreparedData, prepare
 from training.data.rows import Reason
 from training.session.model import open_checkpoint
 
@@ -34,7 +34,7 @@ def photos(tmp_path: Path) -> Path:
 def prepared(photos: Path, tiny_data: Path, tmp_path: Path) -> Any:
     """Prepares rows, or a source of another format."""
 
-    def run(rows: list[Any] | None = None, **changes: Any) -> Prepared:
+    def run(rows: list[Any] | None = None, **changes: Any) -> PreparedData:
         source = {"format": "messages", "path": str(write_rows(photos, rows or []))}
         recipe = tiny_recipe(tiny_data, tmp_path / "out", **{"data": [source], **changes})
         return prepare(recipe, open_checkpoint(recipe), tmp_path / "data")

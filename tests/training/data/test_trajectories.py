@@ -19,9 +19,9 @@ from cof_eval.core.resolution import parse_resolution, shown_size
 from cof_eval.core.settings import KeepImages
 from cof_eval.runs.folder import RunFolder
 from training.data.conversation import messages_for_trl
-from training.data.rows import Draft, Dropped, Reason, chat
+from training.data.rows import DraftRow, DroppedRow, Reason, chat
 from training.data.trajectories import coverage, read_trajectories
-from training.recipe.recipe import Source
+from training.recipe.recipe import DataSource
 
 NATIVE = noise(560, 420, seed=3)
 BYTES = encode_png(NATIVE)
@@ -67,8 +67,8 @@ def write_run(path: Path, *scripts: list[str], keep: KeepImages = KeepImages.ALL
     return made
 
 
-def read(path: Path, *, protocol: Protocol = COF, **filters: Any) -> list[Draft | Dropped]:
-    return list(read_trajectories(Source(format="run", path=str(path), **filters), protocol))  # type: ignore[arg-type]
+def read(path: Path, *, protocol: Protocol = COF, **filters: Any) -> list[DraftRow | DroppedRow]:
+    return list(read_trajectories(DataSource(format="run", path=str(path), **filters), protocol))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_replayed_trajectory_is_what_the_model_was_sent(protocol: Protocol, ph
     (draft,) = read(tmp_path / "run", protocol=protocol, images=photos if native else None)
     _, engine, _ = recorded(TURNS, "k0", protocol=protocol)
     sent = messages_for_trl(engine.requests[-1].messages)
-    assert isinstance(draft, Draft)
+    assert isinstance(draft, DraftRow)
     assert chat(draft.messages) == [*sent, {"role": "assistant", "content": [{"type": "text", "text": TURNS[-1]}]}]
     assert [image.data for image in draft.images] == [encode_png(part.image) for part in engine.requests[-1].images]
 
@@ -94,26 +94,26 @@ def test_a_replayed_trajectory_is_what_the_model_was_sent(protocol: Protocol, ph
 def test_crops_of_a_native_image_need_it_again(photos: str, tmp_path: Path) -> None:
     write_run(tmp_path / "run", TURNS, [answer("B")], protocol=MILLI)
     zoomed, direct = read(tmp_path / "run", protocol=MILLI)
-    assert isinstance(zoomed, Dropped) and isinstance(direct, Draft)
+    assert isinstance(zoomed, DroppedRow) and isinstance(direct, DraftRow)
     assert (zoomed.reason, "name its folder (images: …)" in zoomed.says) == (Reason.REPLAY, True)
-    assert all(isinstance(d, Draft) for d in read(tmp_path / "run", protocol=MILLI, images=photos))
+    assert all(isinstance(d, DraftRow) for d in read(tmp_path / "run", protocol=MILLI, images=photos))
 
 
 def test_native_images_stand_in_for_images_that_were_not_kept(photos: str, tmp_path: Path) -> None:
     write_run(tmp_path / "run", TURNS, keep=KeepImages.NONE)
     (dropped,) = read(tmp_path / "run")
-    assert isinstance(dropped, Dropped) and dropped.reason is Reason.REPLAY and "--keep-images all" in dropped.says
+    assert isinstance(dropped, DroppedRow) and dropped.reason is Reason.REPLAY and "--keep-images all" in dropped.says
     (draft,) = read(tmp_path / "run", images=photos)
-    assert isinstance(draft, Draft) and len(draft.images) == 4
+    assert isinstance(draft, DraftRow) and len(draft.images) == 4
 
 
 def test_only_good_trajectories_are_kept(tmp_path: Path) -> None:
     bad_call = [call(9, 9, 2, 2), answer("B")]
     write_run(tmp_path / "run", TURNS, [answer("A")], ["no idea"], [answer("B")], bad_call)
-    reasons = [d.reason if isinstance(d, Dropped) else None for d in read(tmp_path / "run")]
+    reasons = [d.reason if isinstance(d, DroppedRow) else None for d in read(tmp_path / "run")]
     assert reasons == [None, Reason.VERDICT, Reason.VERDICT, None, Reason.FILTER]
-    assert [isinstance(d, Draft) for d in read(tmp_path / "run", errors=True)] == [True, False, False, True, True]
-    assert [isinstance(d, Draft) for d in read(tmp_path / "run", zooms=(1, 2), errors=True)] == [False] * 5
+    assert [isinstance(d, DraftRow) for d in read(tmp_path / "run", errors=True)] == [True, False, False, True, True]
+    assert [isinstance(d, DraftRow) for d in read(tmp_path / "run", zooms=(1, 2), errors=True)] == [False] * 5
 
 
 def test_zooms_that_miss_the_target_are_left_out(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_zooms_that_miss_the_target_are_left_out(tmp_path: Path) -> None:
     found = write_run(tmp_path / "run", hit, miss, [answer("B")])
     assert [coverage(t) for t in found] == [1.0, 0.0, 0.0]
     kept = read(tmp_path / "run", coverage=0.9)
-    assert [isinstance(d, Draft) for d in kept] == [True, False, True]  # a direct answer has no crop to miss with
-    assert isinstance(kept[1], Dropped) and "0.00 of a target" in kept[1].says
+    assert [isinstance(d, DraftRow) for d in kept] == [True, False, True]  # a direct answer has no crop to miss with
+    assert isinstance(kept[1], DroppedRow) and "0.00 of a target" in kept[1].says
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_run_with_other_boxes_or_crops_is_refused(protocol: Protocol, what: st
 def test_limits_and_decoding_teach_no_other_conversation(tmp_path: Path) -> None:
     sampled = replace(COF, name="sampled", temperature=1.0, max_turns=9, max_new_tokens=99, turn_patterns=(".*",))
     write_run(tmp_path / "run", TURNS, protocol=sampled)
-    assert [isinstance(d, Draft) for d in read(tmp_path / "run")] == [True]
+    assert [isinstance(d, DraftRow) for d in read(tmp_path / "run")] == [True]
 
 
 def test_a_run_under_other_words_is_refused(tmp_path: Path) -> None:

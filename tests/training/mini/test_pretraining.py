@@ -13,21 +13,20 @@ import pytest
 
 from cof_eval.agent.protocols import COF_MINI, DIRECT
 from cof_eval.agent.reply import parse_reply
-from cof_eval.benchmarks.synthetic.questions import ask
+from cof_eval.benchmarks.synthetic.questions import make_questions
 from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, DOT, NATIVE, Plate, Scene
-from training.mini import speech
+from training.mini import wording
 from training.mini.__main__ import CALLS, LANGUAGE, write_checkpoint
+from training.mini.chat_tokens import ChatTokenizer, Piece, exchange, opening, run_model
 from training.mini.checkpoint import build_model, write_start
-from training.mini.language import Plan, Views, fill_pool, train_language
-from training.mini.lessons import answer_turn, call_from_thought, full_turn, listed, scene_with_one_of_each, short_turns
-from training.mini.pixels import NOTHING, READABLE, SCALES, UNREADABLE, View, draw_crowd, label, patches, shown, window
+from training.mini.language import LanguagePlan, SceneSampling, fill_pool, train_language
+from training.mini.lessons import answer_turn, call_from_thought, full_turn, look_up_turns, scene_with_one_of_each, short_turns
+from training.mini.pixels import NOTHING, READABLE, SCALES, UNREADABLE, PlateWindow, draw_crowd, label, patches, shown, window
 from training.mini.session import Session
-from training.mini.talk import Piece, Speaker, exchange, opening, run_model
-from training.mini.vision import SIZE, build_head, train_vision
-from training.mini.vision import Plan as VisionPlan
+from training.mini.vision import SIZE, VisionPlan, build_head, train_vision
 from training.recipe.recipe_file import load_recipe
 
-WHOLE = View(SIZE[0], 2 * SIZE[0], size=SIZE)
+WHOLE = PlateWindow(SIZE[0], 2 * SIZE[0], size=SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +76,23 @@ def test_a_taught_conversation_has_the_tokens_and_logits_of_evaluation(processor
         {"role": "assistant", "content": [{"type": "text", "text": "Here."}]},
     ]
     expected = processor(text=[processor.apply_chat_template(said)], images=[image], return_tensors="pt")
-    speaker = Speaker(processor.tokenizer)
-    batch = speaker.batch([[Piece(opening(63)), *exchange(question, "Here.", first=True)]])
+    chat_tokenizer = ChatTokenizer(processor.tokenizer)
+    batch = chat_tokenizer.batch([[Piece(opening(63)), *exchange(question, "Here.", first=True)]])
     length = batch["input_ids"].shape[1]
     assert torch.equal(batch["input_ids"], expected["input_ids"][:, :length])
     with torch.no_grad():
         values, grids = patches([image])
         features = model.model.visual(values, grid_thw=grids).pooler_output[None]
-        ours = run_model(model, speaker, batch, features, SIZE)
+        ours = run_model(model, chat_tokenizer, batch, features, SIZE)
         theirs = model(**expected).logits[:, :length]
     assert float((ours - theirs).abs().max()) < 1e-3
 
 
 def test_the_loss_is_taken_on_what_is_taught(processor: Any) -> None:
-    speaker = Speaker(processor.tokenizer)
-    batch = speaker.batch([[Piece("Where is it?"), Piece("Here.", taught=True)], [Piece("Where?"), Piece("No.", taught=True)]])
+    chat_tokenizer = ChatTokenizer(processor.tokenizer)
+    batch = chat_tokenizer.batch(
+        [[Piece("Where is it?"), Piece("Here.", taught=True)], [Piece("Where?"), Piece("No.", taught=True)]]
+    )
     taught = [row[row != -100] for row in batch["labels"]]
     assert [processor.tokenizer.decode(row) for row in taught] == ["Here.", "No."]
 
@@ -106,8 +107,10 @@ def test_tokens_are_labelled_with_the_plates_whose_centre_they_hold() -> None:
     assert (labels.column[[0, 1, 62]].tolist(), labels.row[[0, 1, 62]].tolist()) == ([0, 1, 9], [0, 0, 9])
 
 
-@pytest.mark.parametrize("view", [View(504, 1008), View(756, NATIVE[0]), View(1512, 756), View(2 * NATIVE[0], NATIVE[0])])
-def test_a_dot_is_to_be_told_from_three_pixels_on_as_the_encoder_sees_them(view: View) -> None:
+@pytest.mark.parametrize(
+    "view", [PlateWindow(504, 1008), PlateWindow(756, NATIVE[0]), PlateWindow(1512, 756), PlateWindow(2 * NATIVE[0], NATIVE[0])]
+)
+def test_a_dot_is_to_be_told_from_three_pixels_on_as_the_encoder_sees_them(view: PlateWindow) -> None:
     for pixels, told in ((0.9 * READABLE, False), (1.1 * READABLE, True)):
         plate = Plate("red", "blue", 0.05, 0.05, pixels / view.width / DOT, True)
         dot = label(Scene((plate,), 0), view).dot
@@ -115,7 +118,7 @@ def test_a_dot_is_to_be_told_from_three_pixels_on_as_the_encoder_sees_them(view:
 
 
 def test_a_window_is_that_part_of_the_whole_picture_and_its_labels_too(scene: Scene) -> None:
-    whole, part = View(504, 1008, size=(504, 392)), View(504, 1008, 84, 56)
+    whole, part = PlateWindow(504, 1008, size=(504, 392)), PlateWindow(504, 1008, 84, 56)
     assert np.array_equal(np.asarray(shown(scene, (504, 392))), np.asarray(window(scene, whole)))
     inner = (slice(56 + 8, 56 + 188), slice(84 + 8, 84 + 244))  # resizing looks over a window's edge
     ours, theirs = np.asarray(window(scene, whole), dtype=int)[inner], np.asarray(window(scene, part), dtype=int)[8:188, 8:244]
@@ -146,7 +149,7 @@ def test_a_list_teaches_one_thing_about_every_plate_behind_its_colour(scene: Sce
     ]
     kinds = set()
     for _ in range(20):
-        _, *pieces = listed(scene, 63, rng)
+        _, *pieces = look_up_turns(scene, 63, rng)
         assert [piece.taught for piece in pieces] == [False, True] * len(scene.plates)
         told = {a.text.strip(): b.text.strip() for a, b in zip(pieces[::2], pieces[1::2], strict=True)}
         kinds.add(truths.index(told))
@@ -154,8 +157,8 @@ def test_a_list_teaches_one_thing_about_every_plate_behind_its_colour(scene: Sce
 
 
 def test_what_is_taught_to_say_is_the_right_answer_as_evaluation_reads_it() -> None:
-    for one in ask(40, seed="train/said"):
-        reply = parse_reply(speech.saying(one), DIRECT.call_syntax, DIRECT.answer_syntax)
+    for one in make_questions(40, seed="train/said"):
+        reply = parse_reply(wording.direct_turn(one), DIRECT.call_syntax, DIRECT.answer_syntax)
         assert reply.answer == one.options[one.right]
 
 
@@ -248,8 +251,8 @@ def test_the_language_stage_learns_at_several_sizes_and_leaves_the_encoder_alone
     import torch
 
     before = [weight.clone() for weight in model.model.visual.parameters()]
-    views = (Views(size=SIZE, pool=3, images=2, share=0.5), Views(size=(504, 392), pool=2, images=1, share=0.5))
-    plan = Plan(stage="try", steps=12, views=views, lists=0.3, turns=4, full=0.5, texts=4, calls=4, warmup=2)
+    views = (SceneSampling(size=SIZE, pool=3, images=2, share=0.5), SceneSampling(size=(504, 392), pool=2, images=1, share=0.5))
+    plan = LanguagePlan(stage="try", steps=12, views=views, lists=0.3, turns=4, full=0.5, texts=4, calls=4, warmup=2)
     train_language(model, processor.tokenizer, Session(tmp_path, log_steps=3), plan)
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.visual.parameters(), strict=True))
@@ -269,13 +272,13 @@ def test_a_checkpoint_is_written_in_bf16_and_training_goes_on_in_32_bits(start: 
 
 
 def test_pools_hold_the_features_of_their_scenes(model: Any) -> None:
-    pool = fill_pool(model, Views(size=SIZE, pool=3, images=1, share=1), seed="pool")
+    pool = fill_pool(model, SceneSampling(size=SIZE, pool=3, images=1, share=1), seed="pool")
     values, grids = patches([shown(pool.scenes[2], SIZE)])
     assert pool.features.shape == (3, 63, 128)
     np.testing.assert_allclose(pool.features[2], model.model.visual(values, grid_thw=grids).pooler_output.detach(), atol=1e-4)
 
 
 def test_scenes_are_painted_alike_at_every_size() -> None:
-    one = ask(1, seed="train/alike")[0].scene
+    one = make_questions(1, seed="train/alike")[0].scene
     small, large = (np.asarray(shown(one, SIZE, fine=fine), dtype=float) for fine in (2, NATIVE[0] // SIZE[0]))
     assert np.abs(small - large).mean() < 3

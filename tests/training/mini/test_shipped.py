@@ -12,7 +12,7 @@ from cof_eval.agent.protocols import COF_MINI, DIRECT, Protocol
 from cof_eval.agent.rollout import Subject, rollout
 from cof_eval.agent.zoom import View
 from cof_eval.benchmarks.synthetic.questions import DIRECT as COLOURS_ASKED
-from cof_eval.benchmarks.synthetic.questions import Asked, ask
+from cof_eval.benchmarks.synthetic.questions import SceneQuestion, make_questions
 from cof_eval.benchmarks.synthetic.world import NATIVE, paint
 from cof_eval.benchmarks.vstar_mini import question_text
 from cof_eval.core.images import pixel_hash, resize
@@ -20,7 +20,7 @@ from cof_eval.core.records import ImageRef, Outcome, Question, Stop, Trajectory
 from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 from cof_eval.engines import EngineSettings, open_engine
 from cof_eval.judging.rules import score
-from training.mini.gates import loaded, text
+from training.mini.gates import from_json, text
 
 SHIPPED = Path(__file__).resolve().parents[3] / "results" / "reference" / "mini"
 NAMES = ("base", "sft", "rl")
@@ -38,16 +38,16 @@ def test_weights_are_small_and_in_bf16(name: str) -> None:
 
 
 def test_the_stored_page_shows_the_stored_figures() -> None:
-    assert (SHIPPED / "gates.md").read_text() == text(loaded((SHIPPED / "gates.json").read_text()))
+    assert (SHIPPED / "gates.md").read_text() == text(from_json((SHIPPED / "gates.json").read_text()))
 
 
-def large_targets(count: int) -> list[Asked]:
+def large_targets(count: int) -> list[SceneQuestion]:
     """Colour questions about targets that are large at native size and small at 224."""
-    asked = [one for one in ask(8 * count, seed="shipped") if one.category == COLOURS_ASKED]
+    asked = [one for one in make_questions(8 * count, seed="shipped") if one.category == COLOURS_ASKED]
     return [one for one in asked if 20 <= one.targets[0].side * NATIVE[0] <= 40][:count]
 
 
-def answers(name: str, protocol: Protocol, asked: list[Asked], resolution: str) -> list[tuple[Trajectory, bool]]:
+def answers(name: str, protocol: Protocol, asked: list[SceneQuestion], resolution: str) -> list[tuple[Trajectory, bool]]:
     """Trajectories about questions at a resolution, each with whether the rules call its answer right."""
 
     async def run() -> list[Trajectory]:
@@ -64,7 +64,7 @@ def answers(name: str, protocol: Protocol, asked: list[Asked], resolution: str) 
     return [(t, score(t.answer, t.question).outcome is Outcome.CORRECT) for t in trajectories]
 
 
-def subject(index: int, one: Asked, resolution: str) -> Subject:
+def subject(index: int, one: SceneQuestion, resolution: str) -> Subject:
     native = paint(one.scene)
     shown = resize(native, shown_size(NATIVE, RESOLUTIONS[resolution], LIMITS))
     boxes = tuple(target.corners(NATIVE[0]) for target in one.targets)
@@ -96,7 +96,7 @@ def test_with_the_tool_it_zooms_to_the_plate_and_reads_what_the_base_cannot() ->
     assert sum(right for _, right in found) > sum(right for _, right in answers("base", DIRECT, asked, "224"))
 
 
-def holds_target(trajectory: Trajectory, one: Asked) -> bool:
+def holds_target(trajectory: Trajectory, one: SceneQuestion) -> bool:
     """Whether a crop shows the centre of the plate that is asked about."""
     plate = one.targets[0]
     x, y = plate.x * NATIVE[0], plate.y * NATIVE[0]

@@ -91,10 +91,10 @@ def test_changes_are_read_as_yaml() -> None:
 def test_a_protocol_may_be_a_users_own_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("base: cof\nframe: milli\ncrop_source: native\n")
     recipe = load_recipe(Path("grpo_tiny"), {"protocol": str(tmp_path / "mine.yaml"), "protocol_args": {"max_turns": 2}})
-    protocol = recipe.talk()
+    protocol = recipe.protocol_settings()
     assert (protocol.name, protocol.frame, protocol.crop_source) == ("mine+max_turns=2", BoxFrame.MILLI, CropSource.NATIVE)
     (tmp_path / "r.yaml").write_text(to_yaml(recipe))
-    assert load_recipe(tmp_path / "r.yaml").talk() == protocol
+    assert load_recipe(tmp_path / "r.yaml").protocol_settings() == protocol
 
 
 def test_exponents_may_be_written_as_people_write_them(tmp_path: Path) -> None:

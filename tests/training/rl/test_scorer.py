@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from fakes import CARD, ScriptedAsker
+from fakes import CARD, ScriptedJudgeClient
 
-from cof_eval.core.records import ImageRef, Question, Shown, Stop, Trajectory
+from cof_eval.core.records import ImageRef, Question, ShownImage, Stop, Trajectory
 from cof_eval.judging import Card, Judge
 from training.rl.scorer import Scorer
 
 
-class Together(ScriptedAsker):
+class Together(ScriptedJudgeClient):
     """Answers nobody until eight have asked: whoever asks one after the other waits for ever."""
 
     async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
@@ -23,23 +23,23 @@ class Together(ScriptedAsker):
 
 def answered(answer: str, stop: Stop = Stop.ANSWERED) -> Trajectory:
     question = Question("q", "vstar", "", "", "What is it?", (), "a mug")
-    return Trajectory("k", question, ImageRef("", (1, 1)), "cof", Shown((1, 1), 1), (), answer, stop)
+    return Trajectory("k", question, ImageRef("", (1, 1)), "cof", ShownImage((1, 1), 1), (), answer, stop)
 
 
-def scored(asker: ScriptedAsker, batch: list[Trajectory]) -> list[float | None]:
+def scored(client: ScriptedJudgeClient, batch: list[Trajectory]) -> list[float | None]:
     with asyncio.Runner() as runner:
-        scorer = Scorer(Judge(CARD, asker), runner, gather=list)
+        scorer = Scorer(Judge(CARD, client), runner, gather=list)
         scorer.score(batch, ["group"] * len(batch))
         return scorer.reward("accuracy")(completions=[None] * len(batch))
 
 
 def test_a_batch_is_judged_concurrently_and_equal_answers_once() -> None:
-    asker = Together()
+    client = Together()
     batch = [answered(f"It looks like some vessel, number {i % 8}, or so I think") for i in range(16)]
-    assert scored(asker, batch) == [1.0] * 16
-    assert len(asker.prompts) == 8
+    assert scored(client, batch) == [1.0] * 16
+    assert len(client.prompts) == 8
 
 
 def test_what_the_judge_fails_on_earns_nothing_and_the_unanswered_is_wrong() -> None:
-    asker = ScriptedAsker(fail=lambda prompt: "vessel" in prompt)
-    assert scored(asker, [answered("It is a kind of vessel, I think"), answered("", Stop.MAX_TURNS)]) == [None, 0.0]
+    client = ScriptedJudgeClient(fail=lambda prompt: "vessel" in prompt)
+    assert scored(client, [answered("It is a kind of vessel, I think"), answered("", Stop.MAX_TURNS)]) == [None, 0.0]

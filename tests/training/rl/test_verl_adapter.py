@@ -18,7 +18,7 @@ from cof_eval.engines.tiny_checkpoint import write_checkpoint
 from training.rl import verl_adapter
 from training.rl.prompts import prompt_rows
 from training.rl.rewards import Facts
-from training.rl.verl_adapter import compute_score, compute_scores, facts_of_text, open_desk, verl_row
+from training.rl.verl_adapter import compute_score, compute_scores, facts_of_text, open_sessions, verl_row
 
 COF_TURNS = [CALL, ANSWERS[0]]
 
@@ -100,8 +100,8 @@ def test_verls_tool_gives_the_evaluations_crops_and_words(
 
 
 def test_the_adapter_needs_no_verl_until_its_tool_is_asked_for(checkpoint: Path) -> None:
-    assert open_desk({"checkpoint": str(checkpoint)}).protocol.max_pixels == 5120 * 28 * 28
+    assert open_sessions({"checkpoint": str(checkpoint)}).protocol.max_pixels == 5120 * 28 * 28
     with pytest.raises(UsageError, match="cuts crops from the native image; verl hands over the shown one only"):
-        open_desk({"checkpoint": str(checkpoint), "protocol_args": {"crop_source": "native"}})
+        open_sessions({"checkpoint": str(checkpoint), "protocol_args": {"crop_source": "native"}})
     with pytest.raises(AttributeError, match="has no attribute 'Zoom'"):
         importlib.import_module("training.rl.verl_adapter").Zoom  # noqa: B018

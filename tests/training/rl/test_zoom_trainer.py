@@ -17,7 +17,7 @@ from cof_eval.agent.zoom import CropSource
 from cof_eval.core.errors import EngineUnusableError
 from cof_eval.core.images import pixel_hash, resize
 from cof_eval.core.records import Stop
-from cof_eval.report import reported, write_report
+from cof_eval.report import report_runs, write_report
 from cof_eval.runs.folder import load_run
 from training.data.conversation import messages_for_trl
 from training.rl.zoom_trainer import ZoomTrainer
@@ -229,5 +229,5 @@ def test_the_rollouts_are_a_run_folder_that_reports_open(trainer: Make, _quiet: 
     assert len(run.trajectories) == len(run.rows) == len(run.verdicts) == 4
     kept = {path.stem for path in (run.path / "images").rglob("*.jpg")}
     assert kept == {t.shown.hash for t in trajectories} | {c.crop.hash for t in trajectories for c in t.calls}
-    text = write_report(reported([run]), tmp_path / "report")[1].read_text()
+    text = write_report(report_runs([run]), tmp_path / "report")[1].read_text()
     assert "vstar" in text

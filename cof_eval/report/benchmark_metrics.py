@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ..benchmarks import BENCHMARKS
-from ..benchmarks.metrics import Answered, Metric, answered
+from ..benchmarks.metrics import JudgedAnswer, Metric, judged_answer
 from ..core.records import Row
 from ..runs.folder import RunData
 from ..stats import Clusters
@@ -15,7 +15,7 @@ from ..stats.intervals import UNKNOWN, Interval, accuracy_interval
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MetricValue:
     """One metric of one task."""
 
     task: str
@@ -31,7 +31,7 @@ class Measured:
     """Rows that have ended and have a standard answer."""
 
 
-def measured(run: RunData) -> list[Measured]:
+def metric_values(run: RunData) -> list[MetricValue]:
     """Every metric of its own that a benchmark in the run has, by task in order of its rows.
 
     A row whose trajectory is still to come, or that has no standard answer, is not counted.
@@ -39,16 +39,16 @@ def measured(run: RunData) -> list[Measured]:
     return [each for task, rows in groupby(run.rows, key=lambda row: row.task) for each in _of_task(run, task, list(rows))]
 
 
-def _of_task(run: RunData, task: str, rows: list[Row]) -> Iterator[Measured]:
+def _of_task(run: RunData, task: str, rows: list[Row]) -> Iterator[MetricValue]:
     first = rows[0]
     benchmark = BENCHMARKS.get(first.benchmark)
     ended = [each for row in rows if (each := _answered(run, row))]
     for metric in benchmark.metrics if benchmark else ():
         value, (low, high) = metric.of(ended), _interval(metric, ended)
-        yield Measured(task, first.benchmark, first.resolution, metric.name, value, low, high, len(ended))
+        yield MetricValue(task, first.benchmark, first.resolution, metric.name, value, low, high, len(ended))
 
 
-def _interval(metric: Metric, rows: Sequence[Answered]) -> Interval:
+def _interval(metric: Metric, rows: Sequence[JudgedAnswer]) -> Interval:
     """Over the clusters that the figure is taken from."""
     weighing = [term for term in metric.terms(rows) if term.weight]
     if not weighing:
@@ -57,8 +57,8 @@ def _interval(metric: Metric, rows: Sequence[Answered]) -> Interval:
     return accuracy_interval(Clusters.ratio(values, weights, labels))
 
 
-def _answered(run: RunData, row: Row) -> Answered | None:
+def _answered(run: RunData, row: Row) -> JudgedAnswer | None:
     question, trajectory = run.question(row), run.trajectories.get(row.trajectory)
     if question is None or trajectory is None or not question.answer:
         return None
-    return answered(question, trajectory, run.verdict(row))
+    return judged_answer(question, trajectory, run.verdict(row))

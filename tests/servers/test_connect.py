@@ -11,7 +11,7 @@ import pytest
 from fake_server import Fault, serve
 
 from cof_eval.core.errors import NoServerError, UsageError
-from cof_eval.servers import Pool, meet, parse_urls
+from cof_eval.servers import Pool, connect, parse_urls
 
 A, B = "http://a:8000/v1", "https://b/v1"
 
@@ -29,7 +29,7 @@ def test_what_is_no_url_is_refused(text: str) -> None:
 
 def met(urls: Sequence[str], **options: Any) -> Pool:
     async def run() -> Pool:
-        pool = await meet(urls, **options)
+        pool = await connect(urls, **options)
         await pool.close()
         return pool
 

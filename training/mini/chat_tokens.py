@@ -30,7 +30,7 @@ class Piece:
     taught: bool = False
 
 
-class Speaker:
+class ChatTokenizer:
     """Turns conversations into batches for one tokenizer."""
 
     def __init__(self, tokenizer: Any) -> None:
@@ -82,12 +82,12 @@ def exchange(question: str, answer: str, *, first: bool) -> tuple[Piece, Piece]:
 
 
 def run_model(
-    model: Any, speaker: Speaker, batch: dict[str, torch.Tensor], features: torch.Tensor | None, size: Size
+    model: Any, chat_tokenizer: ChatTokenizer, batch: dict[str, torch.Tensor], features: torch.Tensor | None, size: Size
 ) -> torch.Tensor:
     """Logits of a batch whose images, if any, have these features (images, tokens, width)."""
     ids = batch["input_ids"]
     embedded = model.get_input_embeddings()(ids)
-    image = ids == speaker.image_token
+    image = ids == chat_tokenizer.image_token
     if features is not None:
         embedded = embedded.masked_scatter(image[..., None], features.flatten(0, 1))
     places = positions(ids, image, None if features is None else (size[1] // FACTOR, size[0] // FACTOR))

@@ -20,13 +20,13 @@ _QUESTION = Question(
 _ANSWER = "I would say that the door has been painted red."
 
 
-async def ask_known(judge: Judge) -> str:
+async def check_known_pair(judge: Judge) -> str:
     """What is wrong with what a served judge says of a right answer that no rule reads; empty if nothing is."""
-    if judge.asker is None:
+    if judge.client is None:
         return "no judge is served"
     image = _red_door() if judge.card.sees_image else None
     try:
-        said = await judge.asker.ask(judge.card.render(_QUESTION, _ANSWER), judge.card, image)
+        said = await judge.client.ask(judge.card.render(_QUESTION, _ANSWER), judge.card, image)
     except JudgeError as error:
         return str(error)
     label = judge.label_of(said)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from fakes import LIMITS, ScriptedAsker, ScriptedEngine, call
+from fakes import LIMITS, ScriptedEngine, ScriptedJudgeClient, call
 
 from cof_eval.agent.engine import Request, TextPart
 from cof_eval.agent.protocols import COF, Protocol
@@ -88,7 +88,7 @@ async def answer_items(
     protocol: Protocol = COF,
     keep_images: KeepImages = KeepImages.CROPS,
     label: str = "",
-    asker: ScriptedAsker | None = None,
+    client: ScriptedJudgeClient | None = None,
     script: ScriptedEngine | None = None,
     notes: Sequence[str] = (),
     expected: int | None = None,
@@ -107,7 +107,7 @@ async def answer_items(
         for name in resolutions
         for i, item in enumerate(items)
     ]
-    judge = Judge(CARD, asker)
+    judge = Judge(CARD, client)
     tasks = dict(Counter(job.task for job in jobs))
     if expected is not None:
         tasks["later"] = expected - len(jobs)

@@ -5,9 +5,22 @@ import math
 import pandas as pd
 import pytest
 
-from cof_eval.core.records import Call, Crop, Finish, ImageRef, Outcome, Question, Row, Shown, Stop, Trajectory, Turn, Verdict
-from cof_eval.report.looking import looking_table
+from cof_eval.core.records import (
+    Call,
+    Crop,
+    Finish,
+    ImageRef,
+    Outcome,
+    Question,
+    Row,
+    ShownImage,
+    Stop,
+    Trajectory,
+    Turn,
+    Verdict,
+)
 from cof_eval.report.rows import tidy
+from cof_eval.report.target_summary import target_summary
 from cof_eval.runs.folder import RunData
 
 NATIVE, SHOWN = (2000, 1000), (400, 200)
@@ -21,7 +34,7 @@ def zoomed(*crops: Crop | None, boxes=(TARGET,), asked=(200.0, 100.0, 220.0, 120
     question = Question("q", "vstar", "c", "image", "What?", ("a", "b"), "A", tuple(boxes))
     calls = [Call("{}", asked, frame, None if crop else "bad box", crop) for crop in crops]
     turns = [*(Turn("", Finish.STOP, 9, 0, 1, None, 0.0, (call,)) for call in calls), Turn("", Finish.STOP, 9, 0, 1, None, 0.0)]
-    return Trajectory("k", question, ImageRef("n", NATIVE), "cof", Shown(SHOWN, 9, "s"), tuple(turns), "A", Stop.ANSWERED)
+    return Trajectory("k", question, ImageRef("n", NATIVE), "cof", ShownImage(SHOWN, 9, "s"), tuple(turns), "A", Stop.ANSWERED)
 
 
 def crop(box, size=(400, 400)) -> Crop:
@@ -108,7 +121,7 @@ def test_without_a_box_inside_the_image_nothing_is_said_about_places(boxes) -> N
 
 def test_right_answers_from_the_wrong_place_are_counted() -> None:
     elsewhere, there, unzoomed = (zoomed(crop(FAR)), zoomed(crop(TARGET)), zoomed())
-    (line,) = looking_table(
+    (line,) = target_summary(
         pd.concat([
             tables(elsewhere).rows, tables(elsewhere, Outcome.WRONG).rows, tables(there).rows.assign(cluster="b"),
             tables(unzoomed, Outcome.WRONG).rows,
@@ -122,11 +135,11 @@ def test_right_answers_from_the_wrong_place_are_counted() -> None:
 
 def test_unscored_rows_and_rows_without_boxes_have_no_place_in_it() -> None:
     rows = pd.concat([tables(zoomed(crop(TARGET)), Outcome.UNSCORED).rows, tables(zoomed(boxes=())).rows], ignore_index=True)
-    assert looking_table(rows).empty
+    assert target_summary(rows).empty
 
 
 def test_never_zoomed_has_no_share_that_was_found() -> None:
-    (line,) = looking_table(tables(zoomed()).rows).to_dict("records")
+    (line,) = target_summary(tables(zoomed()).rows).to_dict("records")
     assert line["zoomed"] == 0
     assert math.isnan(line["found"])
     assert math.isnan(line["found_low"])

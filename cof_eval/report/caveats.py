@@ -1,49 +1,13 @@
-"""A run with its tables, and what its reader must know first: what is missing, and what the numbers do not say."""
+"""What the reader of a report must know first: what is missing, and what the numbers do not say."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
-
-import pandas as pd
+from dataclasses import dataclass
 
 from ..core.records import Outcome, Stop
-from .measured import Measured, measured
-from .names import OVERALL, run_labels
-from .rows import tidy
-from .summary import summarize
-
-if TYPE_CHECKING:
-    from ..runs.folder import RunData
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A run with its label and its tables."""
-
-    label: str
-    run: RunData
-    rows: pd.DataFrame
-    calls: pd.DataFrame
-    sweep: pd.DataFrame
-    own: pd.DataFrame
-    """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` with its interval, and `n` (rows)."""
-
-
-def reported(runs: Sequence[RunData]) -> list[Reported]:
-    """Runs with distinct labels and their tables."""
-    made = []
-    for run, label in zip(runs, run_labels(runs), strict=True):
-        tables = tidy(run, label=label)
-        made.append(Reported(label, run, tables.rows, tables.calls, summarize(tables.rows), own_metrics(run, label)))
-    return made
-
-
-def own_metrics(run: RunData, label: str) -> pd.DataFrame:
-    """The metrics that benchmarks have besides accuracy, one line a task and metric."""
-    lines = [{"run": label, **asdict(each)} for each in measured(run)]
-    return pd.DataFrame(lines, columns=["run", *(field.name for field in fields(Measured))])
+from .names import OVERALL
+from .report_run import ReportRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +25,7 @@ class Caveat:
         return f"{self.says} ({detail})" if detail else self.says
 
 
-def state_line(runs: Sequence[Reported]) -> str:
+def state_line(runs: Sequence[ReportRun]) -> str:
     """Which runs are empty, unfinished or partly unscored, in one line of plain text."""
     states = [(run.label, " and ".join(map(str, _state(run)))) for run in runs]
     if not any(state for _, state in states):
@@ -72,7 +36,7 @@ def state_line(runs: Sequence[Reported]) -> str:
     return "; ".join(f"{label} is {state or 'complete'}" for label, state in states) + "."
 
 
-def _state(run: Reported) -> list[Caveat]:
+def _state(run: ReportRun) -> list[Caveat]:
     """What is missing; nothing if nothing is."""
     answered = run.rows[run.rows["stop"].notna()]
     expected, unscored = max(run.run.expected_rows, len(run.rows)), int((answered["verdict"] == Outcome.UNSCORED.value).sum())
@@ -88,7 +52,7 @@ def _state(run: Reported) -> list[Caveat]:
     return found
 
 
-def caveats(runs: Sequence[Reported], benchmark: str | None = None) -> list[str]:
+def caveats(runs: Sequence[ReportRun], benchmark: str | None = None) -> list[str]:
     """What the reader of a number must know, as plain text; said of several runs at once where it holds for them.
 
     With a benchmark, as the note of its figure: about its rows only, and what `state_line` says besides.
@@ -106,7 +70,7 @@ def caveats(runs: Sequence[Reported], benchmark: str | None = None) -> list[str]
     return lines
 
 
-def _caveats(run: Reported, benchmark: str | None) -> list[Caveat]:
+def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
     rows, sweep = run.rows, run.sweep[run.sweep["category"] == OVERALL]
     if benchmark is not None:
         rows, sweep = rows[rows["benchmark"] == benchmark], sweep[sweep["benchmark"] == benchmark]

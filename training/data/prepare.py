@@ -27,14 +27,14 @@ from cof_eval.core.records import Size, digest
 from cof_eval.core.resolution import NATIVE, PixelLimits, parse_resolution, shown_size, visual_tokens
 from cof_eval.engines.checkpoint import Checkpoint
 
-from ..recipe.recipe import Format, Recipe, Source, Stage
+from ..recipe.recipe import DataSource, Format, Recipe, Stage
 from .messages import read_messages
 from .questions import read_questions
-from .rows import Draft, Dropped, Picture, Reason, Row, RowError
+from .rows import DraftRow, DroppedRow, Picture, Reason, RowError, TrainingRow
 from .tables import ENDINGS, find_data
 from .trajectories import read_trajectories
 
-READERS: dict[Format, Callable[[Source, Protocol], Iterator[Draft | Dropped]]] = {
+READERS: dict[Format, Callable[[DataSource, Protocol], Iterator[DraftRow | DroppedRow]]] = {
     Format.MESSAGES: read_messages,
     Format.QUESTIONS: read_questions,
     Format.RUN: read_trajectories,
@@ -47,7 +47,7 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedData:
     """What became of a recipe's data."""
 
     folder: Path
@@ -62,13 +62,13 @@ class Prepared:
     reworded: int
     """Rows kept whose prompts are worded otherwise than the protocol's."""
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TrainingRow]:
         """The rows, in the order of the sources."""
-        return list(read_journal(self.folder / "rows.jsonl", Row))
+        return list(read_journal(self.folder / "rows.jsonl", TrainingRow))
 
-    def dropped_rows(self) -> list[Dropped]:
+    def dropped_rows(self) -> list[DroppedRow]:
         """What was dropped, in the order of the sources."""
-        return list(read_journal(self.folder / "dropped.jsonl", Dropped))
+        return list(read_journal(self.folder / "dropped.jsonl", DroppedRow))
 
 
 def check_formats(recipe: Recipe) -> None:
@@ -85,7 +85,7 @@ def check_formats(recipe: Recipe) -> None:
             )
 
 
-def prepare(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> Prepared:
+def prepare(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> PreparedData:
     """Check every row of a recipe's sources and write those that can be trained on.
 
     Args:
@@ -112,7 +112,7 @@ def prepare(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> Prepared:
     return done
 
 
-def say(prepared: Prepared) -> None:
+def say(prepared: PreparedData) -> None:
     """What became of the data, on stderr: counts, and one example of each reason."""
     write = sys.stderr.write
     write(f"data: {prepared.kept} rows, {prepared.tokens:,} tokens, {prepared.longest:,} in the longest\n")
@@ -120,7 +120,7 @@ def say(prepared: Prepared) -> None:
         write(f"  {prepared.reworded} of them word their prompts otherwise than the protocol, and are kept as they are\n")
     if prepared.dropped:
         write(f"  {prepared.dropped} rows dropped, each with its reason in {prepared.folder / 'dropped.jsonl'}:\n")
-        first: dict[str, Dropped] = {}
+        first: dict[str, DroppedRow] = {}
         for row in prepared.dropped_rows():
             first.setdefault(row.reason.value, row)
         for reason, count in prepared.reasons.items():
@@ -134,13 +134,13 @@ class Inspector:
         self._recipe = recipe
         self._processor = checkpoint.processor
         self._images = folder / "images"
-        protocol = recipe.talk()
+        protocol = recipe.protocol_settings()
         self._limits: PixelLimits = protocol.limits(checkpoint.limits)
         self._in_pixels = protocol.frame in (BoxFrame.SHOWN, BoxFrame.UNIT_OR_PIXELS)
         self._resolution = parse_resolution(recipe.grpo.resolution) if recipe.grpo else NATIVE
         self._most = recipe.grpo.max_prompt_tokens if recipe.grpo else recipe.max_tokens
 
-    def __call__(self, draft: Draft) -> Row | Dropped:
+    def __call__(self, draft: DraftRow) -> TrainingRow | DroppedRow:
         """The row, or why it cannot be trained on."""
         try:
             images = tuple(self._picture(source) for source in draft.images)
@@ -149,8 +149,8 @@ class Inspector:
             if tokens > self._most:
                 raise RowError(Reason.TOO_LONG, f"{tokens:,} tokens, {self._most:,} fit")
         except RowError as error:
-            return Dropped(draft.source, draft.row, error.reason, str(error))
-        return Row(
+            return DroppedRow(draft.source, draft.row, error.reason, str(error))
+        return TrainingRow(
             source=draft.source,
             row=draft.row,
             messages=draft.messages,
@@ -159,9 +159,9 @@ class Inspector:
             question=draft.question,
         )
 
-    def tokens(self, draft: Draft, images: tuple[Picture, ...]) -> int:
+    def tokens(self, draft: DraftRow, images: tuple[Picture, ...]) -> int:
         """Tokens of the rendered row, as the processor gives them."""
-        row = Row(source="", row="", messages=draft.messages, images=images, tokens=0)
+        row = TrainingRow(source="", row="", messages=draft.messages, images=images, tokens=0)
         text = self._processor.apply_chat_template(row.chat(), tokenize=False, add_generation_prompt=draft.question is not None)
         words = len(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
         return words + sum(visual_tokens(self._shown(image.size), self._limits.factor) - 1 for image in images)
@@ -188,7 +188,7 @@ class Inspector:
             _write(path, data)
         return Picture(str(path.resolve()), size)
 
-    def _check_frame(self, draft: Draft, images: tuple[Picture, ...]) -> None:
+    def _check_frame(self, draft: DraftRow, images: tuple[Picture, ...]) -> None:
         """Where boxes are pixels of the shown image, that one must keep its size (but for rounding)."""
         calls = sum(message.role == "assistant" for message in draft.messages) > 1
         if not (self._in_pixels and calls and images) or draft.question is not None:
@@ -202,29 +202,30 @@ class Inspector:
             )
 
 
-def _prepare(recipe: Recipe, inspect: Inspector, folder: Path) -> Prepared:
-    protocol, reasons = recipe.talk(), Counter[str]()
+def _prepare(recipe: Recipe, inspect: Inspector, folder: Path) -> PreparedData:
+    protocol, reasons = recipe.protocol_settings(), Counter[str]()
     kept = longest = tokens = reworded = 0
     with (
-        Journal(folder / "rows.jsonl", Row) as rows,
-        Journal(folder / "dropped.jsonl", Dropped) as dropped,
+        Journal(folder / "rows.jsonl", TrainingRow) as rows,
+        Journal(folder / "dropped.jsonl", DroppedRow) as dropped,
         ThreadPoolExecutor(max_workers=os.cpu_count()) as threads,
         tqdm(desc="data", unit="row", file=sys.stderr, disable=None) as bar,
     ):
         drafts = chain.from_iterable(_limited(READERS[source.format](source, protocol), source.limit) for source in recipe.data)
         for batch in _batches(drafts, _BATCH):
-            seen = list(threads.map(lambda draft: draft if isinstance(draft, Dropped) else inspect(draft), batch))
-            good, bad = [r for r in seen if isinstance(r, Row)], [r for r in seen if isinstance(r, Dropped)]
+            seen = list(threads.map(lambda draft: draft if isinstance(draft, DroppedRow) else inspect(draft), batch))
+            good, bad = [r for r in seen if isinstance(r, TrainingRow)], [r for r in seen if isinstance(r, DroppedRow)]
             rows.append(*good)
             dropped.append(*bad)
             reasons.update(r.reason.value for r in bad)
             kept, tokens = kept + len(good), tokens + sum(r.tokens for r in good)
             longest = max([longest, *(r.tokens for r in good)])
             reworded += sum(
-                isinstance(r, Row) and isinstance(d, Draft) and not d.worded for r, d in zip(seen, batch, strict=True)
+                isinstance(r, TrainingRow) and isinstance(d, DraftRow) and not d.worded
+                for r, d in zip(seen, batch, strict=True)
             )
             bar.update(len(batch))
-    return Prepared(
+    return PreparedData(
         folder=folder,
         kept=kept,
         dropped=sum(reasons.values()),
@@ -235,7 +236,7 @@ def _prepare(recipe: Recipe, inspect: Inspector, folder: Path) -> Prepared:
     )
 
 
-def _limited(drafts: Iterable[Draft | Dropped], limit: int | None) -> Iterable[Draft | Dropped]:
+def _limited(drafts: Iterable[DraftRow | DroppedRow], limit: int | None) -> Iterable[DraftRow | DroppedRow]:
     return islice(drafts, limit)
 
 
@@ -244,13 +245,13 @@ def _batches(values: Iterator[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _finished(folder: Path, stamp: str) -> Prepared | None:
+def _finished(folder: Path, stamp: str) -> PreparedData | None:
     """What an earlier session prepared, if it was from the same files for the same recipe."""
     try:
         values = json.loads((folder / "prepared.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return Prepared(folder=folder, **values) if values.pop("stamp") == stamp else None
+    return PreparedData(folder=folder, **values) if values.pop("stamp") == stamp else None
 
 
 def _stamp(recipe: Recipe, checkpoint: Checkpoint) -> str:
@@ -261,7 +262,7 @@ def _stamp(recipe: Recipe, checkpoint: Checkpoint) -> str:
     limits = (checkpoint.limits, recipe.max_tokens, prompts)
     paths = [Path(source.path) if source.format is Format.RUN else find_data(source.path) for source in recipe.data]
     files = [_files(path) for path in paths]
-    return digest(recipe.data, recipe.talk(), limits, template, sorted(tokenizer.items()), files)
+    return digest(recipe.data, recipe.protocol_settings(), limits, template, sorted(tokenizer.items()), files)
 
 
 def _files(path: Path) -> list[tuple[str, int, int]]:

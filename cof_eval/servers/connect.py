@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import NoServerError, ServerError, UsageError
 from .limit import AdaptiveLimit
-from .pool import Patience, Pool, one_line
+from .pool import Pool, RetryPolicy, one_line
 from .server import Server
 
 _MEET_S = 20.0
@@ -20,13 +20,13 @@ _CONNECT_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-async def meet(
+async def connect(
     urls: Sequence[str],
     *,
     api_key: str = "EMPTY",
     served_name: str | None = None,
     concurrency: int = 64,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> Pool:
     """Reach the servers of one model and learn what they serve. A silent one is tried again later if another answers.
 
@@ -35,7 +35,7 @@ async def meet(
         api_key: sent to all.
         served_name: the model's name; the only model that they serve if not given.
         concurrency: most requests at once, to each.
-        patience: how long to go on with servers in trouble.
+        retry_policy: how long to go on with servers in trouble.
 
     Raises:
         NoServerError: if none answers as an OpenAI-compatible server.
@@ -43,13 +43,13 @@ async def meet(
     """
     from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
 
-    timeout = Timeout(None, connect=_CONNECT_S)  # `Patience` limits each attempt as a whole
+    timeout = Timeout(None, connect=_CONNECT_S)  # `RetryPolicy` limits each attempt as a whole
     clients = [
         AsyncOpenAI(base_url=url, api_key=api_key, max_retries=0, timeout=timeout, http_client=DefaultAioHttpClient())
         for url in urls
     ]
     servers = [Server(url, client, AdaptiveLimit(concurrency)) for url, client in zip(urls, clients, strict=True)]
-    pool = Pool(servers, patience or Patience())
+    pool = Pool(servers, retry_policy or RetryPolicy())
     try:
         await _learn(servers, served_name)
     except BaseException:

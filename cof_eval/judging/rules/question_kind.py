@@ -27,28 +27,28 @@ PLAIN = frozenset(_PLAIN.split())
 """Words that neither name nor change anything."""
 
 
-def asked(text: str) -> str:
+def bare_question(text: str) -> str:
     """The question itself: all up to its last question mark, without "yes or no"; the whole text where there is none."""
     text = cleaned(text)
     return _CHOICE_OFFERED.sub(" ", text[: text.rindex("?")] if "?" in text else text)
 
 
-def reads(text: str) -> bool:
+def asks_to_read(text: str) -> bool:
     """Whether a question asks what is written, so that every word of an answer counts."""
-    return bool(_READING.search(asked(text))) and not _COUNTING.search(text)
+    return bool(_READING.search(bare_question(text))) and not _COUNTING.search(text)
 
 
-def counts(text: str) -> bool:
+def asks_to_count(text: str) -> bool:
     """Whether a question asks for one exact count."""
-    return bool(_COUNTING.search(asked(text))) and not _LOOSELY.search(asked(text)) and text.count("?") < 2
+    return bool(_COUNTING.search(bare_question(text))) and not _LOOSELY.search(bare_question(text)) and text.count("?") < 2
 
 
-def negative(text: str) -> bool:
+def has_negation(text: str) -> bool:
     """Whether a question holds a negation: what "no" with a clause says then is not certain."""
-    return bool(NEGATION.search(asked(text)))
+    return bool(NEGATION.search(bare_question(text)))
 
 
-def repeats(said: str, question: str, own: str = "") -> bool:
+def repeats_question(said: str, question: str, own: str = "") -> bool:
     """Whether a text has no word beyond those of the question, of `own`, and plain ones; negations aside."""
     spoken = words(NEGATION.sub(" ", said)).split()
-    return set(spoken) <= PLAIN | set(words(asked(question)).split()) | set(words(own).split())
+    return set(spoken) <= PLAIN | set(words(bare_question(question)).split()) | set(words(own).split())

@@ -26,50 +26,50 @@ def middle(index: int) -> int:
     return index * CELL + CELL // 2
 
 
-def seen(plate: Plate) -> str:
+def dot_thought(plate: Plate) -> str:
     """What is thought where a dot's colour can be seen."""
     return f"Plate and dot: {plate.colour} {plate.dot}."
 
 
-def glimpsed(plate: Plate, pixels: float) -> str:
+def visible_dot_thought(plate: Plate, pixels: float) -> str:
     """What is thought of a dot that is shown with a side of so many pixels."""
-    return seen(plate) if pixels >= READABLE else f"Plate and dot: {plate.colour} {TOO_SMALL}."
+    return dot_thought(plate) if pixels >= READABLE else f"Plate and dot: {plate.colour} {TOO_SMALL}."
 
 
-def across(plate: Plate) -> str:
+def across_thought(plate: Plate) -> str:
     """What is thought of how far from the left a plate is."""
     return f"Across: {plate.colour}{middle(cell(plate)[0]):03}."
 
 
-def down(plate: Plate) -> str:
+def down_thought(plate: Plate) -> str:
     """What is thought of how far from the top a plate is."""
     return f"Down: {plate.colour}{middle(cell(plate)[1]):03}."
 
 
-def located(plate: Plate) -> str:
+def place_thought(plate: Plate) -> str:
     """What is thought of where a plate is."""
-    return f"{across(plate)} {down(plate)}"
+    return f"{across_thought(plate)} {down_thought(plate)}"
 
 
-def compared(one: Plate, two: Plate) -> str:
+def comparison_thought(one: Plate, two: Plate) -> str:
     """What is thought of which plate is on the left of the other."""
-    return f"{across(one)} {across(two)}"
+    return f"{across_thought(one)} {across_thought(two)}"
 
 
-def turn(thought: str, option: str) -> str:
+def answer_turn(thought: str, option: str) -> str:
     """A turn that answers with an option's text, which scoring takes as it takes the letter."""
     return f"<think>{thought}</think> <answer> {option}</answer>"
 
 
-def looking(plate: Plate, thought: str = "") -> str:
+def zoom_turn(plate: Plate, thought: str = "") -> str:
     """A turn that zooms to the cell where a plate is, after a thought if there is one."""
     column, row = (middle(index) for index in cell(plate))
     call = COF_MINI.call_text((column - REACH, row - REACH, column + REACH, row + REACH))
-    return f"<think>{f'{thought} ' if thought else ''}{located(plate)}</think> {call}"
+    return f"<think>{f'{thought} ' if thought else ''}{place_thought(plate)}</think> {call}"
 
 
-def saying(asked: questions.Asked) -> str:
+def direct_turn(asked: questions.SceneQuestion) -> str:
     """A right turn that answers without a zoom."""
     if asked.category == questions.DIRECT:
-        return turn(seen(asked.targets[0]), asked.options[asked.right])
-    return turn(compared(*asked.targets), asked.options[asked.right])
+        return answer_turn(dot_thought(asked.targets[0]), asked.options[asked.right])
+    return answer_turn(comparison_thought(*asked.targets), asked.options[asked.right])
