@@ -24,7 +24,8 @@ __all__ = [
 def _found() -> Mapping[str, Protocol]:
     """Every protocol that a module of this folder defines, by name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    return {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Protocol)}
+    public = (vars(module)[name] for module in modules for name in vars(module) if not name.startswith("_"))
+    return {value.name: value for value in public if isinstance(value, Protocol)}
 
 
 PROTOCOLS: Mapping[str, Protocol] = _found()

@@ -36,6 +36,7 @@ def read_functions(text: str) -> Iterator[Found]:
         if not starts:
             raw = block.strip()[:MAX_CALL_CHARS]
             yield raw, None, None, f"the call has no <function=…>: {quoted(raw)}"
+            continue
         for start, following in zip(starts, [*starts[1:], None], strict=True):
             raw = block[start.start() : following.start() if following else len(block)].strip()
             yield _function(raw[:MAX_CALL_CHARS], start[1].strip())
