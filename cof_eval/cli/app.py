@@ -11,6 +11,7 @@ from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
 from .ask import ask
 from .doctor import doctor
 from .judge import judge
+from .protocols import protocols
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, judge, ask, doctor, tasks):
+for command in (run, report, judge, ask, doctor, tasks, protocols):
     app.command()(command)
 
 

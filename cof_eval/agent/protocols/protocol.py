@@ -28,7 +28,7 @@ from .decoding import FORCED_ANSWER, Decoding
 from .filling import fill
 
 __all__ = [
-    "FORCED_ANSWER", "GROUPS", "IMAGE", "BoxFrame", "CallsPerTurn", "Crops", "Precedence", "Protocol", "check_repeats", "complete", "fill",
+    "FORCED_ANSWER", "GROUPS", "IMAGE", "BoxFrame", "CallsPerTurn", "Crops", "Precedence", "Protocol", "check_repeats", "complete", "default_settings", "fill",
     "protocol_digest",
 ]  # fmt: skip
 
@@ -128,7 +128,8 @@ _FIRST = frozenset(
 """Settings that every protocol's digest holds; the others came later and count only where they are not at their default."""
 
 
-def _defaults() -> dict[str, Any]:
+def default_settings() -> dict[str, Any]:
+    """Every setting that has a default, with it."""
     values = {}
     for each in fields(Protocol):
         if each.default is not MISSING:
@@ -141,7 +142,7 @@ def _defaults() -> dict[str, Any]:
 @lru_cache(maxsize=16)
 def protocol_digest(protocol: Protocol) -> str:
     """Identifies a protocol's settings; one that leaves every later setting at its default has the digest that it always had."""
-    defaults = _defaults()
+    defaults = default_settings()
     values = {f.name: getattr(protocol, f.name) for f in fields(Protocol)}
     kept = {name: value for name, value in values.items() if name in _FIRST or value != defaults.get(name)}
     return digest(to_json(kept).decode())
@@ -149,7 +150,7 @@ def protocol_digest(protocol: Protocol) -> str:
 
 def complete(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """A protocol as an older version recorded it, with the settings that came later at their defaults."""
-    later = msgspec.to_builtins({name: value for name, value in _defaults().items() if name not in _FIRST})
+    later = msgspec.to_builtins({name: value for name, value in default_settings().items() if name not in _FIRST})
     return {**later, **recorded}
 
 

@@ -196,8 +196,9 @@ def _turn_differs(played: Played, turn: int, line: Line, protocol: Protocol) -> 
 
 
 def _outcome(theirs: dict[str, Any]) -> tuple[str, str]:
-    """(what the peer's code does, the answer). A reply that is asked for again is taken to be the same every time, as it is at
-    temperature 0; an answer that is empty is none.
+    """(what the peer's code does, the answer).
+
+    A reply that is asked for again is taken to be the same every time, as at temperature 0; an empty answer is none.
     """
     result, answer = theirs["result"], theirs.get("answer", theirs.get("answer_text")) or ""
     if result == "asked again":
