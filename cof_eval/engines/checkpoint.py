@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..agent.engine import ImagePart, Message
-from ..core.errors import EngineUnusableError, UsageError
+from ..core.errors import EngineError, EngineUnusableError, UsageError
 from ..core.resolution import PixelLimits
 
-QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
+QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")
 """`model_type`s whose image processors resize as `resolution.smart_resize` does."""
 
 _WHOLE_BYTES = 1 << 26
@@ -140,8 +140,16 @@ class Checkpoint:
     image_token_id: int
     processor: Any
 
-    def render(self, messages: tuple[Message, ...]) -> str:
-        """The prompt text, one placeholder an image, ready for the model's next turn."""
+    def render(self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None) -> str:
+        """The prompt text, one placeholder an image, ready for the model's next turn.
+
+        Args:
+            messages: the conversation.
+            template_kwargs: for the chat template (`Protocol.chat_template_kwargs`).
+
+        Raises:
+            EngineError: if the template refuses the conversation.
+        """
         chat = [
             {
                 "role": message.role.value,
@@ -151,7 +159,11 @@ class Checkpoint:
             }
             for message in messages
         ]
-        return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        kwargs = dict(template_kwargs or {})
+        try:
+            return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
+        except Exception as error:  # whatever a template raises
+            raise EngineError(f"the chat template of {self.folder} refuses the conversation: {_first_line(error)}") from error
 
     def text_tokens(self, text: str) -> int:
         """Tokens of a text."""

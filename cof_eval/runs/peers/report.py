@@ -110,4 +110,3 @@ def report_text(report: Report, *, show: int) -> str:
 def _whose(script: str) -> str:
     names = [name for name, peer in PEERS.items() if peer.script and peer.script in script]
     return f": cof-eval protocols {names[0]}" if names else ""
-
