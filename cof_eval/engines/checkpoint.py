@@ -159,11 +159,15 @@ class Checkpoint:
             }
             for message in messages
         ]
-        kwargs = dict(template_kwargs or {})
+        kwargs = {name: value for name, value in (template_kwargs or {}).items() if self.template_knows(name)}
         try:
             return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
         except Exception as error:  # whatever a template raises
             raise EngineError(f"the chat template of {self.folder} refuses the conversation: {_first_line(error)}") from error
+
+    def template_knows(self, name: str) -> bool:
+        """Whether the chat template reads a variable of this name."""
+        return name in str(self.processor.chat_template)
 
     def text_tokens(self, text: str) -> int:
         """Tokens of a text."""

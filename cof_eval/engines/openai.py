@@ -105,6 +105,11 @@ class OpenAIEngine:
         return cls(pool, settings, protocol, checkpoint)
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint's files, where they are at hand."""
+        return self._checkpoint
+
+    @property
     def limits(self) -> PixelLimits:
         """The checkpoint's where its files are at hand, else stock Qwen2.5-VL's; `max_pixels` tightens them."""
         stock = self._checkpoint.limits if self._checkpoint else QWEN25_VL_LIMITS

@@ -59,6 +59,11 @@ class TransformersEngine:
         self._pump: asyncio.Task[None] | None = None
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint's files."""
+        return self._checkpoint
+
+    @property
     def limits(self) -> PixelLimits:
         """The checkpoint's."""
         return self._checkpoint.limits

@@ -72,6 +72,11 @@ class VllmEngine:
         self._lora = _lora_request(self._lora_folder)
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint's files."""
+        return self._checkpoint
+
+    @property
     def limits(self) -> PixelLimits:
         """The checkpoint's, or those of `engine_args={"mm_processor_kwargs": …}`."""
         return self._checkpoint.limits

@@ -41,6 +41,7 @@ from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from ..runs.selftest import selftest
+from ..runs.template_probe import check_template
 from .replies import expect_replies, write_reply
 from .task import CofTask, data_digest, row_question, row_source
 
@@ -169,6 +170,7 @@ class Cof(lmms):  # type: ignore[misc]
         if self.settings.engine != "openai":
             folder = find_checkpoint(self.settings.pretrained)
             findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
+        findings += check_template(self.protocol, getattr(engine, "checkpoint", None))
         findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
         say_findings([*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:

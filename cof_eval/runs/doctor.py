@@ -29,6 +29,7 @@ from ..servers import parse_urls
 from .plan import Job, PlannedJob, Planner
 from .preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
 from .selftest import selftest
+from .template_probe import check_template
 
 
 async def examine(
@@ -83,6 +84,8 @@ async def _with_engine(
     natives = {image.size for image in planner.seen.values()}
     served = None if settings.served_name else getattr(engine, "served_name", None)
     for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions, natives)):
+        yield finding
+    for finding in check_template(protocol, getattr(engine, "checkpoint", None)):
         yield finding
     if settings.engine != "openai":
         folder = find_checkpoint(settings.pretrained)
