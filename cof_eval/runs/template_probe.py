@@ -51,7 +51,11 @@ def check_template(protocol: Protocol, checkpoint: Checkpoint | None) -> list[Fi
     if says:
         return [Finding(Level.WARNING, _WHAT, f"{'; '.join(says)}: the model will not see what was sent")]
     prompt = "; thoughts begin in the prompt, so replies hold `</think>` alone" if opened else ""
-    return [Finding(Level.OK, _WHAT, f"the model sees {'all of two earlier turns' if protocol.zooms else 'the whole prompt'}{prompt}")]
+    return [
+        Finding(
+            Level.OK, _WHAT, f"the model sees {'all of two earlier turns' if protocol.zooms else 'the whole prompt'}{prompt}"
+        )
+    ]
 
 
 def _render(checkpoint: Checkpoint, protocol: Protocol, messages: list[Message]) -> str:
