@@ -194,7 +194,7 @@ class Cof(lmms):  # type: ignore[misc]
             "engine": {
                 "name": settings.engine,
                 "engine_args": dict(settings.engine_args),
-                "limits": msgspec.to_builtins(engine.limits),
+                "limits": {name: getattr(engine.limits, name) for name in ("factor", "min_pixels", "max_pixels")},
                 "max_images": engine.max_images,
                 "context": engine.context,
                 "served": getattr(engine, "served_name", None),

@@ -150,8 +150,8 @@ def protocol_digest(protocol: Protocol) -> str:
 
 def complete(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """A protocol as an older version recorded it, with the settings that came later at their defaults."""
-    later = msgspec.to_builtins({name: value for name, value in default_settings().items() if name not in _FIRST})
-    return {**later, **recorded}
+    later = {name: value for name, value in default_settings().items() if name not in _FIRST}
+    return {**msgspec.json.decode(msgspec.json.encode(later)), **recorded}
 
 
 def check_repeats(protocol: Protocol, repeats: int) -> None:
