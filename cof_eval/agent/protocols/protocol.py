@@ -32,7 +32,7 @@ __all__ = [
     "protocol_digest",
 ]  # fmt: skip
 
-GROUPS: Mapping[str, type] = {
+GROUPS: Mapping[str, type[Any]] = {
     "asking": Asking,
     "reading": Reading,
     "calling": Calling,

@@ -8,6 +8,7 @@ least 256·32² pixels), at most 20 generations (qwen_agent/settings.py). The an
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ...core.resolution import Filter, Fit, FitBy
 from ..reply import AnswerSyntax, CallPlace, Dialect
@@ -16,7 +17,7 @@ from ..zoom import CropOfCrop, CropSize, CropSource, Edges, Outside, SmallBox
 from .hermes import tool_system
 from .protocol import BoxFrame, Precedence, Protocol
 
-TOOL = {
+TOOL: dict[str, Any] = {
     "name": "image_zoom_in_tool",
     "description": "Zoom in on a specific region of an image by cropping it based on a bounding box (bbox) and an "
     "optional object label",
