@@ -37,15 +37,15 @@ measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
 comma := ,
 MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 
-.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
+.PHONY: help setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 12
 
-setup:  ## build .venv: pinned packages for the GPU or the CPU, checked by importing them
-	@$(PYTHON) scripts/setup.py
+setup:  ## [PROFILE=gpu|cpu|light] [PYTHON=python3.12]: build .venv, pinned and checked; kept by later targets (docs/install.md)
+	@$(PYTHON) scripts/setup.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
 	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about six minutes on two cores"
@@ -55,8 +55,18 @@ demo: setup  ## the main job end to end: three shipped checkpoints of a small mo
 	@$(call mini_run,$(DEMO),rl,all,$(MINI_RL),cof_mini,{})
 	@$(BIN)/cof-eval report $(addprefix $(DEMO)/,sft base rl) --out $(DEMO)/report || test -e $(DEMO)/report/report.md
 
+# Byte code is kept between processes, whatever the environment says: the tests start hundreds of them.
+# One thread a worker: more would compete for the cores.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --no-loadscope-reorder
+
 test: setup  ## all tests, two at a time
-	@$(BIN)/pytest -n 2 --no-loadscope-reorder
+	@$(PYTEST)
+
+test-fast: setup  ## the quick tests, under a minute: all that are not marked slow or engine (tests/README.md)
+	@$(PYTEST) --fast
+
+test-setup: setup  ## [FULL=1]: do the pins resolve on every Python, and does set-up work on this network (docs/install.md)
+	@$(if $(FULL),COF_TEST_SETUP_FULL=1 )$(BIN)/pytest -m network -rs tests/test_setup_network.py
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
 sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions
@@ -115,10 +125,15 @@ reproduce-mini: setup  ## train the small model again, all three stages from the
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
 
-lint: setup  ## ruff and mypy --strict
+lint: setup  ## ruff, mypy --strict, and import-linter: no import against the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+
+# Without --quiet, which would hide the warnings from --strict.
+docs: setup  ## build the documentation into site/, strictly: a broken link or anchor fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 need-model:
 	@test -n "$(MODEL)" || { echo "make: MODEL is missing; for instance: make $(or $(filter sweep eval,$(MAKECMDGOALS)),sweep) MODEL=xintongzhang/CoF-rl-model-7b"; exit 2; }

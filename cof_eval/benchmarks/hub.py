@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.errors import DataError
+from ..core.errors import DataError, first_line
 
 
 def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str] | None = None) -> Path:
@@ -29,8 +29,7 @@ def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str
         )
         return Path(found)
     except (OSError, httpx.HTTPError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"{name} ({repository}) cannot be fetched from the Hugging Face hub ({reason}); "
+            f"{name} ({repository}) cannot be fetched from the Hugging Face hub ({first_line(error)}); "
             f"pass --data {benchmark}=PATH, or set COF_DATA_{benchmark.upper()}, to use a copy on this machine"
         ) from error

@@ -15,6 +15,7 @@ import msgspec
 
 from ..core.errors import DataError
 from ..core.images import ImageSource
+from ..core.letters import LETTERS
 from ..core.records import Corners, Question
 from .hub import fetch_folder
 from .item import Benchmark, Item
@@ -114,7 +115,7 @@ def parse_options(text: str) -> tuple[str, ...]:
     """
     found = list(_OPTION.finditer(text))
     letters = "".join(match[1] for match in found)
-    if not letters or letters != "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(letters)]:
+    if not letters or letters != LETTERS[: len(letters)]:
         raise ValueError(
             f'the options of {text!r} are lettered {", ".join(letters) or "nowhere"}; expected lines "(A) …", "(B) …"'
         )

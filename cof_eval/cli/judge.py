@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UsageError
+from ..core.settings import JUDGE_CONCURRENCY
 from .finish import finish
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def judge(
     calibrate: Annotated[
         list[str] | None, typer.Option("--calibrate", metavar="CARD", help="Audit this card on its labelled pairs; repeatable.")
     ] = None,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Questions to the judge at once.")] = 64,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, help="Questions to the judge at once.")
+    ] = JUDGE_CONCURRENCY,
 ) -> None:
     """Judge finished runs again without a GPU: fill in what is unscored, or use another card; or audit a card.
 

@@ -12,7 +12,7 @@ ProtocolName = Annotated[
     str,
     typer.Option(
         "--protocol",
-        help="How the model is asked: cof, deepeyes, mini_o3, pixel_reasoner, qwen3_vl, direct, … (README), or a .yaml file.",
+        help="How the model is asked: cof, deepeyes, mini_o3, pixel_reasoner, qwen3_vl, direct, … (docs/protocols.md), or a .yaml file.",
     ),
 ]
 ProtocolArgs = Annotated[

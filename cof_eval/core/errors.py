@@ -55,3 +55,13 @@ class JudgeError(CofError, RuntimeError):
 
 class InterruptedRunError(CofError, RuntimeError):
     """Ctrl-C ended a command; what was finished is kept."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; its kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def one_line(error: BaseException, *, chars: int = 200) -> str:
+    """An error's whole message on one line, cut to so many characters; its kind where it has none."""
+    return " ".join(str(error).split())[:chars] or type(error).__name__

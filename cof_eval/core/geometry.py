@@ -106,10 +106,6 @@ class Box:
         """Area in the frame's squared units."""
         return self.width * self.height
 
-    def inside_frame(self) -> bool:
-        """Whether no edge lies outside the frame."""
-        return self.x1 >= 0 and self.y1 >= 0 and self.x2 <= self.frame.width and self.y2 <= self.frame.height
-
     def to(self, frame: Frame) -> Box:
         """The same region of the photograph, in another frame's numbers."""
         if frame == self.frame:

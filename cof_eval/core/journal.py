@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Generic, Protocol
 
 from .errors import RunError
+from .files import sync_folder
 from .records import Record, from_json, to_json
 
 
@@ -149,15 +150,6 @@ def read_journal(path: Path, kind: type[Record]) -> Iterator[Record]:
         return
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}; expected a file of JSON lines: check its permissions") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new or renamed file's name survive a power loss."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:

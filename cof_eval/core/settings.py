@@ -25,6 +25,9 @@ from typing import Any
 from .errors import UsageError
 from .option_order import OptionOrder, OrderKind, parse_order
 
+JUDGE_CONCURRENCY = 64
+"""Questions to a judge's server at once, unless the user says otherwise."""
+
 
 class KeepImages(StrEnum):
     """Which images a run stores."""

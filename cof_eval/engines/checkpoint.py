@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agent.engine import ImagePart, Message
-from ..core.errors import EngineError, EngineUnusableError, UsageError
+from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.resolution import PixelLimits
 
 QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")
@@ -91,7 +91,7 @@ def model_type(folder: Path) -> str:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{folder}/config.json names no model_type ({_first_line(error)}); fetch the checkpoint again"
+            f"{folder}/config.json names no model_type ({first_line(error)}); fetch the checkpoint again"
         ) from error
     if kind not in QWEN_VL_TYPES:
         raise UsageError(f"{folder} holds a {kind!r} model; expected a Qwen-VL checkpoint ({', '.join(QWEN_VL_TYPES)})")
@@ -163,7 +163,7 @@ class Checkpoint:
         try:
             return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
         except Exception as error:  # whatever a template raises
-            raise EngineError(f"the chat template of {self.folder} refuses the conversation: {_first_line(error)}") from error
+            raise EngineError(f"the chat template of {self.folder} refuses the conversation: {first_line(error)}") from error
 
     def template_knows(self, name: str) -> bool:
         """Whether the chat template reads a variable of this name."""
@@ -195,7 +195,7 @@ def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = 
         text = getattr(config, "text_config", config)
         limits, context, image_token = _limits(processor.image_processor), text.max_position_embeddings, config.image_token_id
     except Exception as error:  # whatever transformers raises for damaged files
-        raise EngineUnusableError(f"the processor of {folder} does not load: {_first_line(error)}") from error
+        raise EngineUnusableError(f"the processor of {folder} does not load: {first_line(error)}") from error
     overridden = _overridden(limits, processor_args or {})
     processor.image_processor.size = {"shortest_edge": overridden.min_pixels, "longest_edge": overridden.max_pixels}
     return Checkpoint(folder, overridden, int(context), int(image_token), processor)
@@ -216,7 +216,3 @@ def _overridden(limits: PixelLimits, processor_args: Mapping[str, Any]) -> Pixel
         return PixelLimits(limits.factor, int(least), int(most))
     except (AttributeError, TypeError, ValueError) as error:  # UsageErrors are ValueErrors
         raise UsageError(f"engine_args: mm_processor_kwargs={processor_args!r} cannot be used: {error}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

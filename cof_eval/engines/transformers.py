@@ -14,7 +14,7 @@ from typing import Any
 
 from ..agent.engine import Request, Response, cut_at_stop
 from ..agent.protocols import Protocol
-from ..core.errors import EngineError, EngineUnusableError, UsageError
+from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.records import Finish
 from ..core.resolution import PixelLimits
 from . import EngineSettings
@@ -91,7 +91,7 @@ class TransformersEngine:
         try:
             self._model = await asyncio.to_thread(_load, self._checkpoint, self._args, self._settings.lora)
         except Exception as error:  # torch and transformers raise many types; all mean that it does not load
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise EngineUnusableError(f"{self._checkpoint.folder} does not load: {reason}") from error
         self._pump = asyncio.create_task(self._serve())
 
@@ -132,7 +132,7 @@ class TransformersEngine:
                 for waiting in batch:
                     await self._answer([waiting])
             elif not batch[0].reply.done():
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                reason = first_line(error)
                 batch[0].reply.set_exception(EngineError(f"transformers failed: {reason}"))
             return
         for waiting, response in zip(batch, responses, strict=True):
@@ -147,11 +147,7 @@ class TransformersEngine:
         inputs = self._inputs(requests).to(self._model.device)
         if first.seed is not None:
             torch.manual_seed(first.seed)
-        sampling = (
-            {"temperature": first.temperature, "top_p": first.top_p, "top_k": first.top_k} if first.temperature > 0 else {}
-        )
-        if first.temperature > 0 and first.min_p > 0:
-            sampling["min_p"] = first.min_p
+        sampling = _sampling(first)
         if first.stop:
             sampling |= {"stop_strings": list(first.stop), "tokenizer": self._checkpoint.processor.tokenizer}
         width = inputs["input_ids"].shape[1]
@@ -217,6 +213,14 @@ def _together(a: Request, b: Request) -> bool:
 def _decoding(request: Request) -> tuple[object, ...]:
     penalties = (request.repetition_penalty, request.presence_penalty, request.frequency_penalty)
     return (request.max_tokens, request.stop, request.pattern is None, *penalties)
+
+
+def _sampling(request: Request) -> dict[str, Any]:
+    """How `generate` is to draw tokens; nothing for greedy decoding."""
+    if request.temperature == 0:
+        return {}
+    drawn = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
+    return {**drawn, **({"min_p": request.min_p} if request.min_p > 0 else {})}
 
 
 def _penalties(request: Request, width: int) -> list[Any]:

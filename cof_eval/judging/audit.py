@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from ..core.records import Outcome, Verdict
 from ..stats import Interval, wilson
-from . import Judge, Pair
+from . import Judge, Pair, judge_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,13 @@ async def judge_pairs(
         changed: called after each.
     """
     judge.images = lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
-    places = asyncio.Semaphore(concurrency)
 
     async def one(pair: Pair) -> JudgedPair:
-        async with places:
-            verdict = await judge.judge_answer(pair.ask(), pair.answer, pair.image)
+        verdict = await judge.judge_answer(pair.ask(), pair.answer, pair.image)
         changed()
         return JudgedPair(pair, verdict)
 
-    return list(await asyncio.gather(*map(one, pairs)))
+    return await judge_many(pairs, one, concurrency=concurrency)
 
 
 def tally(name: str, judged: Sequence[JudgedPair]) -> Tally:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, one_line
 from ..core.paths import data_dir
 from ..core.records import Outcome, Question, digest, from_json, to_json
 from .prompt import fenced, replace_surrogates
@@ -93,7 +93,7 @@ def load_card(name: str) -> Card:
     try:
         return from_json(to_json({**_values(folder), "prompt": _prompt(folder)}), Card)
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:  # msgspec's errors are ValueErrors
-        says = " ".join(str(error).split())[:200]
+        says = one_line(error)
         raise UsageError(f"judge card {folder} cannot be used: {says}; correct card.yaml or prompt.txt") from error
 
 

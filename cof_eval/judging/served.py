@@ -8,14 +8,13 @@ from typing import Any
 
 from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import digest
+from ..core.settings import JUDGE_CONCURRENCY
 from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
 from .card import Card, load_card
 from .judge import Judge
 
 PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
 """How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
-CONCURRENCY = 64
-"""Questions to each server at once."""
 
 
 class ServedJudge:
@@ -98,7 +97,12 @@ def _content(prompt: str, image: bytes | None) -> str | list[dict[str, Any]]:
 
 
 async def start_judge(
-    card_name: str, base_url: str | None, api_key: str, *, concurrency: int = CONCURRENCY, retry_policy: RetryPolicy = PATIENCE
+    card_name: str,
+    base_url: str | None,
+    api_key: str,
+    *,
+    concurrency: int = JUDGE_CONCURRENCY,
+    retry_policy: RetryPolicy = PATIENCE,
 ) -> Judge:
     """The judge of a card, its servers reached if any are given.
 

@@ -32,7 +32,7 @@ from .plain import LIMITS, PlainAnswer, PlainResult, judge_plain
 from .replies import load_result, read_reply
 
 METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens", "visual_tokens", "truncated")
-"""Columns of lmms-eval's table for every benchmark; see the vocabulary in docs/architecture.md."""
+"""Columns of lmms-eval's table for every benchmark; see docs/vocabulary.md."""
 
 ACCURACY = ("acc", "acc_upper")
 """Those that compare with a standard answer."""

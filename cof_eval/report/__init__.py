@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.errors import RunError, UsageError
-from .compare import flips_table, paired_table
 from .figures import write_figures
 from .markdown import report_text
 from .model_card import card_text
@@ -19,7 +18,7 @@ from .target_summary import target_summary
 from .terminal import summary_lines
 from .viewer import write_viewer
 
-__all__ = ["Reported", "report_runs", "summary_lines", "write_report"]
+__all__ = ["ReportRun", "report_runs", "summary_lines", "write_report"]
 
 
 def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = None) -> list[Path]:
@@ -68,9 +67,9 @@ def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
     if len(looking := target_summary(rows)):
         tables["looking"] = looking
     if len(runs) > 1:
-        pairs = [paired_table(runs[0].rows, other.rows).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
+        pairs = [runs[0].pairs_with(other).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
         tables["pairs"] = pd.concat(pairs, ignore_index=True)
-        tables["flips"] = pd.concat([flips_table(runs[0].rows, other.rows) for other in runs[1:]], ignore_index=True)
+        tables["flips"] = pd.concat([runs[0].flips_with(other) for other in runs[1:]], ignore_index=True)
     if len(own := pd.concat([run.own_metrics for run in runs], ignore_index=True)):
         tables["metrics"] = own
     for name, table in tables.items():

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .caveats import caveats, state_line
-from .compare import paired_table
 from .comparison_text import differences_text
 from .markdown import benchmarks, brief, categories, metrics_text
 from .names import OVERALL, resolution_order
@@ -81,7 +80,7 @@ def _line(line: Mapping[str, Any]) -> list[str]:
 
 def _differences(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
     """A sentence per resolution that both runs answered."""
-    pairs = paired_table(*(run.rows[run.rows["benchmark"] == benchmark] for run in (ours, theirs)))
+    pairs = ours.pairs_with(theirs, benchmark)
     for line in pairs[pairs["n"] > 0].to_dict("records"):
         bounds = (
             ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..core.frames import box_units
 from ..core.records import Outcome, Question, Row, Trajectory
 from .call_targets import calls_table, trajectory_calls, trajectory_targets
 from .names import run_labels
@@ -79,8 +80,8 @@ class Tables:
 
 def tidy(run: RunData, *, label: str | None = None) -> Tables:
     """The rows table and the calls table of a run."""
-    name = label or run_labels([run])[0]
-    calls = {key: list(trajectory_calls(trajectory)) for key, trajectory in run.trajectories.items()}
+    name, units = label or run_labels([run])[0], box_units(run.settings)
+    calls = {key: list(trajectory_calls(trajectory, units)) for key, trajectory in run.trajectories.items()}
     facts = {key: _trajectory_facts(trajectory, calls[key]) for key, trajectory in run.trajectories.items()}
     questions = {(t.question.benchmark, t.question.id): t.question for t in run.trajectories.values()}
     records = [

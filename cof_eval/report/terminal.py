@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .caveats import state_line
-from .compare import paired_table
 from .names import OVERALL
 from .text import percent, points, probability
 
@@ -34,7 +33,7 @@ def summary_lines(runs: Sequence[ReportRun]) -> Iterator[str]:
         yield _COLUMNS
         yield from (_line(line) for _, line in overall.iterrows())
     for other in runs[1:]:
-        pairs = paired_table(runs[0].rows, other.rows)
+        pairs = runs[0].pairs_with(other)
         if len(pairs):
             yield f"\n{runs[0].label} less {other.label}, paired by question"
             yield _PAIRED_COLUMNS

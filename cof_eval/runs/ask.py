@@ -14,6 +14,7 @@ from ..agent.rollout import OnTurn, Subject, rollout
 from ..agent.showing import look
 from ..core.errors import UsageError
 from ..core.images import ImageSource, load_native, pixel_hash, source_hash
+from ..core.letters import LETTERS, option_lines
 from ..core.records import ImageRef, Question, Trajectory, digest
 from ..core.resolution import Resolution
 from ..core.settings import ModelSettings, api_key
@@ -41,10 +42,9 @@ def make_question(text: str, options: Sequence[str] = ()) -> Question:
     """
     if not text.strip():
         raise UsageError("the question is empty; ask for instance: What is the color of the mug?")
-    if len(options) == 1 or len(options) > 26 or not all(option.strip() for option in options):
+    if len(options) == 1 or len(options) > len(LETTERS) or not all(option.strip() for option in options):
         raise UsageError(f"--options {'|'.join(options)!r}: expected 2 to 26 options, separated by |, none of them empty")
-    lines = [f"({chr(ord('A') + i)}) {option}" for i, option in enumerate(options)]
-    whole = "\n".join([text, *lines, *([CLOSING] if options else [])])
+    whole = "\n".join([text, *option_lines(options), *([CLOSING] if options else [])])
     return Question("0", "ask", "", "", whole, tuple(options), "A" if options else "")
 
 

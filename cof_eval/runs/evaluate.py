@@ -16,13 +16,12 @@ from ..agent.protocols import DIRECT, Protocol
 from ..agent.rollout import Subject, rollout
 from ..core.errors import CofError
 from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
+from ..core.settings import JUDGE_CONCURRENCY
 from ..judging import Judge
 from .folder import RunFolder
 from .plan import PlannedJob, in_order
 from .prepare import Preparer
 
-_JUDGE_CONCURRENCY = 64
-"""Questions to a served judge at once."""
 _AHEAD = 4
 """Questions whose images wait, decoded and resized, for a rollout to end: the engine never waits for them."""
 
@@ -76,7 +75,7 @@ class Evaluation:
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
     """Writes under way."""
-    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JUDGE_CONCURRENCY))
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGE_CONCURRENCY))
 
     async def answer(self, plans: Sequence[PlannedJob], progress: Progress | None = None) -> None:
         """Answer every planned job; on return, all of it is in the run folder.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,10 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from ..agent.protocols import complete
-from ..core.errors import RunError
+from ..core.errors import RunError, one_line
+from ..core.files import write_whole
 from ..core.images import encode_png, preview
-from ..core.journal import Disk, Journal, read_journal, sync_folder
+from ..core.journal import Disk, Journal, read_journal
 from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
 from ..core.settings import KeepImages
 
@@ -34,7 +34,7 @@ IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "re
 
 RESOURCE_ARGS = frozenset(
     {"gpu_memory_utilization", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_num_seqs",
-     "max_num_batched_tokens", "kv_cache_memory_bytes", "enforce_eager", "swap_space", "disable_log_stats", "mm_processor_cache_gb", "cpu_offload_gb",
+     "max_num_batched_tokens", "kv_cache_memory_bytes", "enforce_eager", "disable_log_stats", "mm_processor_cache_gb", "cpu_offload_gb",
      "distributed_executor_backend", "max_batch", "device", "retries", "timeout_s", "backoff_s", "patience_s"}
 )  # fmt: skip
 """Engine arguments that say how to compute, not what: they may change between the sessions of one run."""
@@ -231,7 +231,7 @@ def load_settings(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(file.read_bytes())
     except (yaml.YAMLError, OSError) as error:
-        raise RunError(f"{file} is damaged: {' '.join(str(error).split())[:200]}; restore it, or start a new run") from error
+        raise RunError(f"{file} is damaged: {one_line(error)}; restore it, or start a new run") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         found = settings.get("format") if isinstance(settings, dict) else None
         raise RunError(f"{file} has format {found!r}; this version of cof-eval reads format {FORMAT}")
@@ -359,19 +359,7 @@ def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write a file whole or not at all; `sync` also makes it survive a power loss."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-        if sync:
-            sync_folder(path.parent)
+        write_whole(path, data, sync=sync)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error.strerror}; free space and run the same command again") from error

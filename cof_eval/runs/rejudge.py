@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.records import Outcome, Stop, Trajectory, Verdict
-from ..judging import Judge, judge_settings
+from ..judging import Judge, first_failure, judge_many, judge_settings
 from .folder import RunData, RunFolder, kept_image, load_run, load_settings
 
 _MOST_AT_ONCE = 256
@@ -83,11 +83,9 @@ async def judge_all(
 ) -> None:
     """Judge trajectories, `concurrency` at once; each verdict counts once it is written, several to one write. `counts.total` is known."""
     ready: asyncio.Queue[Verdict | None] = asyncio.Queue(_MOST_AT_ONCE)
-    left = iter(todo)
 
-    async def work() -> None:
-        for trajectory in left:
-            await ready.put(await judge.judge(trajectory))
+    async def decide(trajectory: Trajectory) -> None:
+        await ready.put(await judge.judge(trajectory))
 
     async def keep() -> None:
         while (verdict := await ready.get()) is not None:
@@ -99,12 +97,10 @@ async def judge_all(
     try:
         async with asyncio.TaskGroup() as writing:
             writing.create_task(keep())
-            async with asyncio.TaskGroup() as asking:
-                for _ in range(max(1, min(concurrency, counts.total))):
-                    asking.create_task(work())
+            await judge_many(todo, decide, concurrency=min(concurrency, counts.total))
             await ready.put(None)
     except BaseExceptionGroup as failures:
-        raise _only(failures) from None
+        raise first_failure(failures) from None
 
 
 def _waiting(ready: asyncio.Queue[Verdict | None]) -> Iterator[Verdict]:
@@ -115,8 +111,3 @@ def _waiting(ready: asyncio.Queue[Verdict | None]) -> Iterator[Verdict]:
             ready.put_nowait(None)
             return
         yield verdict
-
-
-def _only(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = failures.exceptions[0]
-    return _only(first) if isinstance(first, BaseExceptionGroup) else first

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import NoServerError, ServerError, UsageError
 from .limit import AdaptiveLimit
-from .pool import Pool, RetryPolicy, one_line
+from .pool import Pool, RetryPolicy, root_cause
 from .server import Server
 
 _MEET_S = 20.0
@@ -97,7 +97,7 @@ async def _models(server: Server) -> list[Any] | ServerError:
     try:
         return list((await server.client.with_options(max_retries=1, timeout=_MEET_S).models.list()).data)
     except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:  # the latter: what answers lists no models
-        return ServerError(one_line(error))
+        return ServerError(root_cause(error))
 
 
 def _note(server: Server, models: Sequence[Any], name: str) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..core.errors import NoServerError, RefusedError, ServerError
+from ..core.errors import NoServerError, RefusedError, ServerError, one_line
 from .reply import ChatReply, read_reply
 from .server import Server
 
@@ -186,7 +186,7 @@ class Pool:
 
     def _status(self, server: Server, error: Any, asked: float) -> Exception:
         """What an HTTP status means."""
-        says, status = one_line(error), error.status_code
+        says, status = root_cause(error), error.status_code
         if status in (401, 403, 404):
             return self._lose(server, f"refuses model {server.model!r}: {says}")
         if status in (429, 503):
@@ -203,7 +203,7 @@ class Pool:
         if _CONNECTING & {type(cause).__name__ for cause in _causes(error)}:
             server.rest(asked)
             return self._again("no connection", f"{server.url} does not answer", counts=False, wait_s=self._soonest())
-        return self._fault(server, "broken reply", one_line(error), asked)
+        return self._fault(server, "broken reply", root_cause(error), asked)
 
     def _check(self, server: Server, reply: ChatReply, asked: float) -> None:
         """Whether a reply is a whole one of the model that was asked."""
@@ -262,7 +262,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def one_line(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """An error's message without line breaks, at most 300 characters; the system's own where it has one.
 
     A refused connection reaches us as a time limit that ran out.
@@ -270,7 +270,7 @@ def one_line(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error, chars=300)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

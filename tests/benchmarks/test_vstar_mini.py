@@ -8,10 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from statsmodels.stats.proportion import proportion_confint
 
 from cof_eval.benchmarks import BENCHMARKS, vstar_mini
 from cof_eval.benchmarks.synthetic.questions import DIRECT, LEAST_GAP, RELATIVE, SIDES, SceneQuestion, make_questions
@@ -49,12 +45,18 @@ def letters(asked: Set) -> np.ndarray:
 
 def guessed(train: Set, test: Set, features: Callable[[SceneQuestion], list[float]]) -> int:
     """How many letters of a fresh set a linear classifier tells right."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=300))
     classifier.fit(np.array([features(one) for one in train]), letters(train))
     return int((classifier.predict(np.array([features(one) for one in test])) == letters(test)).sum())
 
 
 def interval(right: int, asked: Set) -> tuple[float, float]:
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(right, len(asked), alpha=0.01, method="wilson")
     return low, high
 

@@ -21,6 +21,8 @@ from cof_eval.judging import Card, Pair, card_folder, known_cards, load_pairs
 from cof_eval.judging.rules import score
 from cof_eval.stats import wilson
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 DOC = (ROOT / "docs" / "judges.md").read_text()
 PAIRS = load_pairs(card_folder("equivalence"))

@@ -30,6 +30,8 @@ from cof_eval.core.resolution import NATIVE, SWEEP
 from cof_eval.lmms.task import METRICS, CofTask, load_rows, row_question, row_source, standard_answer
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 TASKS = data_dir("tasks")
 
 UNSCORED = dict.fromkeys(METRICS, 0.0) | {"acc_upper": 1.0}

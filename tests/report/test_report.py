@@ -1,5 +1,7 @@
 import re
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,7 +12,7 @@ from cof_eval.agent.protocols import PROTOCOLS
 from cof_eval.core.errors import RunError, UsageError
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import SWEEP
-from cof_eval.report import report_runs
+from cof_eval.report import compare, report_run, report_runs, summary_lines
 from cof_eval.report import write_report as write_reported
 from cof_eval.report.caveats import caveats
 from cof_eval.report.markdown import report_text
@@ -54,6 +56,21 @@ def cells(text: str, start: str) -> list[str]:
     """The cells of the first table line that starts so."""
     line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_one_report_compares_each_pair_of_runs_once(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: Counter[str] = Counter()
+
+    def counted(made, ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+        compared[f"{made.__name__} {ours['run'].iloc[0]}, {theirs['run'].iloc[0]}"] += 1
+        return made(ours, theirs)
+
+    for made in (compare.paired_table, compare.flips_table):
+        monkeypatch.setattr(report_run, made.__name__, partial(counted, made))
+    ready = report_runs([whole(3, "a"), whole(1, "b"), whole(2, "c")])
+    write_reported(ready, tmp_path)
+    assert [line for line in summary_lines(ready) if "a less" in line]
+    assert compared == {f"{table} a, {other}": 1 for table in ("paired_table", "flips_table") for other in "bc"}
 
 
 def test_every_file_is_written_and_returned(whole, tmp_path: Path) -> None:

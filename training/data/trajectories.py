@@ -17,7 +17,7 @@ from cof_eval.agent.engine import ImagePart, Message
 from cof_eval.agent.protocols import Protocol
 from cof_eval.agent.zoom import CropSource, View
 from cof_eval.core.errors import CofError, DataError
-from cof_eval.core.geometry import Box, Frame
+from cof_eval.core.frames import crop_box, target_boxes
 from cof_eval.core.images import FORMATS, ImageSource, encode_png, load_native, pixel_hash, resize, source_hash
 from cof_eval.core.records import Outcome, Trajectory, Verdict
 from cof_eval.core.resolution import PixelLimits
@@ -88,10 +88,9 @@ def check_good(trajectory: Trajectory, verdict: Verdict | None, source: DataSour
 
 def coverage(trajectory: Trajectory) -> float | None:
     """Share (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
-    frame = Frame.native(*trajectory.image.size)
-    crops = [Box(*call.crop.native_box, frame) for call in trajectory.calls if call.crop]
-    targets = [Box(*corners, frame) for corners in trajectory.question.boxes]
-    return min((max((crop.coverage(t) for crop in crops), default=0.0) for t in targets), default=None)
+    crops = [crop_box(trajectory, call.crop) for call in trajectory.calls if call.crop]
+    held = (max((crop.coverage(target) for crop in crops if crop), default=0.0) for target in target_boxes(trajectory))
+    return min(held, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ class Comparer:
         native = (line["native"][0], line["native"][1])
         theirs = line.get("shown") if line["outcome"] == "image" else None
         try:
-            loaded = list(loaded_size(native, NATIVE, self.limits.factor, self.protocol.shown_fits))
-            ours = list(size_shown(native, NATIVE, self.protocol, self.limits))
+            loaded: list[int] | None = list(loaded_size(native, NATIVE, self.limits.factor, self.protocol.shown_fits))
+            ours: list[int] | None = list(size_shown(native, NATIVE, self.protocol, self.limits))
         except ImageError:
             loaded = ours = None
         where = f"native {line['native']}: peer {theirs}, ours {ours}"
@@ -162,7 +162,7 @@ def _error_differs(
     if theirs.get("images"):
         if not added or len(added) != theirs["images"] or not (call and call.error):
             return "peer: the whole image for a bad call; ours: another outcome", where
-        same = added[0].image.size == smart_resize(*theirs["size"], engine)  # what the server's processor makes of it
+        same = added[0].image.size == _processed(theirs["size"], engine)  # what the server's processor makes of it
         return None if same else ("the whole image in another size", f"{where}; peer {theirs['size']}")
     if added:
         return f"peer: {theirs['next']}; ours: a crop", where
@@ -170,6 +170,10 @@ def _error_differs(
     if ends != (added is None):
         return ("peer: the rollout ends; ours: goes on", where) if ends else ("peer: goes on with a text; ours: ends", where)
     return None
+
+
+def _processed(size: Sequence[int], engine: PixelLimits) -> tuple[int, int]:
+    return smart_resize(size[0], size[1], engine)
 
 
 def _said(call: Call | None, added: Sequence[ImagePart] | None) -> str:
