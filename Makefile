@@ -11,6 +11,7 @@ ENGINE_ARGS ?= {}
 PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
+PEER_VECTORS ?= ../shared/data/peer_vectors
 DEMO_QUESTIONS ?= 40
 REFERENCE = results/reference/demo
 
@@ -37,7 +38,7 @@ measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
 comma := ,
 MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
 
-.PHONY: help setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
+.PHONY: help peers setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -77,6 +78,9 @@ sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and it
 
 eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protocol
 	$(BIN)/cof-eval run --model $(MODEL) --protocol $(PROTOCOL) $(COMMON) --out $(OUT)/$(PROTOCOL)
+
+peers: setup  ## [PEER_VECTORS=FOLDER]: protocols against what the peers' own code did; writes the table of docs/protocols.md
+	$(BIN)/python -m cof_eval.cli.peers $(PEER_VECTORS) docs/protocols.md
 
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)

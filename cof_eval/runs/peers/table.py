@@ -33,7 +33,7 @@ def table(reports: list[Report]) -> str:
         for report in reports
         for each in report.differing
     }
-    return "\n".join([*lines, "", "Equal of compared. What differs:", "", *(f"- {reason}" for reason in sorted(reasons))])
+    return "\n".join([*lines, "", "Cells: equal of compared. These differ:", "", *(f"- {reason}" for reason in sorted(reasons))])
 
 
 def _cell(report: Report, kind: str) -> str:
