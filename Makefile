@@ -11,6 +11,7 @@ ENGINE_ARGS ?= {}
 PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
+PEER_VECTORS ?= ../shared/data/peer_vectors
 DEMO_QUESTIONS ?= 40
 REFERENCE = results/reference/demo
 
@@ -34,7 +35,7 @@ measured = $(TINY) $(BIN)/cof-eval run --model $(2) --protocol $(3) --protocol-a
 	--resolutions 224,448,672,native --data vstar_mini=$(MINI)/questions --engine-args '$(TINY_ARGS)' --note '$(MINI_NOTE)' \
 	--out $(MINI)/$(1) || test -e $(MINI)/$(1)/report/report.md
 
-.PHONY: help setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
+.PHONY: help peers setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -69,6 +70,9 @@ sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and it
 
 eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protocol
 	$(BIN)/cof-eval run --model $(MODEL) --protocol $(PROTOCOL) $(COMMON) --out $(OUT)/$(PROTOCOL)
+
+peers: setup  ## [PEER_VECTORS=FOLDER]: protocols against what the peers' own code did; writes the table of docs/protocols.md
+	$(BIN)/python -m cof_eval.cli.peers $(PEER_VECTORS) docs/protocols.md
 
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)

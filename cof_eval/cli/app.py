@@ -14,6 +14,7 @@ from .ask import ask
 from .demo import demo
 from .doctor import doctor
 from .judge import judge
+from .protocols import protocols
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -48,7 +49,7 @@ def _before_the_command(
     """Options that stand before the command."""
 
 
-for command in (run, report, judge, ask, doctor, demo, tasks):
+for command in (run, report, judge, ask, doctor, demo, tasks, protocols):
     app.command()(command)
 
 

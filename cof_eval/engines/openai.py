@@ -108,6 +108,11 @@ class OpenAIEngine:
         return cls(pool, settings, protocol, checkpoint)
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint with its processor, if that was loaded; plain files are read without it (`served_checkpoint`)."""
+        return self._checkpoint if isinstance(self._checkpoint, Checkpoint) else None
+
+    @property
     def limits(self) -> PixelLimits:
         """The checkpoint's where its files are at hand, else stock Qwen2.5-VL's; `max_pixels` tightens them."""
         stock = self._checkpoint.limits if self._checkpoint else QWEN25_VL_LIMITS
@@ -157,19 +162,21 @@ class OpenAIEngine:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
             done.server.remember(self._wire.image_id(image) for image in request.images)
-        return self._response(done)
+        return self._response(done, request)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
 
-    def _response(self, done: Completion) -> Response:
+    def _response(self, done: Completion, request: Request) -> Response:
         choice, usage = done.reply.choices[0], done.reply.usage
         if choice.finish_reason not in ("stop", "length"):
             raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}")
         details = usage.prompt_tokens_details
         return Response(
-            text=choice.message.content or "",
+            text=_with_stop(choice.message.text, request, done.server)
+            if choice.finish_reason == "stop"
+            else choice.message.text,
             finish=Finish(choice.finish_reason),
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=(details and details.cached_tokens) or 0,
@@ -182,6 +189,17 @@ class OpenAIEngine:
         return None if prompt is None or self._image_token_id is None else prompt.count(self._image_token_id)
 
 
+def _with_stop(text: str, request: Request, server: Server) -> str:
+    """A turn with the closing tag that ended it, which servers other than vLLM cut off."""
+    if server.is_vllm or not request.stop_kept:
+        return text
+    for ending in request.stop:
+        opening = ending.replace("</", "<")
+        if ending.startswith("</") and text.rfind(opening) > text.rfind(ending):
+            return text + ending
+    return text
+
+
 def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> dict[str, Any]:
     """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
     body: dict[str, Any] = {
@@ -192,10 +210,22 @@ def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> d
     }
     if request.seed is not None:
         body["seed"] = request.seed
+    penalties = {"presence_penalty": request.presence_penalty, "frequency_penalty": request.frequency_penalty}
     if server.samples_freely:
-        body |= {"repetition_penalty": request.repetition_penalty, "top_k": -1, "min_p": 0.0}
+        body |= {
+            "repetition_penalty": request.repetition_penalty,
+            "top_k": request.top_k or -1,
+            "min_p": request.min_p,
+            **penalties,
+        }
+    elif any(penalties.values()):
+        body |= penalties
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.template_kwargs:
+        body["chat_template_kwargs"] = dict(request.template_kwargs)
     if server.is_vllm:
-        body["return_token_ids"] = True
+        body |= {"return_token_ids": True, "include_stop_str_in_output": request.stop_kept}
     if request.pattern:
         body["structured_outputs"] = {"regex": request.pattern}
     return body

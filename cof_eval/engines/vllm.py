@@ -72,6 +72,11 @@ class VllmEngine:
         self._lora = _lora_request(self._lora_folder)
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint's files."""
+        return self._checkpoint
+
+    @property
     def limits(self) -> PixelLimits:
         """The checkpoint's, or those of `engine_args={"mm_processor_kwargs": …}`."""
         return self._checkpoint.limits
@@ -124,7 +129,7 @@ class VllmEngine:
         return rendered
 
     def _prompt(self, request: Request) -> dict[str, Any]:
-        prompt: dict[str, Any] = {"prompt": self._checkpoint.render(request.messages)}
+        prompt: dict[str, Any] = {"prompt": self._checkpoint.render(request.messages, request.template_kwargs)}
         if request.images:
             prompt["multi_modal_data"] = {"image": [part.image for part in request.images]}
             prompt["multi_modal_uuids"] = {"image": [part.hash for part in request.images]}
@@ -194,7 +199,13 @@ def _sampling(request: Request) -> Any:
         max_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
+        top_k=request.top_k or -1,
+        min_p=request.min_p,
         repetition_penalty=request.repetition_penalty,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        stop=list(request.stop),
+        include_stop_str_in_output=request.stop_kept,
         seed=request.seed,
         structured_outputs=StructuredOutputsParams(regex=request.pattern) if request.pattern else None,
         output_kind=RequestOutputKind.FINAL_ONLY,

@@ -37,9 +37,10 @@ from ..runs.console import Screen, say_findings, say_plan, say_troubles
 from ..runs.costs import run_costs
 from ..runs.estimate_text import estimate_line
 from ..runs.evaluate import Evaluation, Progress
+from ..runs.finding import Finding, Level
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, PlannedJob, Planner
-from ..runs.preflight import Finding, Level, preflight
+from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
@@ -187,7 +188,7 @@ class Cof(lmms):  # type: ignore[misc]
             "engine": {
                 "name": settings.engine,
                 "engine_args": dict(settings.engine_args),
-                "limits": msgspec.to_builtins(engine.limits),
+                "limits": {name: getattr(engine.limits, name) for name in ("factor", "min_pixels", "max_pixels")},
                 "max_images": engine.max_images,
                 "context": engine.context,
                 "served": getattr(engine, "served_name", None),

@@ -23,14 +23,17 @@ from ..core.images import pixel_hash
 from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
+from ..engines.checkpoint import find_served, load_checkpoint
 from ..engines.openai import QWEN25_VL_LIMITS
 from ..judging import judge_settings, start_judge
 from ..judging.identity import who
 from ..judging.known_pairs import check_known_pairs
 from ..servers import parse_urls
+from .finding import Finding, Level
 from .plan import Job, PlannedJob, Planner
-from .preflight import Finding, Level, preflight
+from .preflight import preflight
 from .selftest import selftest
+from .template_probe import check_template
 
 
 async def examine(
@@ -114,6 +117,10 @@ async def _with_engine(
     questions = [item.question for rows in items.values() for item in rows]
     for finding in preflight(settings, protocol, engine, resolutions, natives, questions):
         yield finding
+    if settings.engine == "openai" and getattr(engine, "checkpoint", None) is None:  # a run leaves transformers unloaded there
+        folder = find_served(settings.pretrained)
+        for finding in check_template(protocol, load_checkpoint(str(folder)) if folder else None):
+            yield finding
     for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):
         yield finding
 

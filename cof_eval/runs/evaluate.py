@@ -157,7 +157,7 @@ class Evaluation:
 
     async def _prepare(self, pending: Sequence[PlannedJob], ready: _Ready, workers: int) -> None:
         """Look at images ahead of the rollouts; a failed look is a trajectory already."""
-        preparer, queue = Preparer(self.protocol, self.run.keep_image), iter(pending)
+        preparer, queue = Preparer(self.protocol, self.protocol.limits(self.engine.limits), self.run.keep_image), iter(pending)
 
         async def prepare() -> None:
             for plan in queue:

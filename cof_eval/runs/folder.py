@@ -18,6 +18,7 @@ import yaml
 from filelock import FileLock, Timeout
 from PIL import Image
 
+from ..agent.protocols import complete
 from ..core.errors import RunError, flat_message
 from ..core.files import write_whole
 from ..core.images import encode_png, preview
@@ -243,6 +244,8 @@ def load_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         found = settings.get("format") if isinstance(settings, dict) else None
         raise RunError(f"{file} has format {found!r}; this version of cof-eval reads format {FORMAT}")
+    if isinstance(settings.get("protocol"), dict):
+        settings["protocol"] = complete(settings["protocol"])
     return settings
 
 

@@ -10,40 +10,20 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
 
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol
 from ..agent.rollout import MESSAGE_TOKENS
+from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
 from ..core.records import Question, Size
-from ..core.resolution import RESOLUTIONS, Resolution, effective_cap, shown_size
+from ..core.resolution import RESOLUTIONS, Resolution, effective_cap
 from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked."""
-
-    level: Level
-    what: str
-    says: str
-    """What was found, and what to do where it is not `ok`."""
-
-    def __str__(self) -> str:
-        return f"{self.level.value:<9}{self.what:<24}{self.says}"
+from .finding import Finding, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +57,8 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
     limits = protocol.limits(engine.limits)
     per_token = limits.factor**2
     shown = max(
-        (math.prod(shown_size(size, resolution, limits)) for size in natives), default=effective_cap(resolution, limits)
+        (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
+        default=effective_cap(resolution, limits),
     )
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
@@ -125,6 +106,7 @@ def preflight(
     if settings.engine != "openai":  # a server's memory is its own concern
         folder = find_checkpoint(settings.pretrained)
         findings += check_memory(folder, settings.engine_args, engine.context, find_gpus())
+    findings += check_template(protocol, getattr(engine, "checkpoint", None))
     return findings + check_boxes(protocol, questions)
 
 

@@ -15,7 +15,7 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.resolution import parse_resolution
 from cof_eval.core.settings import ModelSettings
 from cof_eval.runs.doctor import examine
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
 
 pytestmark = pytest.mark.slow
 

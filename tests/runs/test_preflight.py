@@ -16,8 +16,8 @@ from cof_eval.agent.zoom import CropSource
 from cof_eval.core.resolution import SWEEP, PixelLimits, parse_resolution
 from cof_eval.core.settings import ModelSettings
 from cof_eval.engines.gpus import Gpu
+from cof_eval.runs.finding import Level
 from cof_eval.runs.preflight import (
-    Level,
     budget,
     check_context,
     check_images,

@@ -121,11 +121,15 @@ class Replay:
 
     def _view(self, trajectory: Trajectory) -> View:
         native = self._native(trajectory)
-        shown = self._shown(trajectory) or (native and resize(native, trajectory.shown.size))
+        shown = self._shown(trajectory) or (native and resize(native, trajectory.shown.size, self.protocol.shown_filter))
         if shown is None or pixel_hash(shown) != trajectory.shown.hash:
             raise RowError(
                 Reason.REPLAY,
                 "the shown image is not to be had: run with --keep-images all, or name the folder of the native images (images: …)",
+            )
+        if self.protocol.shown_fits and self.protocol.crop_source is CropSource.SHOWN and trajectory.calls:
+            raise RowError(
+                Reason.REPLAY, "its crops were cut from an image of another size than the shown one, which no run keeps"
             )
         held = native if self.protocol.crop_source is CropSource.NATIVE else None
         if held is None and self.protocol.crop_source is CropSource.NATIVE and trajectory.calls:

@@ -26,12 +26,14 @@ from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.engine import Message, TextPart
 from cof_eval.agent.protocols import Protocol, parse_protocol
 from cof_eval.agent.reply import RawCall, parse_reply
-from cof_eval.agent.zoom import TOOL_NAME, CropSource, View
+from cof_eval.agent.showing import look
+from cof_eval.agent.view import View
+from cof_eval.agent.zoom import TOOL_NAME, CropSource
 from cof_eval.benchmarks import Item
 from cof_eval.core.errors import UsageError
-from cof_eval.core.images import encode_png, load_native, resize
+from cof_eval.core.images import encode_png, load_native
 from cof_eval.core.records import Outcome, Question, from_json, to_json
-from cof_eval.core.resolution import PixelLimits, Resolution, shown_size
+from cof_eval.core.resolution import PixelLimits, Resolution
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.judging.rules import score
 
@@ -132,7 +134,7 @@ def verl_row(item: Item, index: int, protocol: Protocol, limits: PixelLimits, re
         resolution: cap on the shown image.
     """
     native = load_native(item.image.read())
-    shown = {"bytes": encode_png(resize(native, shown_size(native.size, resolution, protocol.limits(limits))))}
+    shown = {"bytes": encode_png(look(native, resolution, protocol, protocol.limits(limits)).shown)}
     system, user = Conversation(protocol, protocol.limits(limits), item.question, None).messages
     question = to_json(item.question).decode()
     return {

@@ -8,7 +8,7 @@ import pytest
 from tiny_run import tiny_recipe
 
 from cof_eval.core.errors import UsageError
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
 from training.recipe.fits import check, demand, memory, trained_weights
 from training.recipe.launch import launch_command
 from training.recipe.recipe import RecipeError
