@@ -24,6 +24,7 @@ from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
 from .finding import Finding, Level
+from .template_probe import check_template
 
 
 @dataclass(frozen=True, slots=True)
