@@ -11,6 +11,7 @@ ENGINE_ARGS ?= {}
 PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
+PEER_VECTORS ?= ../shared/data/peer_vectors
 DEMO_QUESTIONS ?= 40
 REFERENCE = results/reference/demo
 
@@ -34,21 +35,31 @@ measured = $(TINY) $(BIN)/cof-eval run --model $(2) --protocol $(3) --protocol-a
 	--resolutions 224,448,672,native --data vstar_mini=$(MINI)/questions --engine-args '$(TINY_ARGS)' --note '$(MINI_NOTE)' \
 	--out $(MINI)/$(1) || test -e $(MINI)/$(1)/report/report.md
 
-.PHONY: help setup demo test sweep eval report reference judge-server sft grpo bench lint need-model need-run need-recipe
+.PHONY: help peers setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 12
 
-setup:  ## build .venv: pinned packages for the GPU or the CPU, checked by importing them
-	@$(PYTHON) scripts/setup.py
+setup:  ## [PROFILE=gpu|cpu|light] [PYTHON=python3.12]: build .venv, pinned and checked; kept by later targets (docs/install.md)
+	@$(PYTHON) scripts/setup.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
 	@$(BIN)/cof-eval demo --questions $(DEMO_QUESTIONS) --out $(DEMO)
 
+# Byte code is kept between processes, whatever the environment says: the tests start hundreds of them.
+# One thread a worker: more would compete for the cores.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --no-loadscope-reorder
+
 test: setup  ## all tests, two at a time
-	@$(BIN)/pytest -n 2 --no-loadscope-reorder
+	@$(PYTEST)
+
+test-fast: setup  ## the quick tests, under a minute: all that are not marked slow or engine (tests/README.md)
+	@$(PYTEST) --fast
+
+test-setup: setup  ## [FULL=1]: do the pins resolve on every Python, and does set-up work on this network (docs/install.md)
+	@$(if $(FULL),COF_TEST_SETUP_FULL=1 )$(BIN)/pytest -m network -rs tests/test_setup_network.py
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
 sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions
@@ -59,6 +70,9 @@ sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and it
 
 eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protocol
 	$(BIN)/cof-eval run --model $(MODEL) --protocol $(PROTOCOL) $(COMMON) --out $(OUT)/$(PROTOCOL)
+
+peers: setup  ## [PEER_VECTORS=FOLDER]: protocols against what the peers' own code did; writes the table of docs/protocols.md
+	$(BIN)/python -m cof_eval.cli.peers $(PEER_VECTORS) docs/protocols.md
 
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)
@@ -107,10 +121,15 @@ reproduce-mini: setup  ## train the small model again, all three stages from the
 bench: setup  ## speed and memory, as ratios within one run (docs/performance.md)
 	@$(BIN)/python -m bench
 
-lint: setup  ## ruff and mypy --strict
+lint: setup  ## ruff, mypy --strict, and import-linter: no import against the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+
+# Without --quiet, which would hide the warnings from --strict.
+docs: setup  ## build the documentation into site/, strictly: a broken link or anchor fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 need-model:
 	@test -n "$(MODEL)" || { echo "make: MODEL is missing; for instance: make $(or $(filter sweep eval,$(MAKECMDGOALS)),sweep) MODEL=xintongzhang/CoF-rl-model-7b"; exit 2; }

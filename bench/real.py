@@ -55,7 +55,7 @@ def real(count: int = 96, resolution: str = "448") -> list[Figure]:
     seconds = ", ".join(f"{ours:.1f} s against {ideal:.1f} s" for ours, ideal in rounds)
     return [
         at_least("faster than the released way", released / ours, gate, "x", f"{what}: {ours:.1f} s against {released:.1f} s"),
-        at_least("real engine: share of ideal", share, 0.90, "", f"{what}, median of {seconds}"),
+        at_least("real engine: fraction of ideal", share, 0.90, "", f"{what}, median of {seconds}"),
     ]
 
 

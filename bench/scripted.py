@@ -130,7 +130,7 @@ def ideal() -> list[Figure]:
     share, detail = _share(slots, 2 * slots, count)
     just, just_detail = _share(slots, slots, count)
     return [
-        at_least("scripted: share of ideal", share, 0.90, "", f"{2 * slots} rollouts for {slots} places, {detail}"),
+        at_least("scripted: fraction of ideal", share, 0.90, "", f"{2 * slots} rollouts for {slots} places, {detail}"),
         Figure("with no rollout to spare", just, "", "", None, f"{slots} rollouts for {slots} places, {just_detail}"),
     ]
 

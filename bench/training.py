@@ -60,7 +60,7 @@ def _grpo(metrics: list[Metrics]) -> list[Figure]:
     detail = f"tiny recipe, of {step:.2f} s a step"
     return [
         Figure("GRPO: tokens a second", _mean(metrics, "tokens_per_s"), "1/s", "", None, "tiny recipe, prompts included"),
-        *(Figure(f"GRPO: share of {stage}", share, "", "", None, detail) for stage, share in shares.items()),
+        *(Figure(f"GRPO: fraction of {stage}", share, "", "", None, detail) for stage, share in shares.items()),
     ]
 
 

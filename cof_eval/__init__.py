@@ -1,6 +1,6 @@
 """cof-eval: how well, and at what cost, vision-language models that zoom answer questions about images.
 
-Start reading at `docs/architecture.md`; the modules stand in import order in `design` there.
+Start reading at `docs/architecture.md`: it shows the rooms, and the way of one question through them.
 """
 
 __version__ = "0.1.0"

@@ -1,44 +1,51 @@
-"""Shared fixtures: the photographs that only the project's own machines have, and where the package is."""
+"""What all tests share: one thread a process, the fast selection, and which files run first."""
 
 from __future__ import annotations
 
-import sys
-from functools import cache
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from selection import COSTLY, marks_of_all, needs_engine
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two workers on two cores, one thread each
 
 settings.register_profile("cof-eval", deadline=None)  # machines differ; no test here is about time
 settings.load_profile("cof-eval")
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-
-@pytest.fixture(scope="session")
-def photos() -> Path:
-    """Nine V*-style questions on real photographs, in the benchmark's layout."""
-    folder = ROOT.parent / "shared" / "data" / "vstar_photos"
-    if not folder.is_dir():
-        pytest.skip("../shared/data/vstar_photos is absent: this test needs real photographs")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def contracts() -> Path:
-    """The exact prompt strings of published checkpoints."""
-    file = ROOT.parent / "shared" / "data" / "prompt_contracts.json"
-    if not file.is_file():
-        pytest.skip("../shared/data/prompt_contracts.json is absent: this test compares prompts with it")
-    return file
+    """The exact prompt strings of published checkpoints, each with its source."""
+    return ROOT / "tests" / "data" / "prompt_contracts.json"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fast`, which `make test-fast` passes."""
+    parser.addoption("--fast", action="store_true", help="leave out what is marked slow or engine (tests/README.md)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A fast run does not even import a file that is marked as a whole."""
+    return True if config.getoption("--fast") and marks_of_all(collection_path) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Alone, fast tests first. Beside each other (`-n 2`), a real vLLM's tests keep one process busy while another runs the rest."""
-    items.sort(key=lambda item: (item.get_closest_marker("engine") is None) is hasattr(config, "workerinput"))
+    """Alone, fast tests first. With `-n 2`, a real vLLM's tests keep one process busy while another begins with the slow files."""
+    if config.getoption("--fast"):
+        slow = [item for item in items if any(item.get_closest_marker(mark) for mark in COSTLY)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+    if "network" not in config.getoption("markexpr"):
+        asking = [item for item in items if item.get_closest_marker("network")]
+        config.hook.pytest_deselected(items=asking)
+        items[:] = [item for item in items if item not in set(asking)]
+    items.sort(key=_cost, reverse=hasattr(config, "workerinput"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -50,9 +57,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 class _ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return "engine" if _needs_engine(file) else file
+        return "engine" if needs_engine(ROOT / file) else file
 
 
-@cache
-def _needs_engine(file: str) -> bool:
-    return "pytest.mark.engine" in (ROOT / file).read_text(encoding="utf-8")
+def _cost(item: pytest.Item) -> int:
+    """0 for a file of the fast run, 1 for a file that is slow as a whole, 2 for one that needs a real vLLM."""
+    return 2 if needs_engine(item.path) else len(marks_of_all(item.path))

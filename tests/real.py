@@ -66,15 +66,7 @@ def serve_vllm(checkpoint: Path, folder: Path) -> Iterator[tuple[str, subprocess
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        *(
-            sys.executable,
-            "-m",
-            "vllm.entrypoints.openai.api_server",
-            "--model",
-            str(checkpoint),
-            "--served-model-name",
-            "tiny",
-        ),
+        *(str(BIN / "vllm"), "serve", str(checkpoint), "--served-model-name", "tiny"),
         *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "16"),
         *("--max-model-len", "32768", "--limit-mm-per-prompt", json.dumps({"image": 6, "video": 0})),
         "--enable-prompt-tokens-details",

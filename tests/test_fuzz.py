@@ -7,14 +7,17 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from fakes import ScriptedEngine, answer, call, subject
 
 from cof_eval.agent.engine import Request
 from cof_eval.agent.protocols import PROTOCOLS, BoxFrame, Protocol
-from cof_eval.agent.rollout import rollout
+from cof_eval.agent.rollout import Subject, rollout
 from cof_eval.core.records import Stop, Trajectory, from_json, to_json
+
+pytestmark = pytest.mark.slow
 
 REPLIES = 10_000
 NUMBERS = (
@@ -146,23 +149,31 @@ def test_no_reply_raises_and_no_crop_leaves_the_image(name: str) -> None:
     count = REPLIES if name == "cof" else REPLIES // 10
     said, stops, zooms = replies(sum(name.encode()), count, protocol), Counter[Stop](), 0
     left = count
-    while left > 0:
-        used, trajectory = _one(protocol, said, 40 + 28 * (left % 23), 30 + 28 * (left % 17))
-        left -= max(1, used)
-        stops[trajectory.stop] += 1
-        zooms += trajectory.zooms
-        stored = from_json(to_json(trajectory), Trajectory)  # lone surrogates aside, what was said
-        assert from_json(to_json(stored), Trajectory) == stored
+    with asyncio.Runner() as runner:  # one loop for all: a new one would start its threads again for every rollout
+        while left > 0:
+            used, trajectory = _one(runner, protocol, said, _asked_about(left % 23, left % 17))
+            left -= max(1, used)
+            stops[trajectory.stop] += 1
+            zooms += trajectory.zooms
+            stored = from_json(to_json(trajectory), Trajectory)  # lone surrogates aside, what was said
+            assert from_json(to_json(stored), Trajectory) == stored
     assert Stop.ERROR not in stops
     assert stops.keys() >= {Stop.ANSWERED, Stop.NO_ANSWER}
     assert (zooms > count // 20) is (protocol.max_turns > 1)
 
 
-def _one(protocol: Protocol, said: Iterator[str], width: int, height: int) -> tuple[int, Trajectory]:
+@cache
+def _asked_about(columns: int, rows: int) -> Subject:
+    """A question about an image of one of 391 sizes."""
+    return subject(40 + 28 * columns, 30 + 28 * rows)
+
+
+def _one(runner: asyncio.Runner, protocol: Protocol, said: Iterator[str], about: Subject) -> tuple[int, Trajectory]:
     """One rollout on the next replies: how many it used, and what it was."""
-    about = subject(width, height)
+    assert about.view is not None
+    width, height = about.view.native_size
     engine = ScriptedEngine(lambda request, turn: next(said, ""))
-    trajectory = asyncio.run(rollout(about, engine, protocol))
+    trajectory = runner.run(rollout(about, engine, protocol))
     for crop in (c.crop for c in trajectory.calls if c.crop):
         left, top, right, bottom = crop.native_box
         assert 0 <= left < right <= width

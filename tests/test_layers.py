@@ -1,30 +1,23 @@
-"""The import order: a module uses only what stands below it, so that a reader can start at the bottom."""
+"""The rooms: import-linter refuses an import upwards; what is pure stays pure, and what is heavy is imported late."""
 
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "cof_eval"
-
-FLOORS = (
-    {"cli"},
-    {"lmms", "report"},
-    {"runs"},
-    {"engines", "judging", "benchmarks"},
-    {"agent"},
-    {"servers", "stats"},
-    {"core"},
-)
-"""Rooms from the top floor down; docs/architecture.md tells what each is."""
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "cof_eval"
 
 PURE = (
     *("core/errors", "core/geometry", "core/resolution", "core/records", "core/option_order"),
-    *("agent", "judging/rules", "benchmarks/metrics"),
+    *("agent", "judging/rules", "benchmarks/metrics", "runs/estimate"),
 )
-"""No files, no network, no environment."""
+"""Rooms, and modules of rooms, that touch no files, no network and no environment."""
 
 READS_FILES = {"changed.py"}
 """Of the protocols: reads a user's YAML where it is told to."""
@@ -33,31 +26,15 @@ HEAVY = {"torch", "vllm", "transformers", "lmms_eval", "datasets", "openai", "pa
 """Imported inside the function that needs them, except by the modules that are nothing without them."""
 
 SEAMS = ("lmms/task.py", "lmms/model.py", "lmms/plugin.py", "report/")
-"""The lmms-eval seams, and the report (pandas, matplotlib): imported only when used."""
+"""The interfaces to lmms-eval, and the report (pandas, matplotlib): imported only when used."""
 
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
 def inside(path: Path, names: tuple[str, ...]) -> bool:
     return path.relative_to(PACKAGE).as_posix().startswith(names)
-
-
-def own_imports(path: Path) -> set[str]:
-    """Rooms of this package that a module imports, anywhere in it."""
-    depth = len(path.relative_to(PACKAGE).parts)
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-            found |= {name for name in names if not name.startswith("__")}
-        assert not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cof_eval")), path
-    return found
 
 
 def top_level_imports(path: Path) -> set[str]:
@@ -71,19 +48,59 @@ def top_level_imports(path: Path) -> set[str]:
     return found
 
 
-def floor(name: str) -> int:
-    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree as the linter needs it: its contracts and the sources of both packages."""
+    pytest.importorskip("importlinter", reason="import-linter is not installed (extra `dev`)")
+    folder = tmp_path_factory.mktemp("tree")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for package in ("cof_eval", "training"):
+        for path in (ROOT / package).rglob("*.py"):
+            target = folder / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return folder
 
 
-def test_every_module_has_its_room() -> None:
-    assert {room(path) for path in modules()} - {"__init__"} == set().union(*FLOORS)
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`lint-imports`, as `make lint` calls it, in a folder."""
+    command = "from importlinter.cli import lint_imports_command as lint; lint()"
+    return subprocess.run(
+        [sys.executable, "-c", command, "--no-cache", "--no-logo"], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_imports_only_rooms_below_its_own(path: Path) -> None:
-    if room(path) == "__init__":
-        return
-    assert not {name for name in own_imports(path) - {room(path)} if floor(name) <= floor(room(path))}
+def test_the_linter_keeps_the_tree_as_it_is(copy: Path) -> None:
+    done = lint(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+PLANTED = [
+    ("cof_eval/agent/zoom.py", "from ..runs import folder", "cof_eval.agent.zoom -> cof_eval.runs.folder"),
+    ("cof_eval/core/errors.py", "def late():\n    import cof_eval.cli", "cof_eval.core.errors -> cof_eval.cli"),
+    ("cof_eval/judging/card.py", "from .. import benchmarks", "cof_eval.judging.card -> cof_eval.benchmarks"),
+    ("cof_eval/servers/pool.py", "from ..stats import wilson", "cof_eval.servers.pool -> cof_eval.stats"),
+    ("cof_eval/stats/later.py", "import training.sft", "cof_eval.stats.later -> training.sft"),
+    ("cof_eval/drawer.py", "", "cof_eval.drawer"),
+    ("training/recipe/fits.py", "from ..data import rows", "training.recipe.fits -> training.data.rows"),
+    ("training/rl/scorer.py", "from ..session import model", "training.rl.scorer -> training.session.model"),
+    ("training/drawer.py", "", "training.drawer"),
+]
+"""(module, what is added to it, what the linter says): upwards, upwards and late, sideways, and modules in no room."""
+
+
+@pytest.mark.parametrize(("module", "code", "said"), PLANTED, ids=[module for module, _, _ in PLANTED])
+def test_the_linter_refuses_an_import_against_the_layers(copy: Path, module: str, code: str, said: str) -> None:
+    planted = copy / module
+    before = planted.read_text() if planted.exists() else None
+    planted.write_text(f"{before or ''}\n{code}\n")
+    try:
+        done = lint(copy)
+    finally:
+        planted.unlink() if before is None else planted.write_text(before)
+    assert done.returncode == 1
+    assert said in " ".join(done.stdout.split()), done.stdout
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -20,6 +20,8 @@ from fake_server import FakeServer, image_pad, serve, tiny_checkpoint
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 HOOK = "_cof_eval_torchvision"
 """Set-up's mend of torchvision where it does not load beside a CPU build of torch; part of the environment, not of the wheel."""
@@ -119,12 +121,25 @@ class TestContents:
         modules = {str(p.relative_to(ROOT)) for p in files}
         data = {
             f"cof_eval/_data/{target}/{p.relative_to(ROOT / source)}"
-            for target, source in (("tasks", "tasks"), ("judges", "judges"), ("published", "results/published"))
+            for target, source in (
+                ("tasks", "tasks"),
+                ("judges", "judges"),
+                ("published", "results/published"),
+                ("mini", "results/reference/mini"),
+            )
             for p in (ROOT / source).rglob("*")
             if p.is_file()
         }
         assert len(data) > 12
         assert {n for n in names if ".dist-info/" not in n} == modules | data
+        assert {f"cof_eval/_data/mini/{name}/model.safetensors" for name in ("base", "sft", "rl")} <= names
+
+    def test_it_asks_for_ranges_not_for_pins(self, wheel: Path) -> None:
+        archive = zipfile.ZipFile(wheel)
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        needs = re.findall(r"^Requires-Dist: (.+)$", archive.read(metadata).decode(), re.MULTILINE)
+        assert any(need.startswith("vllm<") or need.startswith("vllm!=") for need in needs)
+        assert not [need for need in needs if "==" in need.split(";")[0]]
 
     def test_it_tells_lmms_eval_of_the_model_and_the_shell_of_the_command(self, wheel: Path) -> None:
         archive = zipfile.ZipFile(wheel)
@@ -141,16 +156,17 @@ class TestCleanEnvironment:
         assert len(gained) == 2
 
     def test_what_is_imported_is_what_was_installed(self, clean: Clean, empty: Path) -> None:
-        code = "import cof_eval, cof_eval.core.paths as p; print(cof_eval.__file__); [print(p.data_dir(n)) for n in ('tasks', 'judges', 'published')]"
+        code = "import cof_eval, cof_eval.core.paths as p; print(cof_eval.__file__); [print(p.data_dir(n)) for n in ('tasks', 'judges', 'published', 'mini')]"
         done = clean.run("python", "-c", code, cwd=empty)
         assert done.returncode == 0, done.stderr
         assert all(Path(line).is_relative_to(clean.site_packages) for line in done.stdout.splitlines())
-        assert len(done.stdout.splitlines()) == 4
+        assert len(done.stdout.splitlines()) == 5
 
     def test_the_command_is_there_and_its_tasks_are_inside_it(self, clean: Clean, empty: Path) -> None:
         done = clean.run("cof-eval", "tasks", "--path", cwd=empty)
         assert Path(done.stdout.strip()).is_relative_to(clean.site_packages)
         assert clean.run("cof-eval", "tasks", cwd=empty).stdout.split()[0] == "cof_all"
+        assert clean.run("cof-eval", "--version", cwd=empty).stdout.startswith("cof-eval ")
         mistake = clean.run("cof-eval", "run", "--model", "x", "--resolutions", "512", cwd=empty)
         assert (mistake.returncode, mistake.stderr.count("\n")) == (2, 1)
         assert list(empty.iterdir()) == []

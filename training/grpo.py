@@ -1,4 +1,4 @@
-"""Reinforcement learning with a zoom tool: `python -m training.grpo RECIPE [key=value …]`. The same command goes on after a crash.
+"""Reinforcement learning with a zoom tool: `python -m training.grpo RECIPE [key=value …]`. The same command resumes after a crash.
 
 TRL's `GRPOTrainer` on rollouts that are the evaluation's own: its agent, its tool, its prompts and its verdicts. Every
 rollout is kept in the run folder `rollouts/`, which `cof-eval report` opens.
@@ -42,9 +42,6 @@ from .session.model import adapter_config, load_weights
 
 _READ = (CallSyntax.TOOL_CALL, AnswerSyntax.TAG, Precedence.ANSWER)
 """How turns are read in rollouts with a tool: what `conversation.RESPONSE_TEMPLATE` and `rewards.well_formed` say."""
-
-CONCURRENT_JUDGEMENTS = 64
-"""Questions to a served judge at once, of each process."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -125,7 +122,7 @@ def build_trainer(recipe: Recipe, checkpoint: Checkpoint, prepared: PreparedData
         judge = runner.run(start_judge(grpo.judge, grpo.judge_url or judge_url(), api_key()))
         try:
             with _rollouts(recipe, checkpoint, judge, folder, main=arguments.process_index == 0) as log:
-                scorer = Scorer(judge, runner, concurrency=CONCURRENT_JUDGEMENTS)
+                scorer = Scorer(judge, runner)
                 yield ZoomTrainer(
                     load_weights(recipe, checkpoint.folder),
                     [scorer.reward(name) for name in grpo.rewards],

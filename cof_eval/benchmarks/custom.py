@@ -15,10 +15,11 @@ import msgspec
 
 from ..core.errors import DataError
 from ..core.images import ImageSource
+from ..core.letters import LETTERS
 from ..core.records import Corners, Question
 from .item import Benchmark, Item
 from .loading import with_distinct_ids
-from .options import ANSWER_LETTER, LETTERS, choice_text, listed_options
+from .options import ANSWER_LETTER, choice_text, listed_options
 from .tables import read_rows
 
 _EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files beside them'

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..core.letters import option_letters
 from ..core.records import Question
 from .item import Benchmark, Item
 from .loading import Table, load_items
@@ -25,7 +26,7 @@ CATEGORIES = (
     "science & technology",
     "math",
 )
-_LETTERS = ("A", "B", "C", "D")
+_LETTERS = option_letters(4)
 
 TABLE = Table(
     benchmark="mmstar",

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+from ..core.letters import LETTERS, option_lines
 
 ANSWER_LETTER = "Answer with the option's letter from the given choices directly."
 """Closing instruction of V* (`craigwu/vstar_bench`) and MMStar (lmms-eval's `mmstar` task)."""
@@ -19,8 +19,7 @@ _INLINE = re.compile(r"(?:^|(?<=[\s,;]))(?:\(([A-Z])\)|([A-Z])[:：.])(?=\s)")
 
 def choice_text(question: str, options: Sequence[str], closing: str) -> str:
     """A question with its options as lines "(A) …" and a closing instruction."""
-    lines = [f"({letter}) {option}" for letter, option in zip(LETTERS, options, strict=False)]
-    return "\n".join([question.strip(), *lines, closing])
+    return "\n".join([question.strip(), *option_lines(options), closing])
 
 
 def listed_options(options: str | Sequence[str]) -> tuple[str, ...]:

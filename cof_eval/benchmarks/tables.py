@@ -2,7 +2,7 @@
 
 Parquet, TSV and JSON files of these benchmarks hold images of up to 8K inside their rows, as bytes or as base64, and often
 the same image in several rows. Loading such a table writes each distinct image to the cache folder and keeps the rest of
-the rows beside it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
+the rows next to it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
 reads text only.
 """
 
@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import csv
-import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +21,8 @@ from typing import Any
 import msgspec
 from tqdm import tqdm
 
-from ..core.errors import DataError
+from ..core.errors import DataError, flat_message
+from ..core.files import write_whole
 from ..core.images import source_hash
 from ..core.records import digest
 from ..core.settings import cache_folder
@@ -92,7 +90,7 @@ def _unpacked(file: Path, image: str, columns: Collection[str], kept: Path) -> l
                 f"{file}, row {number} has no column {image!r}; it has {', '.join(fields)}: pass the benchmark's own file"
             )
         rows.append(TableRow({name: fields[name] for name in fields if name in columns}, _unpack_image(fields[image])))
-    _write_file(kept, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    write_whole(kept, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     return _kept_rows(kept)
 
 
@@ -100,7 +98,7 @@ def _unpack_image(value: object) -> str:
     data = image_bytes(value)
     name = source_hash(data)
     if not image_file(name).exists():
-        _write_file(image_file(name), data)
+        write_whole(image_file(name), data)
     return name
 
 
@@ -136,7 +134,7 @@ def read_rows(file: Path) -> Iterator[Fields]:
     try:
         yield from reader(file)
     except (ValueError, csv.Error) as error:  # msgspec's, pyarrow's and Unicode's errors are ValueErrors
-        raise DataError(f"{file} is damaged ({' '.join(str(error).split())[:200]}); copy it again") from error
+        raise DataError(f"{file} is damaged ({flat_message(error)}); copy it again") from error
 
 
 def _parquet_rows(file: Path) -> Iterator[Fields]:
@@ -198,15 +196,3 @@ def find_tables(data: Path, patterns: Iterable[str]) -> list[Path]:
             return found
     state = "holds no table" if data.is_dir() else "does not exist"
     raise DataError(f"{data} {state}; expected a file, or a folder with {' or '.join(tried)}")
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

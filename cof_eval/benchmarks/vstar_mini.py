@@ -13,10 +13,11 @@ from filelock import FileLock
 
 from ..core.errors import DataError
 from ..core.images import encode_png
+from ..core.letters import LETTERS
 from ..core.records import digest
 from ..core.settings import cache_folder
 from .item import Benchmark, Item
-from .options import ANSWER_LETTER, LETTERS, choice_text
+from .options import ANSWER_LETTER, choice_text
 from .synthetic import questions, world
 from .vstar import QUESTIONS, load_folder
 

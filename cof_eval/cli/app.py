@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
+from ..core.supported import version_lines
 from ..core.text import printable
 from .ask import ask
 from .demo import demo
 from .doctor import doctor
 from .judge import judge
+from .protocols import protocols
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -24,7 +26,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (run, report, judge, ask, doctor, demo, tasks):
+
+
+def _print_versions(asked: bool) -> None:
+    if asked:
+        print("\n".join(version_lines()))
+        raise typer.Exit
+
+
+@app.callback()
+def _before_the_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_versions,
+            is_eager=True,
+            help="Print the versions of the stack; say which were not tested.",
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+
+
+for command in (run, report, judge, ask, doctor, demo, tasks, protocols):
     app.command()(command)
 
 

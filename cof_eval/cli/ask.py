@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..core.records import Call, ImageRef, Trajectory, Turn
-    from ..runs.preflight import Finding
+    from ..runs.finding import Finding
 
 
 def ask(

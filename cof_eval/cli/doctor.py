@@ -71,7 +71,7 @@ async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str,
     from ..core.settings import data_folder, parse_model_args, quiet_engines
     from ..lmms.launch import parse_benchmarks, parse_resolutions, use_data
     from ..runs.doctor import examine
-    from ..runs.preflight import Level
+    from ..runs.finding import Level
 
     settings = parse_model_args(arguments)
     names, points = parse_benchmarks(benchmarks), parse_resolutions(resolutions)

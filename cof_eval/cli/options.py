@@ -12,7 +12,7 @@ ProtocolName = Annotated[
     str,
     typer.Option(
         "--protocol",
-        help="How the model is asked: cof, deepeyes, mini_o3, pixel_reasoner, qwen3_vl, direct, … (README), or a .yaml file.",
+        help="How the model is asked: cof, deepeyes, mini_o3, pixel_reasoner, qwen3_vl, direct, … (docs/protocols.md), or a .yaml file.",
     ),
 ]
 ProtocolArgs = Annotated[
@@ -58,3 +58,22 @@ Keep = Annotated[str, typer.Option("--keep-images", help="none, crops (previews 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the result, caveats and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print everything, also what lmms-eval and the engine write.")]
 Note = Annotated[str | None, typer.Option("--note", help="A caveat for run.yaml and the report.")]
+EstimateOnly = Annotated[
+    bool,
+    typer.Option("--estimate", help="Say seconds, tokens and dollars to expect, from a pilot or a finished run; then stop."),
+]
+EstimateFrom = Annotated[
+    Path | None,
+    typer.Option("--estimate-from", help="Run folder whose rates --estimate takes; else the nearest one that is found."),
+]
+PricePerGpuHour = Annotated[
+    float | None, typer.Option("--price-per-gpu-hour", min=0, help="Dollars of one GPU for one hour, for --estimate.")
+]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs that the run takes, for --estimate.")]
+PriceIn = Annotated[
+    float | None, typer.Option("--price-in", min=0, help="Dollars per million prompt tokens, for --estimate; with --price-out.")
+]
+PriceOut = Annotated[
+    float | None,
+    typer.Option("--price-out", min=0, help="Dollars per million generated tokens, for --estimate; with --price-in."),
+]

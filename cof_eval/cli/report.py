@@ -17,7 +17,8 @@ def report(
         Path | None, typer.Option("--out", help="Where to write it; by default RUN/report of the first run.")
     ] = None,
     judge: Annotated[
-        str | None, typer.Option("--judge", help="Verdicts of this judge card; by default those of the last session.")
+        str | None,
+        typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every file of the report.")] = False,
 ) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import typer
 
 from ..core.errors import UsageError
+from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
     BaseUrl,
@@ -13,6 +16,9 @@ from .options import (
     Data,
     EngineArgs,
     EngineName,
+    EstimateFrom,
+    EstimateOnly,
+    Gpus,
     JudgeCard,
     JudgeUrl,
     Keep,
@@ -23,6 +29,9 @@ from .options import (
     Note,
     OptionOrder,
     Out,
+    PriceIn,
+    PriceOut,
+    PricePerGpuHour,
     ProtocolArgs,
     ProtocolName,
     Quiet,
@@ -59,6 +68,12 @@ def run(
     note: Note = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    estimate: EstimateOnly = False,
+    estimate_from: EstimateFrom = None,
+    price_per_gpu_hour: PricePerGpuHour = None,
+    gpus: Gpus = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
 ) -> None:
     """Evaluate one checkpoint under one protocol, and write its report.
 
@@ -89,6 +104,24 @@ def run(
         "keep_images": keep_images,
         "note": note,
     }
+    if estimate or estimate_from:
+        prices = parse_prices(price_per_gpu_hour, price_in, price_out)
+        lines = estimate_run(
+            arguments,
+            benchmarks=benchmarks,
+            resolutions=resolutions,
+            data=data or [],
+            limit=limit,
+            repeats=repeats,
+            order=option_order,
+            rates_from=estimate_from,
+            prices=prices,
+            gpus=gpus,
+        )
+        typer.echo("\n".join(asyncio.run(lines)))
+        return
+    if any(value is not None for value in (price_per_gpu_hour, gpus, price_in, price_out)):
+        raise UsageError("--gpus and prices are for the estimate: add --estimate, or leave them out")
     detail = Detail.QUIET if quiet else Detail.VERBOSE if verbose else Detail.NORMAL
     with session(detail) as screen:
         run_data = launch(

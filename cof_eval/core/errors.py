@@ -4,6 +4,10 @@ A message says what was wrong (with the value), what was expected, and what to d
 traceback; anything that is not a `CofError` is a defect of ours and keeps its traceback.
 """
 
+from __future__ import annotations
+
+from .text import one_line
+
 
 class CofError(Exception):
     """Root of every error that a user can act on."""
@@ -11,6 +15,10 @@ class CofError(Exception):
 
 class UsageError(CofError, ValueError):
     """An argument, name or setting that cannot be used."""
+
+
+class NotFetchedError(CofError, LookupError):
+    """A dataset is not on this machine, and was not to be fetched."""
 
 
 class DataError(CofError, ValueError):
@@ -60,3 +68,13 @@ class InterruptedRunError(CofError, RuntimeError):
         super().__init__(message)
         self.status = 128 + signal
         """Exit status, as shells count it."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; its kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def flat_message(error: BaseException, *, chars: int = 200) -> str:
+    """An error's whole message on one line, cut to so many characters; its kind where it has none."""
+    return one_line(error)[:chars] or type(error).__name__

@@ -1,16 +1,67 @@
-"""Folders that this project writes, and knows again by a stamp."""
+"""Files that are written whole or not at all, and folders that this project writes and knows again by a stamp."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import UsageError
 
 STAMP = ".demo.json"
 """Says, inside each written folder, what it was written with."""
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
+    """A file to write to, which appears under its name only once all of it is written; until then nothing changes.
+
+    A link at `path` is replaced, never written through. The unfinished file lies next to it under a name that nobody can guess,
+    and is opened only if it is new.
+
+    Args:
+        path: where to; its folder is made if needed.
+        sync: wait until the file survives a power loss.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left behind then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes, *, sync: bool = False) -> None:
+    """Write a file whole or not at all; see `whole_file`."""
+    with whole_file(path, sync=sync) as file:
+        file.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed file's name survive a power loss."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def write_part(target: Path, made_with: dict[str, object], write: Callable[[Path], Path]) -> str:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Generic, Protocol
 
 from .errors import RunError
+from .files import sync_folder
 from .records import Record, from_json, to_json
 
 
@@ -134,7 +135,7 @@ class Journal(Generic[Record]):
 
 
 def read_journal(path: Path, kind: type[Record]) -> Iterator[Record]:
-    """The whole records of a journal, in the order written; a torn last line is left out, a missing file is empty.
+    """The whole records of a journal, in the order written; a torn last line is excluded, a missing file is empty.
 
     Raises:
         RunError: if the file cannot be read, or a line before the last is damaged, naming it.
@@ -149,15 +150,6 @@ def read_journal(path: Path, kind: type[Record]) -> Iterator[Record]:
         return
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}; expected a file of JSON lines: check its permissions") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new or renamed file's name survive a power loss."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .errors import UsageError
+from .letters import option_letters
 from .records import Question, digest
 
 
@@ -73,8 +74,7 @@ class Layout:
 def find_layout(text: str, options: Sequence[str]) -> Layout | None:
     """Where options stand in a question's text; None if there are none, or not all are found after their letters."""
     position, start, spans = 0, None, []
-    for number, option in enumerate(options):
-        letter = re.escape(chr(ord("A") + number))
+    for letter, option in zip(option_letters(len(options)), options, strict=True):
         pattern = rf"(?<![A-Za-z0-9])[(\[]?{letter}(?:[).:\]]+\s*|\s+){re.escape(option)}(?![A-Za-z0-9])"
         found = re.compile(pattern).search(text, position)
         if found is None:

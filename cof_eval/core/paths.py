@@ -11,14 +11,17 @@ from .settings import ModelSettings
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
+_IN_CHECKOUT = {"published": Path("results", "published"), "mini": Path("results", "reference", "mini")}
+"""Folders that lie elsewhere in the checkout than in the wheel."""
+
+
 def data_dir(name: str) -> Path:
     """A data folder (`tasks`, `judges`, `published`, `mini`) in the installed wheel or in the checkout.
 
     Raises:
         UsageError: if this installation lacks it.
     """
-    checkout = {"published": Path("results", "published"), "mini": Path("results", "reference", "mini")}.get(name, Path(name))
-    for folder in (_PACKAGE / "_data" / name, _PACKAGE.parent / checkout):
+    for folder in (_PACKAGE / "_data" / name, _PACKAGE.parent / _IN_CHECKOUT.get(name, Path(name))):
         if folder.is_dir():
             return folder
     raise UsageError(f"this installation of cof-eval lacks its {name!r} folder; install it again")

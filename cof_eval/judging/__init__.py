@@ -6,6 +6,7 @@ reason; no verdict is ever invented.
 
 from .card import Card, card_folder, known_cards, load_card
 from .judge import Judge, JudgeClient, judge_settings
+from .many import first_failure, judge_many
 from .pairs import Pair, load_pairs, pairs_folder
 from .served import PATIENCE, ServedJudge, start_judge
 
@@ -17,6 +18,8 @@ __all__ = [
     "Pair",
     "ServedJudge",
     "card_folder",
+    "first_failure",
+    "judge_many",
     "judge_settings",
     "known_cards",
     "load_card",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, flat_message
+from ..core.letters import option_lines
 from ..core.records import Outcome, Question, from_json
 from .card import card_folder
 
@@ -21,7 +22,7 @@ class Pair:
     question: str
     options: tuple[str, ...] = ()
     reference: str
-    """The standard answer: an option's letter, or text where there are no options."""
+    """The reference: an option's letter, or text where there are no options."""
     answer: str
     label: Outcome
     """Correct or wrong."""
@@ -36,8 +37,7 @@ class Pair:
 
     def ask(self) -> Question:
         """The pair's question as a benchmark would ask it: options by letter under the text."""
-        lines = [f"({chr(ord('A') + i)}) {option}" for i, option in enumerate(self.options)]
-        text = "\n".join([self.question, *lines])
+        text = "\n".join([self.question, *option_lines(self.options)])
         return Question(
             id="pair", benchmark="calibration", category=self.kind, cluster="pair", text=text, options=self.options,
             answer=self.reference,
@@ -79,6 +79,6 @@ def _pair(file: Path, number: int, line: str) -> Pair:
             raise ValueError(f"unknown {', '.join(sorted(unknown))}")
         pair.ask()
     except ValueError as error:
-        says = " ".join(str(error).split())[:200]
+        says = flat_message(error)
         raise UsageError(f"{file}, line {number}: {says}; known: {', '.join(Pair.__slots__)}") from error
     return pair

@@ -8,14 +8,14 @@ from typing import Any
 
 from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import digest
-from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
+from ..core.settings import JUDGE_CONCURRENCY
+from ..servers import Pool, RetryPolicy, Server, connect, learn_versions, parse_urls
 from .card import Card, load_card
+from .identity import identify
 from .judge import Judge
 
 PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
 """How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
-CONCURRENCY = 64
-"""Questions to each server at once."""
 
 
 class ServedJudge:
@@ -23,13 +23,14 @@ class ServedJudge:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.identity = identify(pool.servers)
         self._plain: set[str] = set()
         """URLs of servers that refuse structured output."""
 
     @property
     def model(self) -> str:
-        """The served judge's name."""
-        return self._pool.model
+        """What verdicts are keyed on; see `JudgeIdentity.model`."""
+        return self.identity.model
 
     @property
     def troubles(self) -> dict[str, int]:
@@ -98,7 +99,12 @@ def _content(prompt: str, image: bytes | None) -> str | list[dict[str, Any]]:
 
 
 async def start_judge(
-    card_name: str, base_url: str | None, api_key: str, *, concurrency: int = CONCURRENCY, retry_policy: RetryPolicy = PATIENCE
+    card_name: str,
+    base_url: str | None,
+    api_key: str,
+    *,
+    concurrency: int = JUDGE_CONCURRENCY,
+    retry_policy: RetryPolicy = PATIENCE,
 ) -> Judge:
     """The judge of a card, its servers reached if any are given.
 
@@ -107,7 +113,7 @@ async def start_judge(
         base_url: one or several base URLs of servers of the same judge model; None for rules alone.
         api_key: sent to all of them.
         concurrency: most questions at once to each server.
-        retry_policy: how long to go on with servers in trouble.
+        retry_policy: how long to keep trying servers in trouble.
 
     Raises:
         UsageError: if the card is unknown, or no server that is given answers or serves the judge.
@@ -120,7 +126,12 @@ async def start_judge(
         pool = await _connect(urls, card, api_key, concurrency, retry_policy)
     except NoServerError as error:
         raise UsageError(f"no judge answers at {error}; start one, correct --judge-url, or leave it out") from error
-    return Judge(card, ServedJudge(pool))
+    try:
+        await learn_versions(pool.servers)
+        return Judge(card, ServedJudge(pool))
+    except BaseException:
+        await pool.close()
+        raise
 
 
 async def _connect(urls: tuple[str, ...], card: Card, api_key: str, concurrency: int, retry_policy: RetryPolicy) -> Pool:

@@ -17,6 +17,7 @@ from ..agent.protocols import parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..benchmarks import BENCHMARKS
 from ..core.errors import RunError, UsageError
+from ..core.lazy_imports import LMMS_EVAL, imported_later
 from ..core.paths import data_dir, run_path
 from ..core.resolution import SWEEP, Resolution, parse_resolution
 from ..core.settings import (
@@ -121,11 +122,12 @@ def launch(
     screen.wait("loading lmms-eval")
     quiet_engines(logged=screen.log is not None)
     _quiet_lmms_eval("INFO" if screen.log else "WARNING")
-    from lmms_eval.evaluator import simple_evaluate
-    from lmms_eval.tasks import TaskManager
+    with imported_later(LMMS_EVAL):
+        from lmms_eval.evaluator import simple_evaluate
+        from lmms_eval.tasks import TaskManager
 
-    from .model import Cof
-    from .task import load_rows
+        from .model import Cof
+        from .task import load_rows
 
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
@@ -140,9 +142,11 @@ def launch(
             model=model,
             tasks=names,
             repeats=repeats,
-            task_manager=TaskManager(include_path=str(data_dir("tasks")), include_defaults=False),
+            task_manager=TaskManager(include_path=_task_folders(benchmarks), include_defaults=False),
             cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
             bootstrap_iters=0,
+            torch_random_seed=None,  # seeds go with every request; this would import torch for a served model
+            distributed_executor_backend="torchrun",  # one process: the other one would make an `Accelerator`
         )
     finally:
         screen.wait("stopping the engine", step=False)
@@ -150,6 +154,11 @@ def launch(
         screen.clear()
     _write_results(model.run_path / "lmms_eval", results)
     return load_run(model.run_path)
+
+
+def _task_folders(benchmarks: str) -> list[str]:
+    """Where the tasks of these benchmarks are; lmms-eval reads every file of a folder that it is given."""
+    return [str(data_dir("tasks") / name) for name in parse_benchmarks(benchmarks)]
 
 
 def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> ModelSettings:

@@ -31,14 +31,17 @@ from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import NATIVE, Resolution, parse_resolution
 from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
 from ..engines import EngineSettings, check_engine, open_engine
-from ..engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
-from ..engines.gpus import find_gpus
+from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
 from ..runs.console import Screen, say_findings, say_plan, say_troubles
+from ..runs.costs import run_costs
+from ..runs.estimate_text import estimate_line
 from ..runs.evaluate import Evaluation, Progress
+from ..runs.finding import Finding, Level
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, PlannedJob, Planner
-from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
+from ..runs.preflight import preflight
+from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
 from .task import CofTask, data_digest, row_question, row_source
@@ -66,7 +69,7 @@ class Cof(lmms):  # type: ignore[misc]
             )
         check_engine(self.settings)
         load_card(self.settings.judge)
-        self.checkpoint = _identify(self.settings)
+        self.checkpoint = identify(self.settings)
         self.run_path = run_path(self.settings, self.protocol.name)
         self.screen = Screen(shared=True)
         """Where a run speaks: on lmms-eval's terminal; `cof-eval run` sets its own."""
@@ -153,16 +156,12 @@ class Cof(lmms):  # type: ignore[misc]
         )
         pending = work.pending(plans)
         say_plan(self.screen, plans, pending, run.settings["sessions"])
-        served = None if self.settings.served_name else getattr(engine, "served_name", None)
+        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
+        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot)
+        self.screen.say(estimate_line(costs))
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
-        findings = [
-            *check_served(self.settings.pretrained, served),
-            *preflight(self.protocol, engine, _resolutions(plans), natives),
-        ]
-        if self.settings.engine != "openai":
-            folder = find_checkpoint(self.settings.pretrained)
-            findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
-        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
+        questions = [plan.job.question for plan in plans if plan.job.source]
+        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
         say_findings(self.screen, [*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
             if self.settings.engine != "openai":
@@ -190,7 +189,7 @@ class Cof(lmms):  # type: ignore[misc]
             "engine": {
                 "name": settings.engine,
                 "engine_args": dict(settings.engine_args),
-                "limits": msgspec.to_builtins(engine.limits),
+                "limits": {name: getattr(engine.limits, name) for name in ("factor", "min_pixels", "max_pixels")},
                 "max_images": engine.max_images,
                 "context": engine.context,
                 "served": getattr(engine, "served_name", None),
@@ -224,22 +223,6 @@ def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
     return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
-
-
-def _identify(settings: ModelSettings) -> dict[str, Any]:
-    """What checkpoint this is: part of every trajectory's key."""
-    identity: dict[str, Any] = {"pretrained": settings.pretrained}
-    if settings.engine != "openai":
-        parts = [fingerprint(find_checkpoint(settings.pretrained))]
-    else:
-        folder = find_served(settings.pretrained)
-        here = Path(settings.pretrained).expanduser().is_dir()
-        known = fingerprint(folder, weights=here) if folder else f"served:{settings.pretrained}"  # by name only
-        parts = [known, *([f"served:{settings.served_name}"] if settings.served_name else [])]
-    if settings.lora:
-        identity["lora"] = settings.lora
-        parts.append(fingerprint(find_adapter(settings.lora)))
-    return identity | {"fingerprint": "+".join(parts)}
 
 
 def _resolutions(plans: Sequence[PlannedJob]) -> set[Resolution]:

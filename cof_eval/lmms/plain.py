@@ -20,7 +20,7 @@ from ..core.provenance import versions
 from ..core.records import Finish, ShownImage, Stop, Trajectory, Turn, Verdict
 from ..core.resolution import PixelLimits
 from ..core.settings import KeepImages, api_key, judge_url, option_order
-from ..judging import Judge, judge_settings, load_card, start_judge
+from ..judging import Judge, judge_many, judge_settings, load_card, start_judge
 from ..runs.folder import RunFolder
 from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.prepare import failed_trajectory
@@ -33,7 +33,6 @@ LIMITS = PixelLimits(28, PLAIN.min_pixels, PLAIN.max_pixels)
 
 _REQUEST_FAILED = "[LMMS_EVAL_REQUEST_FAILED"
 """Begins what lmms-eval's models for served APIs return instead of an answer that they did not get."""
-_JUDGE_CONCURRENCY = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +101,8 @@ async def _judge(trajectories: Sequence[Trajectory]) -> tuple[Judge, list[Verdic
     except UsageError as error:
         logger.error(f"{error}; what the rules leave undecided stays unscored")
         judge = Judge(load_card(CARD))
-    asking = asyncio.Semaphore(_JUDGE_CONCURRENCY)
-
-    async def one(trajectory: Trajectory) -> Verdict:
-        async with asking:
-            return await judge.judge(trajectory)
-
     try:
-        return judge, list(await asyncio.gather(*map(one, trajectories)))
+        return judge, await judge_many(trajectories, judge.judge)
     finally:
         await judge.close()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.errors import RunError, UsageError
-from .compare import flips_table, paired_table
 from .figures import write_figures
 from .markdown import report_text
 from .model_card import card_text
@@ -25,7 +24,7 @@ __all__ = ["ReportRun", "caveat_lines", "report_runs", "side_by_side", "summary"
 def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = None) -> list[Path]:
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
-    `index.html`, with `viewer/` beside it, shows every trajectory in a browser. Beside it stand `summary.md` (the model card) and
+    `index.html`, with `viewer/` next to it, shows every trajectory in a browser. Next to it stand `summary.md` (the model card) and
     `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per benchmark, category and resolution),
     `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes, `pairs.csv` and `flips.csv` where runs are
     compared; and the figures of `figures.write_figures`. Unfinished, partly unscored and empty runs are reported as they are.
@@ -68,9 +67,9 @@ def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
     if len(looking := target_summary(rows)):
         tables["looking"] = looking
     if len(runs) > 1:
-        pairs = [paired_table(runs[0].rows, other.rows).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
+        pairs = [runs[0].pairs_with(other).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
         tables["pairs"] = pd.concat(pairs, ignore_index=True)
-        tables["flips"] = pd.concat([flips_table(runs[0].rows, other.rows) for other in runs[1:]], ignore_index=True)
+        tables["flips"] = pd.concat([runs[0].flips_with(other) for other in runs[1:]], ignore_index=True)
     if len(own := pd.concat([run.own_metrics for run in runs], ignore_index=True)):
         tables["metrics"] = own
     for name, table in tables.items():

@@ -6,20 +6,20 @@ with, so a crop that was enlarged shows more of them than it was cut from.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..core.geometry import Box, Frame
+from ..core.frames import asked_box, crop_box, target_boxes
+from ..core.geometry import Box
 
 if TYPE_CHECKING:
     from ..core.records import Call, Crop, Trajectory
 
 USEFUL = 0.5
-"""Least share of some target that a crop must hold, shown larger than before, for its zoom to be useful."""
+"""Least fraction of some target that a crop must hold, shown larger than before, for its zoom to be useful."""
 
 CALL_COLUMNS = {
     "run": "object",
@@ -44,7 +44,7 @@ CALL_COLUMNS = {
 }
 """Columns of the calls table, a row per call. `zoom` counts the executed calls of a trajectory from 1; `x1` to `y2` are what the
 crop shows, px of the native image; `target_px` are the targets' pixels in it, `gain` that over their pixels in the shown image;
-`coverage` is the share of the best covered target inside the crop, `iou` of the box as the model gave it with the best
+`coverage` is the fraction of the best covered target inside the crop, `iou` of the box as the model gave it with the best
 fitting target, or with all of them together. Without annotated boxes the last five are empty."""
 
 
@@ -57,26 +57,14 @@ class Place(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
-def targets(trajectory: Trajectory) -> tuple[Box, ...]:
-    """The annotated boxes inside the native image; what lies outside or has no area is left out."""
-    size = trajectory.image.size
-    if not all(side > 0 for side in size):
-        return ()
-    frame = Frame.native(*size)
-    boxes = (
-        Box(*corners, frame) for corners in trajectory.question.boxes if corners[0] < corners[2] and corners[1] < corners[3]
-    )
-    return tuple(inside for box in boxes if (inside := box.clipped()))
-
-
 def trajectory_targets(trajectory: Trajectory, calls: list[dict[str, Any]]) -> dict[str, Any]:
     """The process columns of a row, from its trajectory and that one's rows of the calls table."""
-    boxes = targets(trajectory)
+    boxes = target_boxes(trajectory)
     zooms = [call for call in calls if call["zoom"] is not None]
     if not boxes:
         return {"targets": 0}
     useful = [call["zoom"] for call in zooms if call.get("useful")]
-    crops = [_native(trajectory, call.crop) for call in trajectory.calls if call.crop]
+    crops = [crop_box(trajectory, call.crop) for call in trajectory.calls if call.crop]
     covered = [max((crop.coverage(box) for crop in crops if crop), default=0.0) for box in boxes]
     place = Place.NOT_ZOOMED if not zooms else Place.TARGET if useful else Place.ELSEWHERE
     return {
@@ -90,9 +78,9 @@ def trajectory_targets(trajectory: Trajectory, calls: list[dict[str, Any]]) -> d
     }
 
 
-def trajectory_calls(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
-    """A row of the calls table for every call of a trajectory."""
-    boxes = targets(trajectory) if trajectory.calls else ()
+def trajectory_calls(trajectory: Trajectory, units: str) -> Iterator[dict[str, Any]]:
+    """A row of the calls table for every call of a trajectory; `units` as of `frames.box_units`."""
+    boxes = target_boxes(trajectory) if trajectory.calls else ()
     before, zoom = _shown_pixels(trajectory, boxes), 0
     for number, turn in enumerate(trajectory.turns, 1):
         for place, call in enumerate(turn.calls, 1):
@@ -101,7 +89,7 @@ def trajectory_calls(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
             if call.executed:
                 row |= {"zoom": zoom, "instead": call.instead}
             if call.crop:
-                row |= {**_crop_facts(call.crop), **_aim(trajectory, call, call.crop, boxes, before)}
+                row |= {**_crop_facts(call.crop), **_aim(trajectory, call, call.crop, boxes, before, units)}
             yield row
 
 
@@ -116,15 +104,15 @@ def _crop_facts(crop: Crop) -> dict[str, Any]:
     return {"crop": crop.hash, "crop_width": crop.size[0], "crop_height": crop.size[1], "x1": x1, "y1": y1, "x2": x2, "y2": y2}
 
 
-def _aim(trajectory: Trajectory, call: Call, crop: Crop, boxes: tuple[Box, ...], before: float) -> dict[str, Any]:
+def _aim(trajectory: Trajectory, call: Call, crop: Crop, boxes: tuple[Box, ...], before: float, units: str) -> dict[str, Any]:
     """How well a crop holds the targets; empty where there are none."""
-    region = _native(trajectory, crop)
+    region = crop_box(trajectory, crop)
     if not boxes or region is None:
         return {"iou": None, "useful": None}
     scale = crop.size[0] * crop.size[1] / region.area
     pixels = scale * sum(region.overlap(box) for box in boxes)
     coverage = max(region.coverage(box) for box in boxes)
-    asked = _asked(trajectory, call)
+    asked = asked_box(trajectory, call, units)
     whole = Box(*_hull(boxes), boxes[0].frame)
     return {
         "target_px": pixels,
@@ -133,41 +121,6 @@ def _aim(trajectory: Trajectory, call: Call, crop: Crop, boxes: tuple[Box, ...],
         "iou": max(asked.iou(box) for box in {*boxes, whole}) if asked else None,
         "useful": coverage >= USEFUL and scale > before / sum(box.area for box in boxes),
     }
-
-
-def _native(trajectory: Trajectory, crop: Crop) -> Box | None:
-    """What a crop shows, in the native frame; None if its record has no area."""
-    x1, y1, x2, y2 = crop.native_box
-    return Box(x1, y1, x2, y2, Frame.native(*trajectory.image.size)) if x1 < x2 and y1 < y2 else None
-
-
-def _asked(trajectory: Trajectory, call: Call) -> Box | None:
-    """The box as the model gave it; None if it is unreadable or its frame is not known here."""
-    frame = _frame(trajectory, call.frame or "")
-    if call.box is None or frame is None:
-        return None
-    x1, y1, x2, y2 = call.box
-    return Box(x1, y1, x2, y2, frame) if x1 < x2 and y1 < y2 else None
-
-
-def _frame(trajectory: Trajectory, name: str) -> Frame | None:
-    if name == "shown":
-        return Frame.shown(*trajectory.shown.size)
-    if name == "native":
-        return Frame.native(*trajectory.image.size)
-    if (nested := re.fullmatch(r"crop\[(\d+)\]", name)) is not None:
-        return _crop_frame(trajectory, int(nested.group(1)))
-    return {"unit": Frame.unit(), "milli": Frame.milli()}.get(name)
-
-
-def _crop_frame(trajectory: Trajectory, number: int) -> Frame | None:
-    """The frame of a conversation's crop, counted from 1; None if there is no such crop."""
-    crops = [call.crop for call in trajectory.calls if call.crop]
-    region = _native(trajectory, crops[number - 1]) if 0 < number <= len(crops) else None
-    if region is None:
-        return None
-    (width, height), (x1, y1, x2, y2) = trajectory.image.size, region.corners
-    return Frame(f"crop[{number}]", *crops[number - 1].size, (x1 / width, y1 / height, x2 / width, y2 / height))
 
 
 def _shown_pixels(trajectory: Trajectory, boxes: tuple[Box, ...]) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .compare import flips_table, need_table, never_zooms, paired_table
+from .compare import need_table, never_zooms
 from .differences import differences
 from .report_run import ReportRun
 from .text import count, escape, percent, points, probability, table
@@ -36,11 +36,11 @@ def differences_text(runs: Sequence[ReportRun]) -> Iterator[str]:
 def comparison(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
     """Everything that two runs say about each other on one benchmark; nothing if they share no question."""
     rows, others = (run.rows[run.rows["benchmark"] == benchmark] for run in (ours, theirs))
-    pairs = paired_table(rows, others)
+    pairs = ours.pairs_with(theirs, benchmark)
     if not len(pairs):
         return
     first, second = escape(ours.label), escape(theirs.label)
-    yield f"### {first} less {second}, on the questions that both have"
+    yield f"### {first} minus {second}, on the questions that both have"
     columns = [
         "resolution",
         "pairs",
@@ -54,7 +54,7 @@ def comparison(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[s
         "wins",
     ]
     yield table([*columns, "losses", "pairs unscored"], [_pair_cells(line) for line in pairs.to_dict("records")])
-    yield from _flips(flips_table(rows, others), first, second)
+    yield from _flips(ours.flips_with(theirs, benchmark), first, second)
     if never_zooms(others) and not never_zooms(rows):
         yield _need(need_table(rows, others), first, second)
     elif never_zooms(rows) and not never_zooms(others):

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .caveats import caveats
-from .compare import paired_table
 from .names import OVERALL
 from .plots.counts import counts_figure
 from .plots.flow import flow_figure
@@ -52,7 +51,7 @@ def _others(
     if (figure := size_figure(rows, benchmark=benchmark, caveats=notes)) is not None:
         yield "size", figure
     for number, other in enumerate(runs[1:], 2):
-        pairs = paired_table(*(run.rows[run.rows["benchmark"] == benchmark] for run in (runs[0], other)))
+        pairs = runs[0].pairs_with(other, benchmark)
         if len(pairs):
             kind = "flow" if len(runs) == 2 else f"flow_{number}"
             yield kind, flow_figure(pairs, runs[0].label, other.label, benchmark=benchmark, caveats=notes)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from .benchmark_metrics import MetricValue, metric_values
+from .compare import flips_table, paired_table
 from .names import run_labels
 from .rows import tidy
 from .summary import summarize
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from ..runs.folder import RunData
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ReportRun:
-    """A run with its label and its tables."""
+    """A run with its label and its tables; compared with another run once, however many parts of a report ask for it."""
 
     label: str
     run: RunData
@@ -28,6 +29,24 @@ class ReportRun:
     sweep: pd.DataFrame
     own_metrics: pd.DataFrame
     """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` with its interval, and `n` (rows)."""
+    _pairs: dict[ReportRun, pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _flips: dict[ReportRun, pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+
+    def pairs_with(self, other: ReportRun, benchmark: str | None = None) -> pd.DataFrame:
+        """The paired table of this run and another (`compare.paired_table`), of one benchmark or of all."""
+        if other not in self._pairs:
+            self._pairs[other] = paired_table(self.rows, other.rows)
+        return _of(self._pairs[other], benchmark)
+
+    def flips_with(self, other: ReportRun, benchmark: str | None = None) -> pd.DataFrame:
+        """The questions that only one of the two runs got right (`compare.flips_table`), of one benchmark or of all."""
+        if other not in self._flips:
+            self._flips[other] = flips_table(self.rows, other.rows)
+        return _of(self._flips[other], benchmark)
+
+
+def _of(table: pd.DataFrame, benchmark: str | None) -> pd.DataFrame:
+    return table if benchmark is None else table[table["benchmark"] == benchmark].reset_index(drop=True)
 
 
 def report_runs(runs: Sequence[RunData]) -> list[ReportRun]:
@@ -42,4 +61,4 @@ def report_runs(runs: Sequence[RunData]) -> list[ReportRun]:
 def own_metrics(run: RunData, label: str) -> pd.DataFrame:
     """The metrics that benchmarks have besides accuracy, one line a task and metric."""
     lines = [{"run": label, **asdict(each)} for each in metric_values(run)]
-    return pd.DataFrame(lines, columns=["run", *(field.name for field in fields(MetricValue))])
+    return pd.DataFrame(lines, columns=["run", *(each.name for each in fields(MetricValue))])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..core.frames import box_units
 from ..core.records import Outcome, Question, Row, Trajectory
 from .call_targets import calls_table, trajectory_calls, trajectory_targets
 from .names import run_labels
@@ -60,13 +61,13 @@ ROW_COLUMNS = {
 `output_tokens` are the generated ones, over all turns; `visual_tokens` count each image once; `prompt_tokens` and
 `cached_tokens` (those of them that the engine's prefix cache held) are summed over turns, so an image in a prompt counts in each.
 `correct` is 1, 0 or unknown while unscored. `targets` is the number of annotated boxes, `target_px` their pixels in the shown image,
-`best_target_px` those in the best crop; `coverage` is the mean over targets of the share that some crop held, `iou` the best of any
+`best_target_px` those in the best crop; `coverage` is the mean over targets of the fraction that some crop held, `iou` the best of any
 call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`).
 """
 
 
 UNANSWERABLE = "no standard answer"
-"""Who decided on a row whose benchmark gives no standard answer: nobody, and it is not unscored either."""
+"""Who decided on a row whose benchmark gives no reference: nobody, and it is not unscored either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ class Tables:
 
 def tidy(run: RunData, *, label: str | None = None) -> Tables:
     """The rows table and the calls table of a run."""
-    name = label or run_labels([run])[0]
-    calls = {key: list(trajectory_calls(trajectory)) for key, trajectory in run.trajectories.items()}
+    name, units = label or run_labels([run])[0], box_units(run.settings)
+    calls = {key: list(trajectory_calls(trajectory, units)) for key, trajectory in run.trajectories.items()}
     facts = {key: _trajectory_facts(trajectory, calls[key]) for key, trajectory in run.trajectories.items()}
     questions = {(t.question.benchmark, t.question.id): t.question for t in run.trajectories.values()}
     records = [

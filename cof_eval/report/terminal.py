@@ -12,7 +12,7 @@ from rich.text import Text
 from ..core.text import one_line
 from ..runs.console import table
 from .caveats import caveats, state_line
-from .compare import paired_table
+from .deciders import deciders_lines
 from .names import OVERALL, resolution_order
 from .text import accuracy, count, mean, percent, points, probability
 
@@ -28,6 +28,7 @@ _FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors
 def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
     yield Text(state_line(runs))
+    yield from (Text(one_line(line)) for line in deciders_lines(runs))
     for run in runs:
         overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")
         names = list(dict.fromkeys(line["benchmark"] for line in overall))
@@ -35,7 +36,7 @@ def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
         yield Text(one_line(f"{run.label}, {names[0]}" if len(names) == 1 else run.label), style="bold")
         yield _sweep(overall, several=len(names) > 1) if overall else "  nothing answered yet"
     for other in runs[1:]:
-        pairs = paired_table(runs[0].rows, other.rows)
+        pairs = runs[0].pairs_with(other)
         if len(pairs):
             yield ""
             yield Text(one_line(f"{runs[0].label} minus {other.label}, paired by question"), style="bold")

@@ -40,7 +40,7 @@ def accuracy(line: Mapping[str, Any]) -> str:
 
 
 def share(line: Mapping[str, Any], column: str) -> str:
-    """A share with its interval, percent: `84.8 [79.0, 89.2]`."""
+    """A fraction with its interval, percent: `84.8 [79.0, 89.2]`."""
     value, low, high = (float(line[name]) for name in (column, f"{column}_low", f"{column}_high"))
     return "–" if math.isnan(value) else f"{percent(value)} [{percent(low)}, {percent(high)}]"
 

@@ -22,9 +22,9 @@ from rich.text import Text
 
 from ..core.settings import ModelSettings
 from ..core.text import one_line, printable
+from .finding import Finding, Level
 from .log_capture import LogCapture
 from .plan import PlannedJob, summarize
-from .preflight import Finding, Level
 from .progress_bar import Bar
 
 _REDRAW_S = 0.2

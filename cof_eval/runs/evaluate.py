@@ -1,4 +1,4 @@
-"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged beside it.
+"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged meanwhile.
 
 At most `concurrency` rollouts run at once, so memory grows with it and not with the benchmark. Equal work runs once;
 finished work is not run again.
@@ -16,14 +16,13 @@ from ..agent.protocols import DIRECT, Protocol
 from ..agent.rollout import Subject, rollout
 from ..core.errors import CofError
 from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
+from ..core.settings import JUDGE_CONCURRENCY
 from ..judging import Judge
 from ..stats import Interval, wilson
 from .folder import RunFolder
 from .plan import PlannedJob, in_order
 from .prepare import Preparer
 
-_JUDGE_CONCURRENCY = 64
-"""Questions to a served judge at once."""
 _AHEAD = 4
 """Questions whose images wait, decoded and resized, for a rollout to end: the engine never waits for them."""
 
@@ -88,12 +87,12 @@ class Evaluation:
     concurrency: int
     seed: int = 0
     asked: dict[str, list[Question]] = field(default_factory=dict)
-    """By trajectory key: the questions that it answers, with different standard answers."""
+    """By trajectory key: the questions that it answers, with different references."""
     judging: dict[str, asyncio.Future[Verdict]] = field(default_factory=dict)
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
     """Writes under way."""
-    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JUDGE_CONCURRENCY))
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGE_CONCURRENCY))
 
     async def answer(self, plans: Sequence[PlannedJob], progress: Progress | None = None) -> None:
         """Answer every planned job; on return, all of it is in the run folder.
@@ -158,7 +157,7 @@ class Evaluation:
 
     async def _prepare(self, pending: Sequence[PlannedJob], ready: _Ready, workers: int) -> None:
         """Look at images ahead of the rollouts; a failed look is a trajectory already."""
-        preparer, queue = Preparer(self.protocol, self.run.keep_image), iter(pending)
+        preparer, queue = Preparer(self.protocol, self.protocol.limits(self.engine.limits), self.run.keep_image), iter(pending)
 
         async def prepare() -> None:
             for plan in queue:
@@ -188,7 +187,7 @@ class Evaluation:
         await self._judge(trajectory, progress)
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
-        """Judge a trajectory as an answer to each of its questions; one without a standard answer is left alone."""
+        """Judge a trajectory as an answer to each of its questions; one without a reference is left alone."""
         for question in self.asked[trajectory.key]:
             stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
             if stopped is not None:
@@ -211,7 +210,7 @@ class Evaluation:
         return verdict
 
     def _write(self, write: Callable[[_Written], None], what: _Written) -> asyncio.Future[None]:
-        """Begin a write beside the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
+        """Begin a write next to the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
         writing = asyncio.get_running_loop().run_in_executor(None, write, what)
         self.writing.add(writing)
         writing.add_done_callback(self._written)
@@ -225,7 +224,7 @@ class Evaluation:
 
 
 def _asked(plans: Sequence[PlannedJob]) -> dict[str, list[Question]]:
-    """By trajectory key, the questions to judge it by: those with a standard answer, equal ones once."""
+    """By trajectory key, the questions to judge it by: those with a reference, equal ones once."""
     asked: dict[str, dict[object, Question]] = {}
     for plan in plans:
         question = plan.job.question

@@ -21,7 +21,7 @@ FLIPS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A paired comparison: ours less theirs."""
+    """A paired comparison: ours minus theirs."""
 
     difference: float
     """Mean over the pairs; NaN without pairs."""
@@ -101,7 +101,7 @@ def detectable_difference(differences: Clusters, *, alpha: float = 0.05, power: 
     1987, of first order). Never less than what an exact test needs at all: 6 clusters that all differ one way at alpha 0.05.
 
     Returns:
-        A share; NaN without pairs.
+        A fraction; NaN without pairs.
     """
     n = float(differences.sizes.sum())
     if not n:
@@ -115,9 +115,10 @@ def detectable_difference(differences: Clusters, *, alpha: float = 0.05, power: 
 
 def holm(p: Sequence[float]) -> list[float]:
     """P values corrected for having looked at all of them (Holm 1979), in the order given; NaN stays and does not count."""
-    known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
-    corrected, least = [math.nan] * len(p), 0.0
-    for rank, (value, i) in enumerate(known):
-        least = max(least, min(1.0, (len(known) - rank) * value))
-        corrected[i] = least
-    return corrected
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = np.array(p, dtype=np.float64)
+    known = ~np.isnan(corrected)
+    if known.any():
+        corrected[known] = multipletests(corrected[known], method="holm")[1]
+    return [float(value) for value in corrected]

@@ -26,6 +26,8 @@ from cof_eval.lmms.task import ACCURACY, METRICS, load_rows
 from cof_eval.report.benchmark_metrics import metric_values
 from cof_eval.runs.folder import RunData, load_run
 
+pytestmark = pytest.mark.slow
+
 TASKS = [f"cof_{name}_{resolution.name}" for name in BENCHMARKS for resolution in (*SWEEP, NATIVE)]
 
 SAID = {

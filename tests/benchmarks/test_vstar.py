@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from photographs import PHOTOS, needs_photos
 
 from cof_eval.benchmarks import BENCHMARKS, Item
 from cof_eval.benchmarks.vstar import load, parse_options
@@ -18,7 +19,6 @@ from cof_eval.core.errors import DataError, ImageError
 from cof_eval.core.images import header_size
 
 ROOT = Path(__file__).parents[2]
-PHOTOS = ROOT.parent / "shared" / "data" / "vstar_photos"
 TEXT = "What is the color of the mug?\n(A) white\n(B) deep red\n(C) black\nAnswer with the option's letter from the given choices directly."
 
 
@@ -181,7 +181,7 @@ def test_options_are_the_lettered_lines(text: str, options: tuple[str, ...]) -> 
     assert parse_options(text) == options
 
 
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the example photographs are not beside this checkout")
+@needs_photos
 class TestPhotographs:
     @pytest.fixture
     def items(self) -> list[Item]:

@@ -13,6 +13,8 @@ from cof_eval.cli.demo import PROTOCOLS
 from cof_eval.core.paths import data_dir
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 SCREEN = 40
 """Lines of a screen."""

@@ -21,6 +21,8 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import Stop, Trajectory
 from cof_eval.runs.folder import RunData, load_run
 
+pytestmark = pytest.mark.slow
+
 COUNT = 8
 RESOLUTIONS = "224,448,1024"
 

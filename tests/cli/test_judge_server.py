@@ -1,4 +1,4 @@
-"""`make judge-server`: the method's flags, and memory checked before any weight is loaded."""
+"""`make judge-server`: the method's flags, a CPU's flags, and memory checked before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cof_eval.cli.judge_server import check_memory, command, tensor_parallel
+from cof_eval.cli.judge_server import _check_installed, check_cpu, check_memory, command, free_memory_gib, tensor_parallel
 from cof_eval.core.errors import UsageError
 from cof_eval.engines.gpus import Gpu, parse_gpus, weights_gib
+
+pytestmark = pytest.mark.slow
 
 MODEL = "Qwen/Qwen2.5-VL-72B-Instruct"
 A100 = Gpu(81_920, 81_000)
@@ -56,6 +58,31 @@ def test_a_local_models_weights_are_weighed(tmp_path: Path) -> None:
     assert weights_gib("no-size-in-its-name") is None
 
 
+def test_a_cpu_gets_a_cache_of_a_fixed_size_and_no_gpu_flags() -> None:
+    words = command("small", "judge", 0, host="127.0.0.1", port=1)
+    assert words[1:4] == ["serve", "small", "--enforce-eager"]
+    flags = dict(zip(words[4::2], words[5::2], strict=True))
+    assert (flags["--dtype"], flags["--max-model-len"], flags["--kv-cache-memory-bytes"]) == ("float32", "auto", str(2 * 2**30))
+    assert not {"--gpu-memory-utilization", "--tensor-parallel-size"} & flags.keys()
+
+
+def test_a_cpu_serves_what_fits_its_memory_in_float32() -> None:
+    check_cpu("Qwen/Qwen2.5-1.5B-Instruct", 10.0)
+    check_cpu("size-unknown", 0.5)
+    check_cpu(MODEL, None)
+    with pytest.raises(UsageError, match=r"no GPU is found .* needs about 31 GiB of memory; 24 GiB are free") as caught:
+        check_cpu("Qwen/Qwen2.5-VL-7B-Instruct", 24.0)
+    assert "\n" not in str(caught.value)
+
+
+def test_free_memory_is_what_the_system_says(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   3145728 kB\n")
+    assert free_memory_gib(tmp_path / "meminfo") == 3.0
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\n")
+    assert free_memory_gib(tmp_path / "meminfo") is None
+    assert free_memory_gib(tmp_path / "absent") is None
+
+
 def served(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cof_eval.cli.judge_server", *arguments]
     import os
@@ -63,11 +90,22 @@ def served(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.skipif(free_memory_gib() is None, reason="this system does not tell how much memory is free")
 def test_a_machine_without_a_gpu_says_so_in_one_line() -> None:
-    done = served(path="/nowhere")
+    done = served("--model", "nobody/judge-7000B", path="/nowhere")
     assert done.returncode == 2
     assert done.stderr.startswith("judge-server: no GPU is found on this machine")
     assert done.stderr.count("\n") == 1
+
+
+def test_without_vllm_it_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=r"vLLM is not installed here .* PROFILE=cpu"):
+        _check_installed()
+    (tmp_path / "vllm").touch(mode=0o755)
+    _check_installed()
+    assert command("m", "judge", 1, host="h", port=1)[0] == str(tmp_path / "vllm")
 
 
 def test_a_card_that_asks_nobody_is_told() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photographs import PHOTOS, needs_photos
 from PIL import Image, ImageFile, ImageOps
 
 from cof_eval.core.errors import ImageError
@@ -25,7 +26,6 @@ from cof_eval.core.images import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow's own, about damaged TIFF tags
-PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "vstar_photos"
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -322,8 +322,10 @@ class TestPreview:
         assert (small.format, small.size) == ("JPEG", expected)
 
 
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the example photographs are not beside this checkout")
-@pytest.mark.parametrize("photo", sorted(PHOTOS.glob("*/*.jpg")), ids=lambda path: path.stem)
-def test_photographs_load_at_their_header_size(photo: Path) -> None:
-    data = ImageSource(path=str(photo)).read()
-    assert load_native(data).size == header_size(data)
+@needs_photos
+def test_photographs_load_at_their_header_size() -> None:
+    photos = sorted(PHOTOS.glob("*/*.jpg"))
+    assert len(photos) == 9
+    for photo in photos:
+        data = ImageSource(path=str(photo)).read()
+        assert load_native(data).size == header_size(data), photo

@@ -17,6 +17,8 @@ from cof_eval.core.errors import EngineError, EngineUnusableError, UsageError
 from cof_eval.core.records import Finish
 from cof_eval.engines import EngineSettings, open_engine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -34,6 +34,8 @@ from cof_eval.lmms.model import Cof
 from cof_eval.lmms.task import METRICS, load_rows
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 COUNT = 5
 TASKS = ["cof_vstar_224", "cof_vstar_1024", "cof_vstar_4k"]
 

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import math
+from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
+from fakes import ScriptedEngine, subject
 
+from cof_eval.agent.protocols import PROTOCOLS, BoxFrame, Crops, Protocol
+from cof_eval.agent.rollout import Subject, rollout
+from cof_eval.agent.zoom import ImageNaming
+from cof_eval.core.frames import box_units, find_frame
+from cof_eval.core.geometry import Box, Frame
 from cof_eval.core.records import (
     Call,
     Crop,
@@ -21,6 +31,7 @@ from cof_eval.core.records import (
 )
 from cof_eval.report.rows import tidy
 from cof_eval.report.target_summary import target_summary
+from cof_eval.report.viewer.details import Pictures, details
 from cof_eval.runs.folder import RunData
 
 NATIVE, SHOWN = (2000, 1000), (400, 200)
@@ -41,12 +52,14 @@ def crop(box, size=(400, 400)) -> Crop:
     return Crop("c", size, box)
 
 
-def tables(trajectory: Trajectory, outcome: Outcome = Outcome.CORRECT):
-    from pathlib import Path
-
+def tables(trajectory: Trajectory, outcome: Outcome = Outcome.CORRECT, settings: dict | None = None):
     row = Row("t", 0, "q", "vstar", "448", 0, "k", 1)
     verdict = Verdict("v", "card", "", outcome, "rule:letter")
-    return tidy(RunData(Path("run"), {"label": "m"}, (row,), {"k": trajectory}, {"k": verdict}, 1))
+    return tidy(RunData(Path("run"), settings or {"label": "m"}, (row,), {"k": trajectory}, {"k": verdict}, 1))
+
+
+def roll(engine: ScriptedEngine, protocol: Protocol, about: Subject) -> Trajectory:
+    return asyncio.run(rollout(about, engine, protocol))
 
 
 def facts(trajectory: Trajectory) -> dict:
@@ -85,6 +98,51 @@ def test_a_frame_that_is_not_known_leaves_iou_open() -> None:
     (call,) = calls(zoomed(crop(TARGET), frame="crop[2]"))
     assert pd.isna(call["iou"])
     assert call["coverage"] == 1.0
+
+
+NESTED = [name for name, protocol in PROTOCOLS.items() if protocol.image_naming is not ImageNaming.NONE]
+
+PIXELS = [name for name in NESTED if PROTOCOLS[name].frame is BoxFrame.UNIT_OR_PIXELS]
+
+
+def in_numbers_of(protocol: Protocol, box: Box, part: Frame) -> tuple[float, ...]:
+    """A box of the photograph as a model of this protocol writes it on a part of it."""
+    units = {BoxFrame.MILLI: Frame.milli()}.get(protocol.frame, Frame.unit())
+    return box.to(units.within(part)).corners
+
+
+def test_there_are_protocols_whose_calls_name_an_earlier_crop() -> None:
+    assert {"mini_o3", "pixel_reasoner", "qwen3_vl"} <= set(NESTED)
+
+
+@pytest.mark.parametrize(("name", "pixels"), [*((name, False) for name in NESTED), *((name, True) for name in PIXELS)])
+def test_a_box_on_an_earlier_crop_that_is_the_target_has_an_iou_of_1(name: str, pixels: bool) -> None:
+    protocol, about = PROTOCOLS[name], subject(1120, 784, native=(1120, 784))
+    around, target = Box(112, 112, 672, 504, about.view.native_frame), (224.0, 168.0, 392.0, 336.0)
+    first = protocol.call_text(around.to(protocol.box_frame(about.view)).corners)
+    (made,) = roll(ScriptedEngine([first, "<answer>B</answer>"]), protocol, about).calls
+    region = Box(*made.crop.native_box, about.view.native_frame)
+    part = Frame("crop[1]", *made.crop.size, region.to(Frame.unit()).corners)
+    inside = Box(*target, about.view.native_frame)
+    corners = inside.to(part).corners if pixels else in_numbers_of(protocol, inside, part)
+    script = [first, protocol.call_text(corners, 1), "<answer>B</answer>"]
+    question = replace(about.question, boxes=(target,))
+    result = roll(ScriptedEngine(script), protocol, replace(about, question=question))
+    zoomed_into = {"label": "m", "protocol": msgspec.to_builtins(protocol)}
+    second = tables(result, settings=zoomed_into).calls.to_dict("records")[1]
+    assert (result.calls[1].frame, second["iou"]) == ("crop[1]", pytest.approx(1.0))
+    drawn = details(result, None, Pictures(Path("nowhere")), box_units(zoomed_into)).boxes[1][0]
+    assert drawn == pytest.approx(inside.to(Frame.unit()).corners, abs=1e-4)
+    assert pd.isna(tables(result).calls["iou"][1])  # a run that does not tell its units says nothing
+
+
+def test_a_withheld_crop_counts_and_its_region_is_not_known() -> None:
+    protocol = replace(PROTOCOLS["mini_o3"], crops=Crops.WITHHELD)
+    about = subject(560, 392, native=(560, 392))
+    script = [protocol.call_text((0, 0, 0.5, 0.5)), protocol.call_text((0, 0, 1, 1), 1), "<answer>B</answer>"]
+    result = roll(ScriptedEngine(script), protocol, about)
+    assert [call.frame for call in result.calls] == ["unit", "crop[1]"]
+    assert find_frame(result, "crop[1]", "unit") is None
 
 
 def test_a_zoom_that_shows_the_target_no_larger_is_not_useful() -> None:

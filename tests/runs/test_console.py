@@ -15,7 +15,7 @@ from rich.console import Console
 from cof_eval.core.records import Outcome, Question, Verdict
 from cof_eval.runs.console import Detail, Screen, say_findings, say_plan, say_troubles
 from cof_eval.runs.evaluate import Progress
-from cof_eval.runs.preflight import Finding, Level
+from cof_eval.runs.finding import Finding, Level
 from cof_eval.runs.progress_bar import Bar
 
 Captured = pytest.CaptureFixture[str]

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy import stats as reference
 
 from cof_eval.stats import Clusters, cluster_bootstrap
 
@@ -12,6 +11,8 @@ def clusters(seed: int = 0, m: int = 60) -> Clusters:
 
 
 def test_it_equals_scipys_bootstrap_of_whole_clusters() -> None:
+    from scipy import stats as reference
+
     data = clusters()
     mean = lambda sums, sizes, axis=-1: sums.sum(axis) / sizes.sum(axis)  # noqa: E731
     found = reference.bootstrap(

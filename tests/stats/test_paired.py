@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from cof_eval.stats import Clusters, compare_paired, detectable_difference, holm, sign_flip_test
 
 
+@pytest.mark.slow
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_single_pairs_have_mcnemars_exact_p(wins: int, losses: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
     found = sign_flip_test([1.0] * wins + [-1.0] * losses + [0.0] * 7)
     assert found == pytest.approx(mcnemar([[5, wins], [losses, 9]], exact=True).pvalue, rel=1e-9)
 
@@ -49,10 +50,18 @@ def test_holm_multiplies_each_p_by_the_number_not_smaller_and_keeps_the_order() 
     assert holm([0.03, 0.01, 0.02, 0.5]) == pytest.approx([0.06, 0.04, 0.06, 0.5])
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_equals_statsmodels(p: list[float]) -> None:
-    assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
+def test_holm_rejects_step_by_step_until_a_test_fails(p: list[float]) -> None:
+    """Holm's procedure as he gave it: the k-th smallest is held against alpha / (n - k + 1), and the first that fails ends it."""
+    for alpha in (0.01, 0.05, 0.3):
+        rejected: set[int] = set()
+        for step, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+            if p[i] * (len(p) - step) > alpha:
+                break
+            rejected.add(i)
+        assert {i for i, value in enumerate(holm(p)) if value <= alpha} == rejected
 
 
 def test_holm_leaves_out_what_was_not_tested() -> None:

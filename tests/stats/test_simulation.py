@@ -5,6 +5,8 @@ import pytest
 
 from cof_eval.stats import Clusters, accuracy_interval, cluster_bootstrap, detectable_difference, holm, sign_flip_test, wilson
 
+pytestmark = pytest.mark.slow
+
 REPETITIONS = 2_000
 """The share of 2,000 intervals that cover is known to within ±1 point (two standard errors)."""
 DRAWS = 1_000

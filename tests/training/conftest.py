@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from memorised import RESOLUTION, ZOOMING, write_memorised
-from tiny_run import LIMIT_S, sft, tiny_recipe
+from tiny_run import tiny_recipe
 
 from cof_eval.agent.protocols import Protocol
 from cof_eval.benchmarks import BENCHMARKS, Item
@@ -49,9 +49,9 @@ def recipe_file(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def trained(recipe_file: Path) -> Path:
     """The folder of a run that nothing interrupted."""
-    process = sft(recipe_file)
-    said, _ = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 0, said
+    from training.sft import main
+
+    assert main([str(recipe_file)]) == 0
     return recipe_file.parent / "run"
 
 

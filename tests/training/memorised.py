@@ -14,7 +14,7 @@ from cof_eval.benchmarks import Item
 from cof_eval.core.resolution import Resolution, parse_resolution
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.engines.tiny_checkpoint import write_checkpoint
-from training.data.conversation import add_turn, adopt_template, images_of, messages_for_trl
+from training.data.conversation import add_turn, adopt_template, messages_for_trl
 from training.rl.prompts import prompt_rows
 
 RESOLUTION = parse_resolution("224")
@@ -64,7 +64,7 @@ def write_memorised(
         optimizer.zero_grad()
     model.save_pretrained(str(folder))
     processor.save_pretrained(str(folder))
-    assert len(images_of(messages)) == len(turns)
+    assert sum(len(message.images) for message in messages) == len(turns)
     return folder
 
 

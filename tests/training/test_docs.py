@@ -67,3 +67,24 @@ def test_the_documented_protocol_is_one_that_both_stages_take(tmp_path: Path) ->
 def test_make_without_a_recipe_says_which_is_missing() -> None:
     done = subprocess.run(["make", "sft"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "RECIPE is missing; for instance: make sft RECIPE=sft_tiny" in done.stdout
+
+
+def test_the_example_conversation_is_one_that_is_trained_on(tmp_path: Path) -> None:
+    """The page's row, written as it says, is read without a loss: every prompt worded as the protocol words it."""
+    import json
+
+    from PIL import Image
+
+    from cof_eval.agent.protocols import COF
+    from training.data.messages import read_messages
+    from training.data.rows import DraftRow
+
+    (block,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
+    row = json.loads(block)
+    for name in row["images"]:
+        Image.new("RGB", (224, 168)).save(tmp_path / name)
+    file = tmp_path / "conversations.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    (draft,) = read_messages(DataSource(format="messages", path=str(file)), COF)
+    assert isinstance(draft, DraftRow) and draft.worded
+    assert [message.role for message in draft.messages] == ["system", "user", "assistant", "user", "assistant"]

@@ -23,6 +23,8 @@ from training.session.metrics import Metrics, load_metrics
 from training.session.model import open_checkpoint
 from training.session.session import check_fits
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "training" / "recipes").glob("grpo_*.yaml"))
 STEPS = 6

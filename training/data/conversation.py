@@ -1,16 +1,14 @@
 """The conversation contract: evaluation, SFT and GRPO see the same messages, rendered by the same template to the same tokens.
 
-Messages come from `cof_eval.agent.conversation`, which evaluation uses too. TRL wants them as dicts, takes images beside
+Messages come from `cof_eval.agent.conversation`, which evaluation uses too. TRL wants them as dicts, takes images next to
 them, and hands crops back in `tool` turns where Chain-of-Focus has `user` turns; the template renders both alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.engine import Message, TextPart
@@ -86,16 +84,3 @@ def parts_for_trl(message: Message, *, filled: bool) -> list[dict[str, Any]]:
 def messages_for_trl(messages: Sequence[Message], *, filled: bool = False) -> list[dict[str, Any]]:
     """Messages as TRL and transformers take them."""
     return [{"role": message.role.value, "content": parts_for_trl(message, filled=filled)} for message in messages]
-
-
-def images_of(messages: Sequence[Message]) -> list[Image.Image]:
-    """All images of a conversation, in order."""
-    return [part.image for message in messages for part in message.images]
-
-
-def turn_text(message: Mapping[str, Any]) -> str:
-    """What the model wrote in a turn that TRL parsed: plain content, and the texts of its calls."""
-    content = message.get("content") or ""
-    text = content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
-    calls = [(call.get("function") or call).get("arguments") or {} for call in message.get("tool_calls") or []]
-    return text + "".join(str(arguments.get(WRITTEN, "")) for arguments in calls)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from cof_eval.agent.protocols import BoxFrame, Protocol
 from cof_eval.core.errors import DataError, ImageError
+from cof_eval.core.files import write_whole
 from cof_eval.core.images import ImageSource, load_native, source_hash
 from cof_eval.core.journal import Journal, read_journal
 from cof_eval.core.records import Size, digest
@@ -105,7 +106,7 @@ def prepare(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> PreparedDat
             (folder / name).unlink(missing_ok=True)
         done = _prepare(recipe, Inspector(recipe, checkpoint, folder), folder)
         values = {name: getattr(done, name) for name in ("kept", "dropped", "reasons", "longest", "tokens", "reworded")}
-        _write(folder / "prepared.json", json.dumps({"stamp": stamp, **values}).encode())
+        write_whole(folder / "prepared.json", json.dumps({"stamp": stamp, **values}).encode())
     say(done)
     if not done.kept:
         raise DataError(f"no row is left to train on: all {done.dropped} were dropped, see {folder / 'dropped.jsonl'}")
@@ -185,7 +186,7 @@ class Inspector:
         path = self._images / name[:2] / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, data)
+            write_whole(path, data)
         return Picture(str(path.resolve()), size)
 
     def _check_frame(self, draft: DraftRow, images: tuple[Picture, ...]) -> None:
@@ -268,10 +269,3 @@ def _stamp(recipe: Recipe, checkpoint: Checkpoint) -> str:
 def _files(path: Path) -> list[tuple[str, int, int]]:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (*ENDINGS, ".yaml"))
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{id(data)}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -14,6 +14,7 @@ from cof_eval.agent.conversation import escape_control_tokens
 from cof_eval.agent.protocols import Protocol
 from cof_eval.benchmarks import vstar
 from cof_eval.core.images import ImageSource
+from cof_eval.core.letters import option_letters
 from cof_eval.core.records import Question
 
 from ..recipe.recipe import DataSource
@@ -64,8 +65,7 @@ def _options(text: str, answer: str) -> tuple[str, ...]:
         options = vstar.parse_options(text)
     except ValueError:
         return ()
-    letters = [chr(ord("A") + i) for i in range(len(options))]
-    return options if answer.upper().strip("().") in letters else ()
+    return options if answer.upper().strip("().") in option_letters(len(options)) else ()
 
 
 def _image(cell: Mapping[str, Any], folder: Path) -> ImageSource:

@@ -17,7 +17,7 @@ from cof_eval.agent.engine import ImagePart, Message
 from cof_eval.agent.protocols import Protocol
 from cof_eval.agent.zoom import CropSource, View
 from cof_eval.core.errors import CofError, DataError
-from cof_eval.core.geometry import Box, Frame
+from cof_eval.core.frames import crop_box, target_boxes
 from cof_eval.core.images import FORMATS, ImageSource, encode_png, load_native, pixel_hash, resize, source_hash
 from cof_eval.core.records import Outcome, Trajectory, Verdict
 from cof_eval.core.resolution import PixelLimits
@@ -87,11 +87,10 @@ def check_good(trajectory: Trajectory, verdict: Verdict | None, source: DataSour
 
 
 def coverage(trajectory: Trajectory) -> float | None:
-    """Share (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
-    frame = Frame.native(*trajectory.image.size)
-    crops = [Box(*call.crop.native_box, frame) for call in trajectory.calls if call.crop]
-    targets = [Box(*corners, frame) for corners in trajectory.question.boxes]
-    return min((max((crop.coverage(t) for crop in crops), default=0.0) for t in targets), default=None)
+    """Fraction (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
+    crops = [crop_box(trajectory, call.crop) for call in trajectory.calls if call.crop]
+    held = (max((crop.coverage(target) for crop in crops if crop), default=0.0) for target in target_boxes(trajectory))
+    return min(held, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +121,15 @@ class Replay:
 
     def _view(self, trajectory: Trajectory) -> View:
         native = self._native(trajectory)
-        shown = self._shown(trajectory) or (native and resize(native, trajectory.shown.size))
+        shown = self._shown(trajectory) or (native and resize(native, trajectory.shown.size, self.protocol.shown_filter))
         if shown is None or pixel_hash(shown) != trajectory.shown.hash:
             raise RowError(
                 Reason.REPLAY,
                 "the shown image is not to be had: run with --keep-images all, or name the folder of the native images (images: …)",
+            )
+        if self.protocol.shown_fits and self.protocol.crop_source is CropSource.SHOWN and trajectory.calls:
+            raise RowError(
+                Reason.REPLAY, "its crops were cut from an image of another size than the shown one, which no run keeps"
             )
         held = native if self.protocol.crop_source is CropSource.NATIVE else None
         if held is None and self.protocol.crop_source is CropSource.NATIVE and trajectory.calls:

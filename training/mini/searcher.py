@@ -18,12 +18,12 @@ from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.engine import Message
 from cof_eval.agent.protocols import COF_MINI
 from cof_eval.agent.zoom import CropSource, View
-from cof_eval.benchmarks.options import LETTERS
 from cof_eval.benchmarks.synthetic import questions, world
 from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
 from cof_eval.core.errors import CofError
 from cof_eval.core.files import write_part
 from cof_eval.core.images import resize
+from cof_eval.core.letters import LETTERS
 from cof_eval.core.records import Question
 from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 

@@ -1,9 +1,8 @@
-"""A training session in a folder: steps that go on where they stopped, a line of progress with the time left, and metrics."""
+"""A training session in a folder: steps that resume where they stopped, a line of progress with the time left, and metrics."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from cof_eval.core.files import whole_file
 
 
 @dataclass
@@ -78,15 +79,14 @@ class Session:
         return self.folder / f"{stage}.pt"
 
     def _save(self, stage: str, step: int, module: nn.Module, optimizer: Any, schedule: Any) -> None:
-        unfinished = self._path(stage).with_suffix(".unfinished")
         state = {
             "step": step,
             "module": module.state_dict(),
             "optimizer": optimizer.state_dict(),
             "schedule": schedule.state_dict(),
         }
-        torch.save(state, unfinished)
-        os.replace(unfinished, self._path(stage))
+        with whole_file(self._path(stage)) as file:
+            torch.save(state, file)
 
     def _load(self, stage: str, module: nn.Module, optimizer: Any, schedule: Any) -> int:
         if not self._path(stage).is_file():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from cof_eval.core.records import Outcome, Trajectory, Verdict, stop_verdict
-from cof_eval.judging import Judge
+from cof_eval.judging import Judge, judge_many
 from training.rl.rewards import REWARDS, Facts, Gather, Reward, facts_of, gather_over_ranks, with_groups
 
 RewardOfBatch = Callable[..., list[Reward]]
@@ -21,13 +21,10 @@ RewardOfBatch = Callable[..., list[Reward]]
 class Scorer:
     """Judges batches; its reward functions speak of the last one."""
 
-    def __init__(
-        self, judge: Judge, runner: asyncio.Runner, *, concurrency: int = 64, gather: Gather = gather_over_ranks
-    ) -> None:
-        """Judge with `judge`, at most `concurrency` questions to it at once, on the event loop of `runner`."""
+    def __init__(self, judge: Judge, runner: asyncio.Runner, *, gather: Gather = gather_over_ranks) -> None:
+        """Judge with `judge` on the event loop of `runner`."""
         self.judge = judge
         self._runner = runner
-        self._asking = asyncio.Semaphore(concurrency)
         self._gather = gather
         self._known: dict[str, Verdict] = {}
         self._seen: list[tuple[Facts, list[Facts]]] = []
@@ -60,14 +57,11 @@ class Scorer:
             key = self.judge.key(trajectory.question, trajectory.answer)
             if stop_verdict(trajectory, self.judge.card.id) is None and key not in self._known:
                 asked[key] = trajectory
-        await asyncio.gather(*(self._ask(key, trajectory) for key, trajectory in asked.items()))
+        new = await judge_many(asked.values(), lambda one: self.judge.judge_answer(one.question, one.answer))
+        self._known |= dict(zip(asked, new, strict=True))
         verdicts = [self._verdict(trajectory) for trajectory in trajectories]
         self._known = {key: verdict for key, verdict in self._known.items() if verdict.verdict is not Outcome.UNSCORED}
         return verdicts
-
-    async def _ask(self, key: str, trajectory: Trajectory) -> None:
-        async with self._asking:
-            self._known[key] = await self.judge.judge_answer(trajectory.question, trajectory.answer)
 
     def _verdict(self, trajectory: Trajectory) -> Verdict:
         stopped = stop_verdict(trajectory, self.judge.card.id)

@@ -25,6 +25,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from cof_eval.core.errors import RunError
+from cof_eval.core.files import write_whole
 
 from ..recipe.recipe import Recipe
 from ..recipe.recipe_file import to_yaml
@@ -78,7 +79,7 @@ class TrainingFolder:
     def finish(self, values: dict[str, Any]) -> None:
         """Say that the checkpoint is whole, and what it took."""
         (self.path / "README.md").unlink(missing_ok=True)  # TRL's model card: a form, filled in for another model
-        _write(self.path / "finished.json", json.dumps(values, indent=1) + "\n")
+        write_whole(self.path / "finished.json", f"{json.dumps(values, indent=1)}\n".encode())
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that is whole; those that a kill left unfinished are removed."""
@@ -107,8 +108,8 @@ class TrainingFolder:
                 self._lock.acquire(timeout=0)
             differences = self._differences()
             if not differences:
-                _write(self.path / RECIPE, to_yaml(self.recipe))
-                _write(self.path / PROTOCOL, _protocol(self.recipe))
+                write_whole(self.path / RECIPE, to_yaml(self.recipe).encode())
+                write_whole(self.path / PROTOCOL, _protocol(self.recipe).encode())
         except Timeout as error:
             raise RunError(
                 f"{self.path} is in use by another session; wait for it, or choose another folder (out=…)"
@@ -136,7 +137,7 @@ def mark_whole(recipe: Recipe) -> Any:
 
         def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             if state.is_world_process_zero:
-                _write(Path(args.output_dir) / f"checkpoint-{state.global_step}" / RECIPE, to_yaml(recipe))
+                write_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}" / RECIPE, to_yaml(recipe).encode())
 
     return Marker()
 
@@ -167,9 +168,3 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         return {prefix.rstrip("."): values}
     return {name: value for key, each in values.items() for name, value in _flat(each, f"{prefix}{key}.").items()}
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

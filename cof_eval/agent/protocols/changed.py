@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ...core.errors import UsageError
+from ...core.errors import UsageError, flat_message
 from .protocol import Protocol
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -44,7 +44,7 @@ def load_protocol(path: str, known: Mapping[str, Protocol]) -> Protocol:
     try:
         values: Any = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())[:200]
+        reason = error.strerror if isinstance(error, OSError) else flat_message(error)
         raise UsageError(f"protocol file {path} cannot be read: {reason}") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"protocol file {path} holds no settings; expected lines such as `base: cof` and `max_turns: 4`")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ...core.frames import box_units
 from ...core.records import Question, Row, Trajectory, Verdict
 from ...core.resolution import RESOLUTIONS
 from .chunks import ChunkedList, ChunkFolder
@@ -89,14 +90,14 @@ class Index:
     def _write_run(self, run: RunData) -> None:
         first = sum(before.rows for before in self._runs)
         positions: dict[tuple[str, str], int] = {}
-        pictures = Pictures(run.path / "images")
+        pictures, units = Pictures(run.path / "images"), box_units(run.settings)
         with ChunkedList(self._folder, f"records-{len(self._runs)}") as records:
             for part in _parts(run.rows, ROWS_PER_CHUNK):
                 for row in part:
                     trajectory, place = run.trajectories.get(row.trajectory), _place(run, row)
                     if trajectory is not None and place not in positions:
                         own = replace(trajectory, question=run.question(row) or trajectory.question)
-                        positions[place] = records.append(details(own, run.verdict(row), pictures))
+                        positions[place] = records.append(details(own, run.verdict(row), pictures, units))
                 self._write_rows(run, part, positions)
         self._runs.append(RunIndex(first, len(run.rows), records.starts))
 

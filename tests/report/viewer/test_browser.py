@@ -21,6 +21,8 @@ from cof_eval.report.summary import summarize
 from cof_eval.report.viewer import write_viewer
 from cof_eval.runs.folder import RunData
 
+pytestmark = pytest.mark.slow
+
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror=\"window.hacked = 2\"><svg onload='window.hacked = 3'> "

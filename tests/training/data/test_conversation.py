@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from cof_eval.agent.zoom import CropSource, View
 from cof_eval.core.resolution import PixelLimits
 from cof_eval.core.settings import KeepImages
 from cof_eval.engines.checkpoint import Checkpoint
-from training.data.conversation import RESPONSE_TEMPLATE, add_turn, load_template, messages_for_trl, parts_for_trl, turn_text
+from training.data.conversation import RESPONSE_TEMPLATE, WRITTEN, add_turn, load_template, messages_for_trl, parts_for_trl
 from training.data.prepare import Inspector
 from training.data.rows import DraftRow, TrainingRow
 from training.sft import dataset
+
+pytestmark = pytest.mark.slow
 
 SCRIPTS = {
     "zooms, two in one turn": TURNS,
@@ -200,6 +202,14 @@ TEXTS = [
     ("<tool_call>cut off", True),
     ("I see nothing.", False),
 ]
+
+
+def turn_text(message: Mapping[str, Any]) -> str:
+    """What the model wrote in a turn that TRL parsed: plain content, and the texts of its calls."""
+    content = message.get("content") or ""
+    text = content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
+    calls = [(call.get("function") or call).get("arguments") or {} for call in message.get("tool_calls") or []]
+    return text + "".join(str(arguments.get(WRITTEN, "")) for arguments in calls)
 
 
 @pytest.mark.parametrize(("text", "calls"), TEXTS)

@@ -26,6 +26,8 @@ from training.mini.session import Session
 from training.mini.vision import SIZE, VisionPlan, build_head, train_vision
 from training.recipe.recipe_file import load_recipe
 
+pytestmark = pytest.mark.slow
+
 WHOLE = PlateWindow(SIZE[0], 2 * SIZE[0], size=SIZE)
 
 

@@ -22,6 +22,8 @@ from cof_eval.engines import EngineSettings, open_engine
 from cof_eval.judging.rules import score
 from training.mini.gates import from_json, text
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).resolve().parents[3] / "results" / "reference" / "mini"
 NAMES = ("base", "sft", "rl")
 LIMITS = PixelLimits(28, 112 * 112, 3840 * 3840)

@@ -22,6 +22,8 @@ from cof_eval.runs.folder import load_run
 from training.data.conversation import messages_for_trl
 from training.rl.zoom_trainer import ZoomTrainer
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Any]
 END = "<|im_end|>"
 
