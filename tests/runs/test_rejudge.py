@@ -63,7 +63,7 @@ def test_nothing_is_asked_twice_and_the_earlier_verdicts_stay(tmp_path: Path) ->
         used = load_run(run, name)
         assert used.settings["judge"]["model"] == "judge"
         assert Outcome.UNSCORED not in {verdict.verdict for verdict in used.verdicts.values()}
-    with pytest.raises(RunError, match="no verdicts of judge 'nonesuch'; it has old, strict, equivalence:judge. Make"):
+    with pytest.raises(RunError, match=r"no verdicts of judge 'nonesuch'; it has old, strict, equivalence:judge. Make"):
         load_run(run, "nonesuch")
     with pytest.raises(RunError, match="no verdicts of judge 'equivalence:other'"):
         load_run(run, "equivalence:other")
@@ -120,9 +120,12 @@ def test_whatever_else_a_server_tells_makes_another_judge(tmp_path: Path, told: 
 
 def test_servers_with_different_models_under_one_name_are_refused(tmp_path: Path) -> None:
     run = made(tmp_path / "run")
-    with serve(models=["judge"], root="a") as one, serve(models=["judge"], root="b") as other:
-        with pytest.raises(UsageError, match="different models under one name"):
-            again(run, one, other)
+    with (
+        serve(models=["judge"], root="a") as one,
+        serve(models=["judge"], root="b") as other,
+        pytest.raises(UsageError, match="different models under one name"),
+    ):
+        again(run, one, other)
 
 
 def test_a_verdict_set_of_an_earlier_version_is_found_by_its_served_name(tmp_path: Path) -> None:
