@@ -33,7 +33,9 @@ def table(reports: list[Report]) -> str:
         for report in reports
         for each in report.differing
     }
-    return "\n".join([*lines, "", "Cells: equal of compared. These differ:", "", *(f"- {reason}" for reason in sorted(reasons))])
+    return "\n".join(
+        [*lines, "", "Cells: equal of compared. These differ:", "", *(f"- {reason}" for reason in sorted(reasons))]
+    )
 
 
 def _cell(report: Report, kind: str) -> str:
