@@ -121,13 +121,17 @@ class FakeServer:
     """`owned_by` of every model."""
     context: int | None = 32_768
     """`max_model_len` of every model; None to keep silent about it."""
+    root: str = ""
+    """`root` of every model; empty to keep silent about it."""
+    version: str = ""
+    """What `/version` tells; empty for no such page."""
     image_pad: int | None = None
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
     reply: Callable[[ChatRequest], str] = scripted
-    label: Callable[[str], str] = lambda prompt: "1"
-    """As a judge: prompt -> what it says."""
+    label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
+    """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
     fault: Callable[[ChatRequest], Fault | None] = lambda asked: None
     models_fault: Fault | None = None
@@ -192,9 +196,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(Fault.DROP)
         if fake.models_fault:
             return self._fail(fake.models_fault)
+        if self.path == "/version" and fake.version:
+            return self._send(200, {"version": fake.version})
         if self.path != "/v1/models":
             return self._send(404, {"detail": "Not Found"})
-        extra = {} if fake.context is None else {"max_model_len": fake.context}
+        extra: dict[str, Any] = {} if fake.context is None else {"max_model_len": fake.context}
+        extra |= {"root": fake.root} if fake.root else {}
         data = [{"id": name, "object": "model", "created": 0, "owned_by": fake.owner, **extra} for name in fake.models]
         self._send(200, {"object": "list", "data": data})
 

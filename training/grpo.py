@@ -1,4 +1,4 @@
-"""Reinforcement learning with a zoom tool: `python -m training.grpo RECIPE [key=value …]`. The same command goes on after a crash.
+"""Reinforcement learning with a zoom tool: `python -m training.grpo RECIPE [key=value …]`. The same command resumes after a crash.
 
 TRL's `GRPOTrainer` on rollouts that are the evaluation's own: its agent, its tool, its prompts and its verdicts. Every
 rollout is kept in the run folder `rollouts/`, which `cof-eval report` opens.

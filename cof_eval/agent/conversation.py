@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ..core.images import pixel_hash
-from ..core.records import Call, Crop, Question
+from ..core.records import Call, Crop, Question, replace_surrogates
 from ..core.resolution import PixelLimits, visual_tokens
 from .counterfactual import WITHHELD, Counterfactual
 from .engine import ImagePart, Message, Part, Role, TextPart
@@ -146,4 +146,4 @@ _SPECIAL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
 
 def escape_control_tokens(text: str) -> str:
     """Text that a prompt can hold: no lone surrogates, and no control tokens (`<|image_pad|>`), which would forge images."""
-    return _SPECIAL.sub("<| ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return _SPECIAL.sub("<| ", replace_surrogates(text))

@@ -87,6 +87,7 @@ async def rollout(
         error=error,
         repeat=subject.repeat,
         wall_s=round(time.monotonic() - started, 4),
+        ended=round(time.time(), 3),
     )
 
 
@@ -167,7 +168,7 @@ class _Rollout:
         return (Stop.CONTEXT_FULL, "", None) if most is not None and self.used_tokens > most else None
 
     def _execute_calls(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
-        """Execute a turn's calls; runs beside the event loop."""
+        """Execute a turn's calls; runs in a thread, so that the event loop is not held up."""
         calls, handed_back = self.conversation.execute_calls(raw_calls)
         if self.keep_image:
             for part in handed_back.images:

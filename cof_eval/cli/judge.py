@@ -31,18 +31,26 @@ def judge(
     calibrate: Annotated[
         list[str] | None, typer.Option("--calibrate", metavar="CARD", help="Audit this card on its labelled pairs; repeatable.")
     ] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--rules", metavar="FILE", help="Try the rules on recorded replies: a JSONL file (.gz too) or a run folder."
+        ),
+    ] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, help="Questions to the judge at once.")
     ] = JUDGE_CONCURRENCY,
 ) -> None:
-    """Judge finished runs again without a GPU: fill in what is unscored, or use another card; or audit a card.
+    """Judge finished runs again without a GPU: fill in what is unscored, or use another card; or audit a card or the rules.
 
-    Exit status: 0 all scored (an audit: no pair misjudged), 1 something unscored or misjudged, 2 wrong usage.
+    Exit status: 0 all scored (an audit: nothing misjudged), 1 something unscored or misjudged, 2 wrong usage.
     """
     from ..core.settings import judge_url as default_url
 
-    if bool(runs) == bool(calibrate):
-        raise UsageError("name run folders to judge again, or a card with --calibrate, not both")
+    if sum(map(bool, (runs, calibrate, rules))) != 1:
+        raise UsageError("name run folders to judge again, or a card with --calibrate, or a file with --rules; not both")
+    if rules:
+        raise typer.Exit(max(map(_try_rules, rules)))
     urls: list[str | None] = [*(judge_url or [])] or [default_url()]
     if calibrate:
         raise typer.Exit(asyncio.run(_calibrate(calibrate, urls, concurrency)))
@@ -51,22 +59,47 @@ def judge(
     raise typer.Exit(max(_rejudge(run, card, urls[0], concurrency) for run in runs or []))
 
 
+def _try_rules(path: Path) -> int:
+    """Try the rules on one file of replies, or on a run's answers against its judge's verdicts."""
+    from tqdm import tqdm
+
+    from ..core.errors import RunError
+    from ..judging.replies import load_replies
+    from ..judging.rules_report import rule_on, rules_lines
+    from ..runs.rejudge import judged_replies
+
+    try:
+        replies = judged_replies(path) if path.is_dir() else load_replies(path)
+    except RunError as error:
+        raise UsageError(str(error)) from error
+    with tqdm(total=len(replies), desc="rules", unit="reply", disable=None, leave=False) as bar:
+        ruled = rule_on(replies, bar.update)
+    typer.echo("\n".join(rules_lines(ascii(str(path))[1:-1], ruled)))
+    return int(any(each.disagrees for each in ruled))
+
+
 def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
     """Judge one run again and write its report."""
     from ..core.errors import RunError
-    from ..runs.folder import load_run, load_settings
+    from ..judging.identity import same_name, set_name, who
+    from ..runs.folder import load_run, load_settings, verdict_sets
 
     try:
         load_settings(path)
     except RunError as error:
         raise UsageError(str(error)) from error
+    earlier = [one for one in verdict_sets(load_settings(path)) if one]
     done = asyncio.run(_judge_run(path, card, url, concurrency))
     outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(done.outcomes.items())) or "nothing was left to judge"
     data = load_run(path)
-    used = data.settings["judge"]
-    typer.echo(
-        f"{path}: {done.total} distinct answers judged ({outcomes}); verdicts in use: {used['card']} {used['model']}".rstrip()
-    )
+    used = set_name(data.settings["judge"])
+    sets = ", ".join(dict.fromkeys(set_name(one) for one in verdict_sets(data.settings) if one))
+    typer.echo(f"{path}: {done.total} distinct answers judged ({outcomes}); verdicts in use: {used}")
+    if done.kept:
+        typer.echo(f"{done.kept} scored rows would become unscored by the rules alone, so {used} stays in use")
+    if other := same_name(data.settings["judge"], earlier):
+        typer.echo(f"another judge has the served name of an earlier one: {who(other)} then, {who(data.settings['judge'])} now")
+    typer.echo(f"verdict sets: {sets}; report another one with `cof-eval report {path} --judge CARD:MODEL`")
     return finish([data], path / "report")
 
 

@@ -26,7 +26,8 @@ from ..core.records import Finish
 from ..core.resolution import PixelLimits
 from ..servers import Completion, Pool, RetryPolicy, Server, connect, parse_urls
 from . import EngineSettings
-from .checkpoint import Checkpoint, find_served, load_checkpoint
+from .checkpoint import Checkpoint, find_served
+from .served_checkpoint import ServedCheckpoint, load_served
 from .wire import ImageFormat, Wire
 
 QWEN25_VL_LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
@@ -66,7 +67,9 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
 class OpenAIEngine:
     """An `Engine` over `POST /v1/chat/completions`."""
 
-    def __init__(self, pool: Pool, settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint | None) -> None:
+    def __init__(
+        self, pool: Pool, settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint | ServedCheckpoint | None
+    ) -> None:
         contexts = (protocol.context, checkpoint.context if checkpoint else None, pool.context)
         self._pool = pool
         self._settings = settings
@@ -89,7 +92,7 @@ class OpenAIEngine:
         urls = parse_urls(settings.base_url)
         retry_policy = parse_served_args(settings.engine_args).retry_policy
         folder = find_served(settings.pretrained)
-        checkpoint = load_checkpoint(str(folder)) if folder else None
+        checkpoint = load_served(str(folder)) if folder else None
         try:
             pool = await connect(
                 urls,
@@ -106,8 +109,8 @@ class OpenAIEngine:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The checkpoint's files, where they are at hand."""
-        return self._checkpoint
+        """The checkpoint with its processor, if that was loaded; plain files are read without it (`served_checkpoint`)."""
+        return self._checkpoint if isinstance(self._checkpoint, Checkpoint) else None
 
     @property
     def limits(self) -> PixelLimits:

@@ -15,6 +15,7 @@ from typing import Any
 from ..agent.engine import Request, Response, cut_at_stop
 from ..agent.protocols import Protocol
 from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
+from ..core.lazy_imports import TRANSFORMERS, imported_later
 from ..core.records import Finish
 from ..core.resolution import PixelLimits
 from . import EngineSettings
@@ -246,7 +247,8 @@ def _load(checkpoint: Checkpoint, args: dict[str, Any], lora: str | None) -> Any
     from transformers import AutoModelForImageTextToText
 
     options = {"attn_implementation": args["attn_implementation"]} if "attn_implementation" in args else {}
-    model = AutoModelForImageTextToText.from_pretrained(str(checkpoint.folder), dtype=args.get("dtype", "auto"), **options)
+    with imported_later(TRANSFORMERS):
+        model = AutoModelForImageTextToText.from_pretrained(str(checkpoint.folder), dtype=args.get("dtype", "auto"), **options)
     if lora:
         from peft import PeftModel
 

@@ -27,7 +27,7 @@ _CPU_CACHE_BYTES = 4 * 2**30
 
 
 class VllmEngine:
-    """An `Engine` over vLLM's `AsyncLLM` (vllm 0.30)."""
+    """An `Engine` over vLLM's `AsyncLLM` (vllm 0.30 to 0.32)."""
 
     def __init__(self, settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint) -> None:
         """Check the arguments; nothing is loaded yet.
@@ -103,7 +103,8 @@ class VllmEngine:
         output: Any = None
         try:
             name = f"{request.conversation}-{next(self._ids)}"
-            async for part in self._llm.generate(self._prompt(request), _sampling(request), name, lora_request=self._lora):
+            prompt = await self._rendered(self._prompt(request))
+            async for part in self._llm.generate(prompt, _sampling(request), name, lora_request=self._lora):
                 output = part
         except EngineDeadError as error:
             raise EngineUnusableError(f"vLLM's engine process died ({error}); its log above says why") from error
@@ -118,6 +119,14 @@ class VllmEngine:
         if self._llm is not None:
             self._llm.shutdown(timeout=_SHUTDOWN_S)
             self._llm = None
+
+    async def _rendered(self, prompt: dict[str, Any]) -> Any:
+        """The prompt tokenized, its images processed, beside the event loop; vLLM takes raw prompts no longer."""
+        from vllm.renderers.inputs.preprocess import parse_model_prompt
+
+        parsed = parse_model_prompt(self._llm.model_config, prompt)
+        (rendered,) = await self._llm.renderer.render_cmpl_async([parsed])
+        return rendered
 
     def _prompt(self, request: Request) -> dict[str, Any]:
         prompt: dict[str, Any] = {"prompt": self._checkpoint.render(request.messages, request.template_kwargs)}

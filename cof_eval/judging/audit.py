@@ -38,7 +38,7 @@ class Tally:
     """Correct answers judged wrong."""
     unscored: int
     wrong: int
-    """Wrong answers that were scored: what false accepts are a share of."""
+    """Wrong answers that were scored: what false accepts are a fraction of."""
     correct: int
     """Correct answers that were scored."""
 
@@ -91,6 +91,10 @@ def tallies(judged: Sequence[JudgedPair], name: Callable[[JudgedPair], str]) -> 
     for each in judged:
         groups.setdefault(name(each), []).append(each)
     return [tally(group, members) for group, members in groups.items()]
+
+
+def _sorted(judged: Sequence[JudgedPair], name: Callable[[JudgedPair], str]) -> list[Tally]:
+    return sorted(tallies(judged, name), key=lambda counts: counts.name)
 
 
 def decider(judged: JudgedPair) -> str:
@@ -148,14 +152,18 @@ def _kappa(a: str, b: str, first: Sequence[Outcome], second: Sequence[Outcome]) 
 
 
 def audit_lines(name: str, judged: Sequence[JudgedPair]) -> list[str]:
-    """An audit as text: all pairs, by kind, and by who decided; then every pair that was misjudged."""
+    """An audit as text: all pairs, by question, by kind, by who decided; then every pair that was misjudged."""
     whole = tally("all pairs", judged)
     low, high = whole.bounds
-    lines = [f"{name}: {whole.n} labelled pairs, {whole.scored} scored, {whole.unscored} unscored", "", _HEAD, _row(whole)]
+    groups = {
+        "": [whole],
+        "by question": _sorted(judged, lambda each: "with options" if each.pair.options else "open"),
+        "by kind": _sorted(judged, lambda each: each.pair.kind),
+        "by who decided": _sorted(judged, decider),
+    }
+    lines = [f"{name}: {whole.n} labelled pairs, {whole.scored} scored, {whole.unscored} unscored", "", *_columns(groups)]
     if whole.unscored:
-        lines.append(f"  agreement over all pairs lies between {low:.1%} and {high:.1%}: {whole.unscored} are unscored")
-    lines += ["", "by kind", *map(_row, sorted(tallies(judged, lambda each: each.pair.kind), key=lambda t: t.name))]
-    lines += ["", "by who decided", *map(_row, sorted(tallies(judged, decider), key=lambda t: t.name))]
+        lines += ["", f"agreement over all pairs lies between {low:.1%} and {high:.1%}: {whole.unscored} are unscored"]
     misjudged = [each for each in judged if each.outcome not in (Outcome.UNSCORED, each.pair.label)]
     if misjudged:
         lines += ["", "misjudged", *map(_misjudged, misjudged)]
@@ -179,17 +187,35 @@ def panel_lines(panel: Mapping[str, Sequence[JudgedPair]]) -> list[str]:
     return lines
 
 
-_HEAD = f"  {'':<26}{'pairs':>6}{'unscored':>10}  {'agreement':<30}{'false accepts':<28}false rejects"
+_HEAD = ("", "pairs", "unscored", "agreement", "false accepts", "false rejects")
 
 
-def _row(counts: Tally) -> str:
+def _columns(groups: Mapping[str, Sequence[Tally]]) -> Iterator[str]:
+    """Titled groups of counts as one table; each column is as wide as its longest entry, and two blanks apart."""
+    rows = {title: [_row(counts) for counts in found] for title, found in groups.items()}
+    widths = [max(map(len, column)) for column in zip(_HEAD, *(row for found in rows.values() for row in found), strict=True)]
+    yield _aligned(_HEAD, widths)
+    for title, found in rows.items():
+        yield from ("", title) if title else ()
+        yield from (_aligned(row, widths) for row in found)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Cells in their columns, counts to the right."""
+    placed = (
+        cell.rjust(width) if 0 < i < 3 else cell.ljust(width) for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"  {'  '.join(placed)}".rstrip()
+
+
+def _row(counts: Tally) -> tuple[str, ...]:
     agreement = _share(counts.agreed, counts.scored)
     accepts, rejects = _share(counts.false_accepts, counts.wrong), _share(counts.false_rejects, counts.correct)
-    return f"  {counts.name:<26}{counts.n:>6}{counts.unscored:>10}  {agreement:<30}{accepts:<28}{rejects}"
+    return counts.name, str(counts.n), str(counts.unscored), agreement, accepts, rejects
 
 
 def _share(part: int, of: int) -> str:
-    """A share with its 95% interval."""
+    """A fraction with its 95% interval."""
     if not of:
         return "-"
     low, high = wilson(part, of)

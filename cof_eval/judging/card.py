@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from ..core.errors import UsageError, one_line
+from ..core.errors import UsageError, flat_message
 from ..core.paths import data_dir
-from ..core.records import Outcome, Question, digest, from_json, to_json
-from .prompt import fenced, replace_surrogates
+from ..core.records import Outcome, Question, digest, from_json, replace_surrogates, to_json
+from .prompt import fenced
 from .rules import RULES_VERSION
 
 
@@ -93,7 +93,7 @@ def load_card(name: str) -> Card:
     try:
         return from_json(to_json({**_values(folder), "prompt": _prompt(folder)}), Card)
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:  # msgspec's errors are ValueErrors
-        says = one_line(error)
+        says = flat_message(error)
         raise UsageError(f"judge card {folder} cannot be used: {says}; correct card.yaml or prompt.txt") from error
 
 

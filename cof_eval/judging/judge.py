@@ -133,5 +133,7 @@ class Judge:
 
 
 def judge_settings(judge: Judge) -> dict[str, Any]:
-    """What run.yaml says about the judge."""
-    return {"card": judge.card.id, "model": judge.model, **({"sees_image": True} if judge.card.sees_image else {})}
+    """What run.yaml says about the judge: its card, the model that verdicts are keyed on, and what the server told of it."""
+    identity = getattr(judge.client, "identity", None)
+    served = {"served": identity.settings()} if identity and identity.known else {}
+    return {"card": judge.card.id, "model": judge.model, **served, **({"sees_image": True} if judge.card.sees_image else {})}

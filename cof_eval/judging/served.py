@@ -9,8 +9,9 @@ from typing import Any
 from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import digest
 from ..core.settings import JUDGE_CONCURRENCY
-from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
+from ..servers import Pool, RetryPolicy, Server, connect, learn_versions, parse_urls
 from .card import Card, load_card
+from .identity import identify
 from .judge import Judge
 
 PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
@@ -22,13 +23,14 @@ class ServedJudge:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.identity = identify(pool.servers)
         self._plain: set[str] = set()
         """URLs of servers that refuse structured output."""
 
     @property
     def model(self) -> str:
-        """The served judge's name."""
-        return self._pool.model
+        """What verdicts are keyed on; see `JudgeIdentity.model`."""
+        return self.identity.model
 
     @property
     def troubles(self) -> dict[str, int]:
@@ -111,7 +113,7 @@ async def start_judge(
         base_url: one or several base URLs of servers of the same judge model; None for rules alone.
         api_key: sent to all of them.
         concurrency: most questions at once to each server.
-        retry_policy: how long to go on with servers in trouble.
+        retry_policy: how long to keep trying servers in trouble.
 
     Raises:
         UsageError: if the card is unknown, or no server that is given answers or serves the judge.
@@ -124,7 +126,12 @@ async def start_judge(
         pool = await _connect(urls, card, api_key, concurrency, retry_policy)
     except NoServerError as error:
         raise UsageError(f"no judge answers at {error}; start one, correct --judge-url, or leave it out") from error
-    return Judge(card, ServedJudge(pool))
+    try:
+        await learn_versions(pool.servers)
+        return Judge(card, ServedJudge(pool))
+    except BaseException:
+        await pool.close()
+        raise
 
 
 async def _connect(urls: tuple[str, ...], card: Card, api_key: str, concurrency: int, retry_policy: RetryPolicy) -> Pool:

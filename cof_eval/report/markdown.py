@@ -9,6 +9,7 @@ import pandas as pd
 
 from .caveats import caveats, state_line
 from .comparison_text import comparison, differences_text
+from .deciders import deciders_lines, deciders_text
 from .names import OVERALL, resolution_order
 from .report_run import ReportRun
 from .target_summary import target_summary
@@ -54,14 +55,21 @@ def report_text(runs: Sequence[ReportRun], published: pd.DataFrame, figures: Map
     title = " and ".join(escape(run.label) for run in runs)
     parts = [
         f"**{escape(state_line(runs))}**",
+        *map(escape, deciders_lines(runs)),
         *differences_text(runs),
         f"# Accuracy, zooms and tokens against resolution: {title}",
     ]
     parts += bullets(caveats(runs))
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs, published, figures.get(benchmark, {}))
+    parts += ["## Who decided", *(part for run in runs for part in _decided(run))]
     parts += ["## How to read this", HOW_TO_READ, "## Settings", _settings(runs)]
     return "\n\n".join(parts) + "\n"
+
+
+def _decided(run: ReportRun) -> Iterator[str]:
+    yield f"### {escape(run.label)}"
+    yield from deciders_text(run)
 
 
 def benchmarks(runs: Sequence[ReportRun]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .caveats import caveats, state_line
 from .comparison_text import differences_text
+from .deciders import deciders_lines
 from .markdown import benchmarks, brief, categories, metrics_text
 from .names import OVERALL, resolution_order
 from .report_run import ReportRun
@@ -34,7 +35,7 @@ never upsampled. Unscored answers count as not correct."""
 def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [f"**{escape(state_line(runs))}**", *differences_text(runs), f"# {title}"]
+    parts = [f"**{escape(state_line(runs))}**", *map(escape, deciders_lines(runs)), *differences_text(runs), f"# {title}"]
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs)
     parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]
@@ -89,7 +90,7 @@ def _differences(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator
         )
         test = "McNemar exact" if line["clusters"] == line["n"] else "exact, over images"
         yield (
-            f"{line['resolution']}: {ours.label} less {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
+            f"{line['resolution']}: {ours.label} minus {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
             f"questions, p = {probability(line['p_holm'])} ({test}, Holm); detectable: {percent(line['detectable'])} points"
         )
 

@@ -19,18 +19,21 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from ..agent.protocols import complete
-from ..core.errors import RunError, one_line
+from ..core.errors import RunError, flat_message
 from ..core.files import write_whole
 from ..core.images import encode_png, preview
 from ..core.journal import Disk, Journal, read_journal
 from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
 from ..core.settings import KeepImages
+from ..judging.identity import describes, set_name
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast where libyaml is there."""
 FORMAT = 1
 """Version of the folder's layout."""
 
 IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "repeats")
-"""Settings that decide what a trajectory is: a run goes on only where these are equal."""
+"""Settings that decide what a trajectory is: a run resumes only where these are equal."""
 
 RESOURCE_ARGS = frozenset(
     {"gpu_memory_utilization", "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_num_seqs",
@@ -73,7 +76,7 @@ class RunData:
         return self.verdict_on(row.trajectory, question) if question else None
 
     def settled(self, row: Row) -> bool:
-        """Whether a row is done: scored, or answered where its benchmark gives no standard answer."""
+        """Whether a row is done: scored, or answered where its benchmark gives no reference."""
         question, ended = self.question(row), self.trajectories.get(row.trajectory)
         if question is None or ended is None or ended.stop is Stop.ERROR:
             return False
@@ -153,6 +156,12 @@ class RunFolder:
         self._verdicts.append(*verdicts)
         self.verdicts.update((verdict.key, verdict) for verdict in verdicts)
 
+    def use_verdicts(self, judge: Mapping[str, Any]) -> None:
+        """Put one of the run's verdict sets in use; the others are kept."""
+        others = [one for one in verdict_sets(self.settings) if one and one != judge]
+        self.settings = {**self.settings, "judge": dict(judge), "judges": [*others, dict(judge)]}
+        _write_settings(self.path, self.settings)
+
     def finished(self, key: str) -> Trajectory | None:
         """The trajectory with this key, unless it still has to be generated (none yet, or it failed)."""
         trajectory = self.trajectories.get(key)
@@ -196,8 +205,8 @@ def load_run(path: Path, judge: str | None = None) -> RunData:
 
     Args:
         path: the folder.
-        judge: which of its verdict sets: a card's name or id, the latest of that name; None for the one in use, which is
-            the last session's. `settings["judge"]` of what is returned says which it is.
+        judge: which of its verdict sets: `CARD` or `CARD:MODEL`, the latest that fits; None for the one in use.
+            `settings["judge"]` of what is returned says which it is.
 
     Raises:
         RunError: if it is no run folder, a file in it is damaged, or it was not judged so.
@@ -229,9 +238,9 @@ def load_settings(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RunError(f"{path} is no run folder: it has no run.yaml; pass the folder that `cof-eval run --out` wrote")
     try:
-        settings = yaml.safe_load(file.read_bytes())
+        settings = yaml.load(file.read_bytes(), Loader=_LOADER)
     except (yaml.YAMLError, OSError) as error:
-        raise RunError(f"{file} is damaged: {one_line(error)}; restore it, or start a new run") from error
+        raise RunError(f"{file} is damaged: {flat_message(error)}; restore it, or start a new run") from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         found = settings.get("format") if isinstance(settings, dict) else None
         raise RunError(f"{file} has format {found!r}; this version of cof-eval reads format {FORMAT}")
@@ -270,9 +279,9 @@ def _verdict_set(path: Path, settings: Mapping[str, Any], judge: str | None) -> 
     sets = verdict_sets(settings)
     if judge is None:
         return sets[-1]
-    found = [one for one in sets if judge in (one.get("card"), str(one.get("card")).partition("@")[0])]
+    found = [one for one in sets if describes(one, judge)]
     if not found:
-        known = ", ".join(str(one.get("card")) for one in sets if one)
+        known = ", ".join(dict.fromkeys(set_name(one) for one in sets if one))
         raise RunError(f"{path} has no verdicts of judge {judge!r}; it has {known or 'none'}. Make them with `cof-eval judge`")
     return found[-1]
 
@@ -289,7 +298,7 @@ def _verdict(
 
 
 def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings to go on with: the new ones, after comparing them with an existing run's."""
+    """The settings to continue with: the new ones, after comparing them with an existing run's."""
     new = yaml.safe_load(yaml.safe_dump({"format": FORMAT, **settings}, sort_keys=False))  # plain types, as read back from disk
     if not (path / "run.yaml").exists():
         others = [p.name for p in path.iterdir() if not p.name.startswith((".lock", ".run.yaml."))]

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ..core.records import Outcome, Stop, Trajectory, Verdict
+from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict
 from ..judging import Judge, first_failure, judge_many, judge_settings
+from ..judging.replies import Reply
 from .folder import RunData, RunFolder, kept_image, load_run, load_settings
 
 _MOST_AT_ONCE = 256
@@ -25,6 +26,8 @@ class RejudgeProgress:
     """Distinct contents to judge: those that this card and judge have not decided yet."""
     done: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=dict)
+    kept: int = 0
+    """Scored answers that the new verdicts would unscore; if there are any, the earlier verdict set stays in use."""
     changed: Callable[[RejudgeProgress], None] = field(default=lambda _: None)
 
     def count_verdict(self, verdict: Verdict) -> None:
@@ -35,9 +38,10 @@ class RejudgeProgress:
 
 
 async def rejudge(path: Path, judge: Judge, concurrency: int, counts: RejudgeProgress | None = None) -> RejudgeProgress:
-    """Judge a run folder's answers; the new verdict set stands beside the others and is the one in use.
+    """Judge a run folder's answers. The new verdict set is kept with the others and becomes the one in use.
 
-    What this card and judge model have decided before is not asked again. Interrupted or failed, the same call goes on.
+    Rules without a judge never replace scored answers by unscored ones: then the earlier set stays in use.
+    What this card and judge model have decided before is not asked again. After an interruption, the same call resumes.
 
     Args:
         path: the run folder; its trajectories are not touched.
@@ -52,11 +56,54 @@ async def rejudge(path: Path, judge: Judge, concurrency: int, counts: RejudgePro
     counts = counts or RejudgeProgress()
     settings = load_settings(path)
     session = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "judged": judge_settings(judge)}
-    with RunFolder(path, {**settings, "judge": judge_settings(judge), "sessions": [session]}) as run:
-        todo = _undecided(load_run(path), run, judge)
+    before = load_run(path)
+    used, new = before.settings["judge"], judge_settings(judge)
+    first = used if judge.client is None else new  # rules alone come into use last, if they unscore nothing
+    with RunFolder(path, {**settings, "judge": first, "sessions": [session]}) as run:
+        todo = _undecided(before, run, judge)
         counts.total = len(todo)
         await judge_all(todo.values(), judge, run.add_verdict, concurrency, counts)
+        if judge.client is None and used.get("card") != new["card"]:
+            run.use_verdicts(new)
+            counts.kept = unscored_by(before, load_run(path))
+            if counts.kept:
+                run.use_verdicts(used)
     return counts
+
+
+def unscored_by(before: RunData, after: RunData) -> int:
+    """Rows that one verdict set of a run scores and another leaves unscored."""
+
+    def scored(data: RunData, row: Row) -> bool:
+        verdict = data.verdict(row)
+        return verdict is not None and verdict.verdict is not Outcome.UNSCORED
+
+    return sum(scored(before, row) and not scored(after, row) for row in before.rows)
+
+
+def judged_replies(path: Path) -> list[Reply]:
+    """A run's distinct answers, with the LLM judge's verdicts as the recorded ones.
+
+    Raises:
+        RunError: if the folder is no run, or damaged.
+    """
+    data = load_run(path)
+    found: dict[tuple[Question, str], Reply] = {}
+    for row in data.rows:
+        question, trajectory, verdict = data.question(row), data.trajectories.get(row.trajectory), data.verdict(row)
+        if question is None or trajectory is None or trajectory.stop is not Stop.ANSWERED or not question.answer:
+            continue
+        judged = verdict is not None and verdict.by == "judge" and verdict.verdict is not Outcome.UNSCORED
+        found[question, trajectory.answer] = Reply(
+            question=question.text,
+            reply=trajectory.answer,
+            reference=question.answer if question.options else question.answers,
+            options=question.options,
+            recorded_verdict=verdict.verdict if verdict and judged else None,
+            source=question.benchmark,
+            kind=question.category,
+        )
+    return list(found.values())
 
 
 def _undecided(data: RunData, run: RunFolder, judge: Judge) -> dict[str, Trajectory]:

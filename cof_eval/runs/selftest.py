@@ -26,7 +26,7 @@ from ..core.errors import EngineError
 from ..core.images import pixel_hash
 from ..core.records import Corners, Finish, ImageRef, Question, Size, Stop, Trajectory
 from ..core.resolution import PixelLimits, Resolution
-from .preflight import Finding, Level
+from .finding import Finding, Level
 
 NATIVE = (2240, 1792)
 """Size of the synthetic photograph, px."""

@@ -19,7 +19,7 @@ from ..core.errors import EngineError
 from ..core.records import Question
 from ..core.resolution import PixelLimits
 from ..engines.checkpoint import Checkpoint
-from .preflight import Finding, Level
+from .finding import Finding, Level
 
 _WHAT = "chat template"
 _THOUGHTS = ("I look at the left side first", "I look at the right side next")

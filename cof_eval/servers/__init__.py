@@ -1,7 +1,7 @@
 """OpenAI-compatible servers of one model, asked as one: by the engine `openai` and by a served judge."""
 
-from .connect import connect, parse_urls
+from .connect import connect, learn_versions, parse_urls
 from .pool import Body, Completion, Pool, RetryPolicy
 from .server import Server
 
-__all__ = ["Body", "Completion", "Pool", "RetryPolicy", "Server", "connect", "parse_urls"]
+__all__ = ["Body", "Completion", "Pool", "RetryPolicy", "Server", "connect", "learn_versions", "parse_urls"]

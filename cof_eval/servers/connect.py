@@ -16,6 +16,7 @@ from .server import Server
 
 _MEET_S = 20.0
 _CONNECT_S = 10.0
+_VERSION_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ async def connect(
         api_key: sent to all.
         served_name: the model's name; the only model that they serve if not given.
         concurrency: most requests at once, to each.
-        retry_policy: how long to go on with servers in trouble.
+        retry_policy: how long to keep trying servers in trouble.
 
     Raises:
         NoServerError: if none answers as an OpenAI-compatible server.
@@ -106,7 +107,24 @@ def _note(server: Server, models: Sequence[Any], name: str) -> None:
         raise UsageError(f"{server.url} does not serve {name!r}; it serves: {', '.join(m.id for m in models) or 'nothing'}")
     server.model = name
     server.owner = str(getattr(served, "owned_by", ""))
+    server.root = str(getattr(served, "root", None) or "")
     server.context = int(getattr(served, "max_model_len", None) or 0) or None
+
+
+async def learn_versions(servers: Sequence[Server]) -> None:
+    """Ask each server that answers for its version, as vLLM tells it at `/version`; one that tells none has none."""
+    import openai
+
+    async def learn(server: Server) -> None:
+        url = f"{server.url.removesuffix('/v1')}/version"
+        try:
+            told = await server.client.with_options(max_retries=0, timeout=_VERSION_S).get(url, cast_to=object)
+        except (openai.OpenAIError, ValueError):
+            return
+        version = told.get("version") if isinstance(told, dict) else None
+        server.version = version[:100] if isinstance(version, str) else ""
+
+    await asyncio.gather(*(learn(server) for server in servers if server.is_up()))
 
 
 def _only_model(lists: Mapping[Server, Sequence[Any]]) -> str:

@@ -31,6 +31,10 @@ class Server:
     """Its `max_model_len`, where it tells."""
     owner: str = ""
     """Who it says owns the model: `vllm`, `sglang`, or a company."""
+    root: str = ""
+    """Which model it says stands behind that name: a path or a name; empty where it does not tell."""
+    version: str = ""
+    """Its own version, where it tells."""
     gone: str = ""
     """Why it is not asked any more at all."""
     silences: int = 0

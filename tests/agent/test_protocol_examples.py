@@ -15,7 +15,7 @@ from cof_eval.agent.showing import look
 from cof_eval.core.images import pixel_hash
 from cof_eval.core.records import ImageRef, Stop, Trajectory
 from cof_eval.core.resolution import NATIVE, RESOLUTIONS
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
 from cof_eval.runs.selftest import selftest
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "protocols"

@@ -32,7 +32,7 @@ from cof_eval.agent.reply import SYNTAXES, CallSyntax, parse_reply
 from cof_eval.agent.zoom import CropSource, View
 from cof_eval.core.errors import UsageError
 from cof_eval.core.resolution import RESOLUTIONS
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
 from cof_eval.runs.selftest import selftest
 
 

@@ -24,6 +24,8 @@ from cof_eval.core.records import Finish, Stop
 from cof_eval.core.resolution import PixelLimits, visual_tokens
 from cof_eval.engines import EngineSettings, open_engine
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 

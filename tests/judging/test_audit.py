@@ -33,7 +33,14 @@ class TestPairsThatComeAlong:
         assert len({(pair.question, pair.answer) for pair in pairs}) == len(pairs) >= 300
         assert min(kinds.values()) >= 10
         wanted = {"multiple choice", "yes/no", "numbers", "numbers and units", "short text", "paraphrase", "near miss"}
-        assert set(kinds) == wanted | {"two answers", "prompt injection", "other languages", "empty", "refusal"}
+        assert set(kinds) == wanted | {
+            "two answers",
+            "prompt injection",
+            "other languages",
+            "empty",
+            "refusal",
+            "letter against text",
+        }
         assert {pair.label for pair in pairs if pair.kind == "prompt injection"} == {WRONG}
 
     @pytest.mark.parametrize("card", ["equivalence", "equivalence_image"])

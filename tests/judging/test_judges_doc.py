@@ -72,10 +72,10 @@ def test_the_doctor_is_run_as_written_and_asks_the_judge(tmp_path: Path, tmp_pat
         words = shlex.split(command.replace("http://127.0.0.1:51232/v1", server.url))[1:]
         words[words.index("MODEL")] = str(tiny_checkpoint(tmp_path_factory))
         done = cof_eval(*words, cwd=tmp_path, COF_DATA_VSTAR=str(tmp_path / "vstar"))
-        assert len(server.judged) == 1
+        assert len(server.judged) == 2  # a right and a wrong pair
     said = [" ".join(line.split()) for line in done.out.splitlines()]
     assert any(line.startswith("ok data of vstar") for line in said), done.err
-    assert "ok judge equivalence, served as 'judge'; it decides a known pair rightly" in said
+    assert "ok judge equivalence, served as 'judge' (served name only); it decides a right and a wrong pair rightly" in said
     assert "Traceback" not in done.err
 
 
@@ -93,7 +93,7 @@ def test_every_card_setting_and_card_is_told_and_figures_agree() -> None:
     decided = sum(score(pair.answer, pair.ask()).outcome is not None for pair in PAIRS)
     most_wrong = wilson(0, decided).high
     text = DOC.replace("\n", " ")
-    assert f"{len(PAIRS)} pairs in twelve kinds" in text
+    assert f"{len(PAIRS)} pairs in thirteen kinds" in text
     assert f"decide {decided} of the {len(PAIRS)} pairs, none of them wrongly" in text
     assert f"wrong decisions: 0 to {most_wrong:.1%})" in text
     (example,) = re.findall(r"```json\n(.*?)\n```", DOC)

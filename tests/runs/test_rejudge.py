@@ -16,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rejudging import ANSWERS, HASTY, again, made
 
-from cof_eval.core.errors import RunError
+from cof_eval.core.errors import RunError, UsageError
 from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Outcome, Stop, Verdict
 from cof_eval.judging import Card, Judge, load_card
+from cof_eval.judging.identity import same_name, who
 from cof_eval.runs.folder import RunFolder, load_run
 from cof_eval.runs.rejudge import rejudge
+
+pytestmark = pytest.mark.slow
 
 
 def by_meaning(prompt: str) -> str:
@@ -56,13 +59,90 @@ def test_nothing_is_asked_twice_and_the_earlier_verdicts_stay(tmp_path: Path) ->
         assert len(server.judged) == 21
         again(run, card="strict")
     assert (run / "verdicts.jsonl").read_bytes().startswith(first)
-    assert load_run(run).settings["judge"]["card"].startswith("strict@")
-    assert sum(outcome is Outcome.UNSCORED for outcome in outcomes(run).values()) == 21
-    back = load_run(run, "equivalence")
-    assert back.settings["judge"]["model"] == "judge"
-    assert Outcome.UNSCORED not in {verdict.verdict for verdict in back.verdicts.values()}
-    with pytest.raises(RunError, match="no verdicts of judge 'nonesuch'; it has old@1, equivalence@"):
+    strict = load_run(run, "strict")
+    assert sum(verdict.verdict is Outcome.UNSCORED for verdict in strict.verdicts.values()) == 21
+    for name in (None, "equivalence", "equivalence:judge"):
+        used = load_run(run, name)
+        assert used.settings["judge"]["model"] == "judge"
+        assert Outcome.UNSCORED not in {verdict.verdict for verdict in used.verdicts.values()}
+    with pytest.raises(RunError, match=r"no verdicts of judge 'nonesuch'; it has old, strict, equivalence:judge\. Make"):
         load_run(run, "nonesuch")
+    with pytest.raises(RunError, match="no verdicts of judge 'equivalence:other'"):
+        load_run(run, "equivalence:other")
+
+
+def test_rules_alone_never_replace_scored_rows_by_unscored_ones(tmp_path: Path) -> None:
+    run = made(tmp_path / "run")
+    assert again(run, card="strict").kept == 0  # nothing was scored before
+    assert load_run(run).settings["judge"]["card"].startswith("strict@")
+    with serve(models=["judge"]) as server:
+        again(run, server)
+    before = outcomes(run)
+    assert again(run, card="equivalence").kept == 0  # the same card: its verdicts stay in use
+    assert again(run, card="strict").kept == 21
+    assert again(run, card="equivalence_image").kept == 21
+    assert outcomes(run) == before
+
+
+def test_rules_alone_come_into_use_where_they_take_no_score_away(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", ["B", "A. red"])
+    with serve(models=["judge"]) as server:
+        again(run, server)
+    assert again(run, card="strict").kept == 0
+    assert load_run(run).settings["judge"]["card"].startswith("strict@")
+
+
+ROOTS = ("Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-72B-Instruct")
+
+
+def test_another_model_under_the_same_served_name_judges_anew_and_both_can_be_chosen(tmp_path: Path) -> None:
+    run = made(tmp_path / "run")
+    for root, label in zip(ROOTS, "01", strict=True):
+        with serve(models=["judge"], root=root, version="0.32.0", label=lambda prompt, label=label: label) as server:
+            assert again(run, server).total == len(ANSWERS)
+            assert again(run, server).total == 0
+    for root, outcome in zip(ROOTS, (Outcome.WRONG, Outcome.CORRECT), strict=True):
+        for model in (root, root.rpartition("/")[2]):
+            data = load_run(run, f"equivalence:{model}")
+            assert data.settings["judge"]["served"]["root"] == root
+            assert {verdict.verdict for verdict in data.verdicts.values() if verdict.by == "judge"} == {outcome}
+    assert load_run(run).settings["judge"]["model"].startswith(ROOTS[1])
+
+
+@pytest.mark.parametrize(
+    "told", [{"root": "a"}, {"version": "0.32.0"}, {"root": "a", "context": 4096}, {"root": "a", "version": "0.31.0"}]
+)
+def test_whatever_else_a_server_tells_makes_another_judge(tmp_path: Path, told: dict[str, str]) -> None:
+    run = made(tmp_path / "run")
+    with serve(models=["judge"], root="a", version="0.32.0") as server:
+        again(run, server)
+    with serve(models=["judge"], **told) as server:
+        assert again(run, server).total == len(ANSWERS)
+
+
+def test_servers_with_different_models_under_one_name_are_refused(tmp_path: Path) -> None:
+    run = made(tmp_path / "run")
+    with (
+        serve(models=["judge"], root="a") as one,
+        serve(models=["judge"], root="b") as other,
+        pytest.raises(UsageError, match="different models under one name"),
+    ):
+        again(run, one, other)
+
+
+def test_a_verdict_set_of_an_earlier_version_is_found_by_its_served_name(tmp_path: Path) -> None:
+    run = made(tmp_path / "run")
+    with serve(models=["judge"]) as server:
+        again(run, server)
+    used = load_run(run).settings["judge"]
+    assert set(used) == {"card", "model"}
+    assert who(used) == "'judge' (served name only)"
+    with serve(models=["judge"], root=ROOTS[0]) as server:
+        again(run, server)
+    assert same_name(load_run(run).settings["judge"], [used]) == used
+    assert load_run(run, "equivalence:judge").settings["judge"]["served"]["root"] == ROOTS[0]  # the latest that fits
+    old = load_run(run, f"{used['card']}:judge")
+    assert old.settings["judge"]["model"]
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 64])

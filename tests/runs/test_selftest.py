@@ -16,7 +16,7 @@ from cof_eval.agent.view import ImageNaming, View
 from cof_eval.agent.zoom import CropOfCrop, CropSize, CropSource, ToolKind, ZoomRules
 from cof_eval.core.geometry import Frame
 from cof_eval.core.resolution import RESOLUTIONS, Filter, Fit, FitBy, PixelLimits
-from cof_eval.runs.preflight import Finding, Level
+from cof_eval.runs.finding import Finding, Level
 from cof_eval.runs.selftest import selftest
 
 DISTINCT = [name for name in PROTOCOLS if not name.endswith("_forced")]
@@ -29,6 +29,7 @@ def examined(protocol: Protocol, *resolutions: str) -> Finding:
     return finding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
 def test_zooms_show_what_they_point_at_under_every_protocol_at_every_resolution(name: str) -> None:
     finding = examined(PROTOCOLS[name])

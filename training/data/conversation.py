@@ -1,6 +1,6 @@
 """The conversation contract: evaluation, SFT and GRPO see the same messages, rendered by the same template to the same tokens.
 
-Messages come from `cof_eval.agent.conversation`, which evaluation uses too. TRL wants them as dicts, takes images beside
+Messages come from `cof_eval.agent.conversation`, which evaluation uses too. TRL wants them as dicts, takes images next to
 them, and hands crops back in `tool` turns where Chain-of-Focus has `user` turns; the template renders both alike.
 """
 

@@ -87,7 +87,7 @@ def check_good(trajectory: Trajectory, verdict: Verdict | None, source: DataSour
 
 
 def coverage(trajectory: Trajectory) -> float | None:
-    """Share (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
+    """Fraction (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
     crops = [crop_box(trajectory, call.crop) for call in trajectory.calls if call.crop]
     held = (max((crop.coverage(target) for crop in crops if crop), default=0.0) for target in target_boxes(trajectory))
     return min(held, default=None)

@@ -1,6 +1,6 @@
 """Our zoom tool and rewards in the interfaces of verl, for reinforcement learning on many machines. Not run here: see docs/scaling.md.
 
-verl (0.9) lives in an environment of its own, with this project installed beside it; nothing of verl is imported until it
+verl (0.9) lives in an environment of its own, with this project installed next to it; nothing of verl is imported until it
 asks for the tool. It finds things by name:
 
 - tool config: `class_name: training.rl.verl_adapter.CofZoomTool`, with `config: {checkpoint: …, protocol: cof, crop_pixels: …}`;
@@ -197,7 +197,7 @@ def compute_scores(
 _HANDED_BACK = re.compile(
     r"(?:<\|im_end\|>)?\n?(?:<\|im_start\|>)?user\n(.*?)(?:<\|im_end\|>)?\n(?:<\|im_start\|>)?assistant\n", re.DOTALL
 )
-"""A tool's turn inside a decoded rollout, whether special tokens were decoded or left out."""
+"""A tool's turn inside a decoded rollout, whether special tokens were decoded or excluded."""
 
 
 def facts_of_text(text: str, question: Question, protocol: Protocol | None = None) -> Facts:

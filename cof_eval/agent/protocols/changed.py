@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from ...core.errors import UsageError, one_line
+from ...core.errors import UsageError, flat_message
 from ...core.resolution import Filter, Fit, FitBy
 from .protocol import Protocol
 
@@ -46,7 +46,7 @@ def load_protocol(path: str, known: Mapping[str, Protocol]) -> Protocol:
     try:
         values: Any = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        reason = error.strerror if isinstance(error, OSError) else flat_message(error)
         raise UsageError(f"protocol file {path} cannot be read: {reason}") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"protocol file {path} holds no settings; expected lines such as `base: cof` and `max_turns: 4`")

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...core.records import Outcome, Question
+from .differing_words import by_differing_words
+from .doubt import doubted, retracted
+from .final_statement import by_final_statement
 from .letters import by_letter
-from .options import option_text, settled, why_undecided
+from .options import mentioned, option_text, settled, why_undecided, yes_or_no
+from .reasons import by_text_and_reason, by_text_inside
+from .restated_text import by_restated_text
 from .ruling import Ruling
-from .statements import CONCLUSION
-from .text import loose
+from .statements import CONCLUSION, LETTERED
+from .text import loose, strict
 from .texts import by_text
+from .yes_no import reasoned, sentences_of
 
 
 def score_choice(text: str, question: Question) -> Ruling:
@@ -27,10 +33,20 @@ def score_choice(text: str, question: Question) -> Ruling:
 
 def _choice(text: str, question: Question) -> Ruling | None:
     """The option that the whole text names; a ruling without one if it is ambiguous, None if it cannot be read."""
-    readings = [_line_choice(line, question) for line in text.split("\n")]
-    if None not in readings:
+    readings = _line_readings(text, question)
+    if readings is not None:
         return _agreed(readings)
-    return by_letter(text, question) or _by_conclusion(text, question)
+    return by_letter(text, question) or _by_conclusion(text, question) or _agreed([read(text, question) for read in _PATTERNS])
+
+
+def _line_readings(text: str, question: Question) -> list[Ruling | None] | None:
+    """What each line names; None as soon as one cannot be read."""
+    readings: list[Ruling | None] = []
+    for line in text.split("\n"):
+        readings.append(_line_choice(line, question))
+        if readings[-1] is None:
+            return None
+    return readings
 
 
 def _line_choice(line: str, question: Question) -> Ruling | None:
@@ -53,3 +69,26 @@ def _by_conclusion(text: str, question: Question) -> Ruling | None:
     if reading and reading.chosen in question.letters and settled(before, reading.chosen, question):
         return replace(reading, rule="conclusion")
     return None
+
+
+def _by_yes_or_no(text: str, question: Question) -> Ruling | None:
+    """Yes or no where the options say so, with or without the letter of the same option, then sentences."""
+    if not yes_or_no(question):
+        return None
+    letter = LETTERED.fullmatch(text)
+    if letter is None or not letter["close"] or retracted(letter["lead"]) or doubted(letter["lead"]):
+        letter = None
+    answer = letter["rest"].lstrip(" .:,\n") if letter else text
+    if mentioned(answer, question):
+        return None
+    said = sentences_of(answer, question.text) or (reasoned(answer, question.text) if letter else None)
+    if said is None:
+        return None
+    chosen = next(each for each in question.letters if strict(option_text(each, question)) == said[0])
+    return (
+        Ruling(None, said[1], chosen) if letter is None or letter["letter"].upper() == chosen else Ruling(None, "contradiction")
+    )
+
+
+_PATTERNS = (by_text_and_reason, by_text_inside, by_final_statement, _by_yes_or_no, by_differing_words, by_restated_text)
+"""Each reads a whole text, and no text is read by two of them differently: that is undecided."""

@@ -13,7 +13,7 @@ REFUSAL = _any_of(
     r"can ?not|can't|could not|couldn't|unable|impossible|unclear|unsure|uncertain|don't know|do not know|insufficient"
     r"|not (?:sure|certain|possible|clear|enough)|indeterminate|unknown|sorry"
 )
-_WITHDRAWAL = _any_of(
+WITHDRAWAL = _any_of(
     r"wrong|incorrect|false|mistaken?|untrue|not true|unlikely|ruled out|eliminat\w+|exclud\w+|reject\w+"
     r"|both|neither|either|(?:all|any|none) of|depends"
 )
@@ -32,10 +32,24 @@ ASIDE = _any_of(
 )
 """Words by which a reason may bring in another choice, or take the choice back."""
 
+TAKEN_BACK = _any_of(
+    r"on second thoughts?|second thoughts|chang\w+ my mind|take (?:it|that|this) back|(?:scratch|strike|forget|ignore|disregard) (?:it|that|this)"
+    r"|correction|correct(?:ing)? myself|my mistake|oops|hmm+|wait|alternatives?|alternatively|reconsider\w*|revis(?:e|ed|ing|ion)|on reflection|apolog\w+"
+    r"|then again|equally|as well|kidding|joking|opposite|contrary|vice versa|otherwise|former|latter|the others?|another"
+    r"|runner-up|rather|actually|i'm not|i am not|i (?:do not|don't|did not|didn't) (?!see|notice|find|spot)|not (?:so|right|correct|the case)"
+    r"|options?|choices?|also (?:possible|plausible|correct|right|valid|fits?|be)"
+)
+"""Words by which a later sentence takes an answer back, or sets another one beside it."""
+
 
 def retracted(text: str) -> bool:
     """Whether a text refuses, or withdraws something."""
-    return bool(REFUSAL.search(text) or _WITHDRAWAL.search(text))
+    return bool(REFUSAL.search(text) or WITHDRAWAL.search(text))
+
+
+def disputed(text: str) -> bool:
+    """Whether a text asks, denies, hedges, refuses, withdraws, or takes an answer back."""
+    return doubted(text) or retracted(text) or bool(TAKEN_BACK.search(text))
 
 
 def doubted(text: str) -> bool:

@@ -10,7 +10,7 @@ from .options import may_abbreviate, option_text, settled, spelled_elsewhere
 from .question_kind import repeats_question
 from .ruling import Ruling
 from .statements import BODY, ENDED, LETTERED, REASON
-from .text import loose, plain, unquoted, words
+from .text import bare, loose, plain, squeezed, unquoted, words
 
 
 def by_letter(text: str, question: Question) -> Ruling | None:
@@ -26,10 +26,12 @@ def by_letter(text: str, question: Question) -> Ruling | None:
         return None  # "The answer is a" may be cut short
     if not settled(match["lead"], letter, question):
         return None
+    reading = Ruling(None, "letter", letter) if ended else _by_letter_and_text(match, letter, question)
     dressed = match["close"] or re.search("option|choice", match["label"] or "", re.IGNORECASE)
-    if not dressed and spelled_elsewhere(letter, question):
+    agrees = reading and reading.rule == "letter_text" and len(option_text(letter, question)) > 1
+    if not (dressed or agrees) and spelled_elsewhere(letter, question):
         return Ruling(None, "letter_or_text")
-    return Ruling(None, "letter", letter) if ended else _by_letter_and_text(match, letter, question)
+    return reading
 
 
 def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -> Ruling | None:
@@ -37,11 +39,13 @@ def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -
     after = BODY.fullmatch(match["rest"])
     if after is None or _SIGNED.match(match["rest"]):
         return None
-    body = enclosed[1] if (enclosed := re.fullmatch(r"\((.*)\)[.]?", after["body"])) else after["body"]
+    body = after["body"]
     firm = match["close"] or after["mark"].strip() or after["gap"] == "\n"  # not the article in "A mug"
-    if letter == "A" and not firm and plain(f"a {body}") != plain(body):
+    if letter == "A" and not (firm or body.isdigit()) and plain(f"a {body}") != plain(body):
         return None  # "a few" is not "few"
-    same = [other for other in question.letters if loose(option_text(other, question)) == loose(body)]
+    same = _with_text(body, question)
+    if not same and (enclosed := re.fullmatch(r"\((.*)\)[.]?", body)):
+        body, same = enclosed[1], _with_text(enclosed[1], question)
     if letter in same:
         return Ruling(None, "letter_text", letter)
     if same:
@@ -52,6 +56,15 @@ def _by_letter_and_text(match: re.Match[str], letter: str, question: Question) -
     restated = firm and words(own).strip() and words(own) in words(body) and repeats_question(body, question.text, own)
     certain = (reasoned or restated) and not (doubted(body) or _FIGURE.search(body)) and settled(body, letter, question)
     return Ruling(None, "letter_reason", letter) if certain else None
+
+
+def _with_text(body: str, question: Question) -> list[str]:
+    """Letters of the options that a text equals: but for an article inside a longer one, or for blanks alone."""
+    for normal in (loose, bare, squeezed):
+        found = [letter for letter in question.letters if normal(option_text(letter, question)) == normal(body) != ""]
+        if found:
+            return found
+    return []
 
 
 _SIGNED = re.compile(r"\s?[.–—-]\d")

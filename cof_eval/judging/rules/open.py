@@ -9,9 +9,11 @@ from ...core.records import Outcome, Question
 from .options import why_undecided
 from .polarity import polarity
 from .question_kind import asks_to_count, asks_to_read
+from .quoted_answer import quoted_text
 from .ruling import Ruling
 from .statements import ANSWERED, forms
 from .text import cleaned, loose, plain
+from .yes_no import sentences_of
 
 _COUNT = re.compile("0|[1-9][0-9]*")
 
@@ -25,7 +27,20 @@ def score_open(text: str, question: Question) -> Ruling:
 
 def _against(text: str, question: Question) -> Ruling:
     rulings = [_open_line(line, question) for line in text.split("\n")]
-    return rulings[0] if len({ruling.outcome for ruling in rulings}) == 1 else Ruling(None, "two_answers")
+    if len({ruling.outcome for ruling in rulings}) > 1 or rulings[0].outcome is None:
+        return _by_pattern(text, question) or (rulings[0] if len(rulings) == 1 else Ruling(None, "two_answers"))
+    return rulings[0]
+
+
+def _by_pattern(text: str, question: Question) -> Ruling | None:
+    """Yes or no, then sentences; or a sentence with the reference in quotes."""
+    standard = loose(question.answer)
+    if standard in ("yes", "no"):
+        said = sentences_of(text, question.text)
+        return Ruling(Outcome.CORRECT if said[0] == standard else Outcome.WRONG, said[1], said[0]) if said else None
+    quoted = quoted_text(text, question.text)
+    same = quoted is not None and plain(quoted) == plain(question.answer) != ""
+    return Ruling(Outcome.CORRECT, "quoted_text", plain(question.answer)) if same else None
 
 
 def _open_line(line: str, question: Question) -> Ruling:

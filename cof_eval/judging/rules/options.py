@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...core.records import Question
-from .doubt import NEGATION, REFUSAL, doubted, retracted
-from .statements import MENTION, ORDINAL
+from .doubt import NEGATION, REFUSAL, disputed, doubted, retracted
+from .sentences import numbers, sentences, stems
+from .statements import BRACKETED, CONTRAST, MENTION, NUMBERED, ORDINAL, without_articles
 from .text import FILLERS, spelled_out, strict, words
 
 
@@ -30,10 +32,80 @@ def settled(context: str, letter: str, question: Question) -> bool:
     return not (spoken or denied or retracted(context) or named - {letter})
 
 
+def supports(context: str, letter: str, question: Question) -> bool:
+    """Whether sentences around a choice dispute nothing, and name neither another option nor another number."""
+    if disputed(context) or stated(context, question) - {letter}:
+        return False
+    lettered = names_letters(question)
+    names = {each.lower() for each in question.letters} if lettered else set()
+    if (foreign_words(letter, question) - names).intersection(stems(context)):
+        return False
+    if bracketed(context, question) - {letter} if lettered else mentioned(context, question) - {letter}:
+        return False
+    if lettered and not all(_contrasts(each, letter, question) for each in sentences(context)):
+        return False
+    own = numbers(option_text(letter, question))
+    return not own or numbers(context) <= own
+
+
+def _contrasts(sentence: str, letter: str, question: Question) -> bool:
+    """Whether other letters, as names of things, come only after this one and a word of contrast: "while point B is far"."""
+    found = [
+        match
+        for match in MENTION.finditer(without_articles(sentence))
+        if "".join(filter(None, match.groups())).upper() in question.letters
+    ]
+    others = [match.start() for match in found if "".join(filter(None, match.groups())).upper() != letter]
+    if not others:
+        return True
+    own = [match.start() for match in found if match.start() not in others]
+    first = own[0] if own else 0  # "It is in front, while point B is far"
+    return first < others[0] and bool(CONTRAST.search(sentence[first : others[0]]))
+
+
+def foreign_words(letter: str, question: Question) -> frozenset[str]:
+    """Stems of words that other options have and the option with this letter has not."""
+    return _foreign_words(question.letters.index(letter), question.options)
+
+
+@lru_cache(maxsize=1024)
+def _foreign_words(place: int, options: tuple[str, ...]) -> frozenset[str]:
+    others = {word for i, option in enumerate(options) if i != place for word in stems(option)}
+    return frozenset(others - set(stems(options[place])) - FILLERS)
+
+
+def stated(text: str, question: Question) -> set[str]:
+    """Letters of the options whose full text stands in the text; of texts inside each other, the longest."""
+    said = words(text)
+    found = {letter: words(option) for letter, option in zip(question.letters, question.options, strict=True)}
+    found = {letter: option for letter, option in found.items() if option.strip() and option in said}
+    rest = said
+    for option in sorted(found.values(), key=len, reverse=True):
+        if option in rest:
+            rest = rest.replace(option, " | ")
+        else:
+            found = {letter: each for letter, each in found.items() if each != option}
+    return set(found)
+
+
+def mentioned(text: str, question: Question) -> set[str]:
+    """Option letters that stand in a text as letters, or as "the second option"; the article "A" does not count."""
+    return _mentioned(without_articles(text), question)
+
+
+def bracketed(text: str, question: Question) -> set[str]:
+    """Option letters in brackets, at the head of a line of a list, after "option", or that are said to be right."""
+    letters = {"".join(found).upper() for found in BRACKETED.findall(text)}
+    places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
+    places |= {int(place) - 1 for place in NUMBERED.findall(text)}
+    return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
+
+
 def _mentioned(text: str, question: Question) -> set[str]:
     """Option letters that stand in the text as letters, a doubtful "A" included, or as "the second option"."""
     letters = {"".join(found).upper() for found in MENTION.findall(text)}
     places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
+    places |= {int(place) - 1 for place in NUMBERED.findall(text)}
     return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
 
 
@@ -46,10 +118,25 @@ def yes_or_no(question: Question) -> bool:
 
 
 def spelled_elsewhere(letter: str, question: Question) -> bool:
-    """Whether another option's text spells the letter too, as in "Gate B"; an article or a pronoun does not."""
-    texts = [option.removeprefix("A ") for option in _others(letter, question)]
+    """Whether another option's text spells the letter too, as in "Gate B"; an article or a pronoun does not.
+
+    Nor does a letter that stands in every option ("angle B + angle D = 90°"): it tells none of them.
+    """
+    spelled = {
+        each: _spells(letter, option.removeprefix("A "))
+        for each, option in zip(question.letters, question.options, strict=True)
+    }
+    return any(found for each, found in spelled.items() if each != letter) and not all(spelled.values())
+
+
+def _spells(letter: str, text: str) -> bool:
     case = re.NOFLAG if letter in "AI" else re.IGNORECASE
-    return any(re.search(rf"\b{letter}\b", text, case) or f" {strict(text)}".endswith(f" {letter.lower()}") for text in texts)
+    return bool(re.search(rf"\b{letter}\b", text, case)) or f" {strict(text)}".endswith(f" {letter.lower()}")
+
+
+def names_letters(question: Question) -> bool:
+    """Whether options speak of things that have letters for names, as in "A is closer"."""
+    return any(MENTION.search(option) for option in question.options)
 
 
 def may_abbreviate(letter: str, question: Question) -> bool:

@@ -8,7 +8,7 @@ from .doubt import HEDGE, NEGATION, retracted
 from .question_kind import has_negation, repeats_question
 from .text import unquoted, words
 
-_LACK = re.compile(
+LACK = re.compile(
     r"\b(?:lack\w*|miss\w*|absen\w*|fail\w*|empty|hidden|invisible|hardly|barely|scarcely|rarely|seldom|nothing|nobody|nowhere"
     r"|opposite|contrary|disagree\w*|den(?:y|ies|ied)|refus\w*)\b",
     re.IGNORECASE,
@@ -24,7 +24,7 @@ def polarity(text: str, question: str) -> str | None:
     if not match:
         return None
     said, clause = match[1].lower(), match[2] or ""
-    if _LACK.search(clause) or len(NEGATION.findall(clause)) > 1:
+    if LACK.search(clause) or len(NEGATION.findall(clause)) > 1:
         return None  # "Yes, it is missing" may say no, and two negations may cancel out
     if HEDGE.search(clause) or retracted(clause) or " yes " in words(clause):
         return None

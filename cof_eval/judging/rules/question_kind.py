@@ -18,6 +18,18 @@ _LOOSELY = re.compile(
     r"|and (?:what|which|who|where|when|how|is|are))\b",
     re.IGNORECASE,
 )
+_UNITS = (
+    r"per ?cent\w*|%|fractions?|ratios?|proportions?|shares?|degrees?|points?|units?|hundreds?|thousands?|lakhs?|crores?|[mbt]n"
+    r"|(?:m|b|tr)illions?|dollars?|cents?|euros?|pounds?|yen|rupees?|yuan|usd|eur|gbp|inr"
+    r"|(?:milli|micro|nano|kilo|mega|giga|tera|centi)?(?:met(?:er|re)|gram|lit(?:er|re)|watt|byte|bit|volt|joule|hertz|second)s?"
+    r"|km|cm|mm|kg|mg|lbs?|oz|ft|inch(?:es)?|feet|foot|yards?|miles?|acres?|hectares?|tons?|tonnes?|ounces?|gallons?|calories|kcal"
+    r"|minutes?|hours?|days?|weeks?|months?|years?|decades?|centuries"
+)
+_SCALED = re.compile(
+    rf"[%$€£¥₹]|\b(?:how many|number of|in|unit:?|units:?) (?:(?!the\b)[\w ]{{0,12}} )?(?:{_UNITS})\b|\bper ?cent|\bin (?:[a-z]{{1,2}}|mln|bln)(?=[?,.;:)]|$)",
+    re.IGNORECASE,
+)
+"""A question that asks for a unit or a scale ("in M", "how many percent"): a bare number may not carry it, and 2 may be 2,000,000."""
 _PLAIN = """
     a an the is are was were be it its this that these those there here of in on at to with and as has have do does did i we you he she
     they them can see show shows showing contain contains depict depicts feature features include includes made any present visible shown
@@ -39,8 +51,11 @@ def asks_to_read(text: str) -> bool:
 
 
 def asks_to_count(text: str) -> bool:
-    """Whether a question asks for one exact count."""
-    return bool(_COUNTING.search(bare_question(text))) and not _LOOSELY.search(bare_question(text)) and text.count("?") < 2
+    """Whether a question asks for one exact count, as a bare number without a unit or a scale."""
+    asked = bare_question(text)
+    if not _COUNTING.search(asked) or _SCALED.search(asked):
+        return False
+    return not _LOOSELY.search(asked) and text.count("?") < 2
 
 
 def has_negation(text: str) -> bool:

@@ -8,7 +8,7 @@ from .options import option_text, settled, yes_or_no
 from .polarity import polarity
 from .ruling import Ruling
 from .statements import forms
-from .text import loose, strict
+from .text import bare, loose, strict
 
 
 def by_text(line: str, question: Question) -> Ruling | None:
@@ -26,7 +26,7 @@ def by_text(line: str, question: Question) -> Ruling | None:
 
 def _option_named(text: str, question: Question) -> Ruling | None:
     """The one option that the text equals, or is the telling part of."""
-    for normal in (strict, loose):
+    for normal in (strict, loose, bare):
         hits = [letter for letter in question.letters if normal(option_text(letter, question)) == normal(text) != ""]
         if hits:
             return Ruling(None, "option_text", hits[0]) if len(hits) == 1 else Ruling(None, "same_text")

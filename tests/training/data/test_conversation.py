@@ -25,6 +25,8 @@ from training.data.prepare import Inspector
 from training.data.rows import DraftRow, TrainingRow
 from training.sft import dataset
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = {
     "zooms, two in one turn": TURNS,
     "calls that fail": [f"{call(9, 9, 2, 2)} {call(20, 20, 60, 60)}", "<tool_call>{broken</tool_call>", answer("B")],
