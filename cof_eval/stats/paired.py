@@ -114,11 +114,13 @@ def detectable_difference(differences: Clusters, *, alpha: float = 0.05, power: 
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """P values corrected for having looked at all of them (Holm 1979), in the order given; NaN stays and does not count."""
-    from statsmodels.stats.multitest import multipletests
+    """P values corrected for having looked at all of them (Holm 1979), in the order given; NaN stays and does not count.
 
-    corrected = np.array(p, dtype=np.float64)
-    known = ~np.isnan(corrected)
-    if known.any():
-        corrected[known] = multipletests(corrected[known], method="holm")[1]
-    return [float(value) for value in corrected]
+    Equal to statsmodels' `multipletests`, which collects garbage in every call: 35 ms, thousands of times in a simulation.
+    """
+    known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
+    corrected, least = [math.nan] * len(p), 0.0
+    for rank, (value, i) in enumerate(known):
+        least = max(least, min(1.0, (len(known) - rank) * value))
+        corrected[i] = least
+    return corrected
