@@ -150,7 +150,7 @@ class Engine(Protocol):
 
         Raises:
             ContextFullError: if the prompt does not fit the context.
-            EngineError: if this generation failed; others may go on.
+            EngineError: if this generation failed; others may continue.
             EngineUnusableError: if none can.
         """
         ...

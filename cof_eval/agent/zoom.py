@@ -1,8 +1,8 @@
 """The tool: a call becomes a crop, or a text that says what was wrong with it.
 
-A box is read in the protocol's frame, over the shown image or the earlier crop that the call names, and becomes a region
-(`region`) of the image that crops are cut from; the cut part is enlarged and resized as the protocol has it (Chain-of-Focus,
-arXiv 2505.15436, and its released evaluation; other protocols widen and enlarge by 1).
+A box is read in the protocol's frame, over the shown image or the earlier crop that the call names. It becomes a region
+(`region`) of the image that crops are cut from. The cut part is enlarged and resized as the protocol has it
+(Chain-of-Focus, arXiv 2505.15436, and its released evaluation; other protocols widen and enlarge by 1).
 """
 
 from __future__ import annotations
