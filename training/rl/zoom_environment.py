@@ -24,11 +24,11 @@ AFTER_THE_END = "The rollout has ended."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoomEnvironmentFactory:
-    """What all environments of one trainer share; calling it makes one."""
+    """The common settings of a trainer's environments; calling it makes an environment."""
 
     protocol: Protocol
     limits: PixelLimits
-    """What the checkpoint's image processor does to sizes."""
+    """The size limits of the checkpoint's image processor."""
     runner: asyncio.Runner
     """Its event loop runs the agents."""
     keep_image: KeepImage | None = None

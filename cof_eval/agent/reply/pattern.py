@@ -35,7 +35,7 @@ class _Pattern:
     """A pattern taken apart."""
 
     opening: str
-    """Where it stands, a call begins."""
+    """The text at which a call begins."""
     first: str
     """What follows it before the first placeholder."""
     parts: tuple[tuple[str, str], ...]
