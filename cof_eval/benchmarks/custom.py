@@ -23,7 +23,7 @@ from .loading import with_distinct_ids
 from .options import ANSWER_LETTER, choice_text, listed_options
 from .tables import read_rows
 
-_EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files beside them'
+_EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files next to them'
 
 
 class _SourceRow(msgspec.Struct, forbid_unknown_fields=True):

@@ -141,7 +141,7 @@ class Train:
             if not getattr(self, name) > 0 or not math.isfinite(getattr(self, name)):
                 raise RecipeError(f"train.{name}={getattr(self, name)} must be positive")
         if not 0 <= self.warmup < 1:
-            raise RecipeError(f"train.warmup={self.warmup} is a share of the steps; expected 0 <= warmup < 1")
+            raise RecipeError(f"train.warmup={self.warmup} is a fraction of the steps; expected 0 <= warmup < 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
