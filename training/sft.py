@@ -80,7 +80,7 @@ def show(picture: Picture, limits: PixelLimits) -> Any:
 
 
 def _count_on(trainer: Any, checkpoint: Path) -> None:
-    """Go on counting tokens where the checkpoint stopped; TRL would begin at zero."""
+    """Continue to count tokens where the checkpoint stopped; TRL would begin at zero."""
     from transformers import TrainerState
 
     state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))

@@ -1,7 +1,7 @@
 """Data for the tiny recipes: `python -m training.tiny FOLDER` writes a random checkpoint, questions, and conversations.
 
 Scenes, boxes and checkpoint are the demo's; the conversations look around the annotated box and answer rightly, every other
-one without a zoom. They are few and alike, so that a random model learns to speak like them in seconds, and rollouts that it
+one without a zoom. They are few and alike, so that a random model learns to imitate them in seconds. The rollouts that it
 then samples earn different rewards. They teach nothing about photographs: they walk the whole path on a CPU.
 """
 

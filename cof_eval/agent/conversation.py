@@ -1,4 +1,4 @@
-"""The messages of a protocol: what a rollout sends, and what training learns from, word for word the same. Pure.
+"""The messages of a protocol: a rollout sends and training learns from the same words. Pure.
 
 A conversation opens with the system message, the shown image and the question; every turn of calls is handed back as one
 user message, as the protocol writes it: crops and error texts in the order of the calls.
@@ -35,7 +35,7 @@ class Conversation:
     """The protocol's within the processor's: sizes of crops."""
     question: Question
     view: View | None
-    """What can be looked at; None for a question without an image."""
+    """The images that the model can zoom into; None for a question without an image."""
     shown_hash: str = ""
     """Of the shown image's pixels, where it is known already."""
     max_images: int | None = None
@@ -71,7 +71,7 @@ class Conversation:
             raw_calls: as found in the turn's text.
 
         Returns:
-            The calls, each with what it gave, and the message.
+            The calls, each with its result, and the message.
         """
         calls: list[Call] = []
         parts: list[Part] = []

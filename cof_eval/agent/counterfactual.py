@@ -1,6 +1,6 @@
 """Crops that the model did not ask for, to show whether zooming itself helps: withheld, blank, elsewhere, or the right place.
 
-Only a call that could be executed gets one; a bad call is answered as ever. Pure.
+Only a call that could be executed gets one; a bad call is answered as usual. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .view import View
 from .zoom import CropSource, Refusal, ZoomResult, ZoomRules, crop_region, cut
 
 WITHHELD = "[the image of this region is withheld]"
-"""What stands where a withheld crop would."""
+"""Text in place of a withheld crop."""
 
 NO_BOXES = "oracle crops need annotated boxes, and this question has none: it stays unscored. Leave it out, or use crops=real"
 
@@ -29,7 +29,7 @@ _DRAWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Counterfactual:
-    """What stands in for the crops of one trajectory."""
+    """The substitutes for the crops of one trajectory."""
 
     crops: Crops
     boxes: Sequence[Corners] = ()
@@ -38,7 +38,7 @@ class Counterfactual:
     """Seeds the random regions: equal for the same trajectory of the same run."""
 
     def crop(self, asked: ZoomResult, number: int, view: View, rules: ZoomRules) -> ZoomResult:
-        """What the model gets in place of its zoom.
+        """The result that the model gets in place of its zoom.
 
         Args:
             asked: what it asked for, executed.

@@ -1,4 +1,4 @@
-"""The engine seam: what the agent asks of whatever runs the model, and what it gets back.
+"""The engine seam: what the agent asks of the program that runs the model, and what it gets back.
 
 An engine generates one turn of one conversation. Many conversations ask at the same time; batching is the engine's
 work. It is the only place where images meet a model, so it also answers for the pixels: it reports how many visual
@@ -19,7 +19,7 @@ from ..core.resolution import PixelLimits
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The speaker of a message."""
 
     SYSTEM = "system"
     USER = "user"
@@ -120,7 +120,7 @@ class Engine(Protocol):
 
     @property
     def limits(self) -> PixelLimits:
-        """What the checkpoint's image processor does to sizes."""
+        """The size limits of the checkpoint's image processor."""
         ...
 
     @property
@@ -150,7 +150,7 @@ class Engine(Protocol):
 
         Raises:
             ContextFullError: if the prompt does not fit the context.
-            EngineError: if this generation failed; others may go on.
+            EngineError: if this generation failed; others may continue.
             EngineUnusableError: if none can.
         """
         ...

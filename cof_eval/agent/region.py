@@ -15,7 +15,7 @@ from ..core.records import Corners
 
 
 class Outside(StrEnum):
-    """What becomes of a box that reaches outside its image."""
+    """How a box that reaches outside its image is handled."""
 
     REFUSE = "refuse"
     CLIP = "clip"
@@ -23,7 +23,7 @@ class Outside(StrEnum):
     CLIP_LAST_PIXEL = "clip_last_pixel"
     """It ends one pixel before the right and the lower edge, even if it does not reach outside (Mini-o3)."""
     PAD = "pad"
-    """What lies outside is black (DeepEyes' evaluation)."""
+    """The part outside is black (DeepEyes' evaluation)."""
 
 
 class Edges(StrEnum):
@@ -38,7 +38,7 @@ class Edges(StrEnum):
 
 
 class SmallBox(StrEnum):
-    """What becomes of a box whose region has a side of less than `min_side` pixels."""
+    """How a box is handled whose region has a side of less than `min_side` pixels."""
 
     REFUSE = "refuse"
     GROW = "grow"
@@ -48,7 +48,7 @@ class SmallBox(StrEnum):
 
 
 class FlatBox(StrEnum):
-    """What becomes of a box without area."""
+    """How a box without area is handled."""
 
     REFUSE = "refuse"
     PAD = "pad"

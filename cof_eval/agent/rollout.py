@@ -1,7 +1,7 @@
 """The loop: look, think, zoom, look again, answer. One question in, one trajectory out; no I/O of its own.
 
-Every limit is checked before the engine would refuse, every call of a turn is executed or answered, and whatever
-happens becomes part of the trajectory. Only an engine that cannot serve the run at all raises.
+Every limit is checked before the engine would refuse. Every call of a turn is executed or answered. All that happens is
+recorded in the trajectory. Only an engine that cannot serve the run at all raises.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The tool: a call becomes a crop, or a text that says what was wrong with it.
 
-A box is read in the protocol's frame, over the shown image or the earlier crop that the call names, and becomes a region
-(`region`) of the image that crops are cut from; the cut part is enlarged and resized as the protocol has it (Chain-of-Focus,
-arXiv 2505.15436, and its released evaluation; other protocols widen and enlarge by 1).
+A box is read in the protocol's frame, over the shown image or the earlier crop that the call names. It becomes a region
+(`region`) of the image that crops are cut from. The cut part is enlarged and resized as the protocol has it
+(Chain-of-Focus, arXiv 2505.15436, and its released evaluation; other protocols widen and enlarge by 1).
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class CropSize(StrEnum):
 
 
 class BadCall(StrEnum):
-    """What a call that cannot be executed gives the model."""
+    """The model's result for a call that cannot be executed."""
 
     TEXT = "text"
     """A text that says what was wrong."""
     WHOLE_IMAGE = "whole_image"
-    """The whole image, without a word (a quirk of the released evaluation)."""
+    """The whole image, without a text (a quirk of the released evaluation)."""
     ANSWER = "answer"
     """Nothing: the rollout ends, and the turn's whole text is its answer (DeepEyes' evaluation)."""
 
@@ -133,7 +133,7 @@ class ZoomRules:
     crop_of_crop: CropOfCrop = CropOfCrop.SOURCE
     size_from: CropSize = CropSize.CUT
     fits: tuple[Fit, ...] = ()
-    """Resizes between enlarging and the processor's; a crop as the first of them leaves it is what later crops are cut from."""
+    """Resizes between enlarging and the processor's; later crops are cut from the result of the first of them."""
     filter: Filter = Filter.LANCZOS
 
     @property
@@ -153,7 +153,7 @@ class ZoomResult:
     """The box as the model gave it; None if it could not be read."""
     image: Image.Image | None = None
     native_box: Box | None = None
-    """What the image shows."""
+    """The part of the native image that the image shows."""
     error: str | None = None
     withheld: bool = False
     """Whether the model gets a text note instead of the crop."""

@@ -1,9 +1,10 @@
 """The user's own images and questions.
 
-A JSONL file, or a folder with one, a line per question: `question` and `image` (a path from the file's folder on), and where they are
-known `options` (a list of texts), `answer` (a letter or an option's text; for open questions a text, or a list of texts that are
-all right), `boxes` (a list of [x1, y1, x2, y2], px of the native image), `id`, `category`. Or a folder of images, each with a
-JSON file of the same name that holds these fields. Rows without an answer are run and not scored.
+A JSONL file, or a folder with one, has a line per question: `question` and `image` (a path relative to the file's folder). Where
+they are known, it also has `options`, `answer`, `boxes`, `id` and `category`. `options` is a list of texts. `answer` is a letter
+or an option's text; for open questions it is a text, or a list of texts that are all right. `boxes` is a list of [x1, y1, x2, y2],
+px of the native image. Or a folder of images, each with a JSON file of the same name that holds these fields. Rows without an
+answer are run and not scored.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .loading import with_distinct_ids
 from .options import ANSWER_LETTER, choice_text, listed_options
 from .tables import read_rows
 
-_EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files beside them'
+_EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files next to them'
 
 
 class _SourceRow(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,7 +2,8 @@
 
 Dataset card `lmms-lab-encoder/DocVQA`, configs `DocVQA` (5,349 rows) and `InfographicVQA` (2,801), split `validation`;
 columns as in lmms-eval's tasks `docvqa_val` and `infovqa_val`: `questionId`, `question`, `answers` (a list, all of them
-right), `image`; besides, `question_types` in the one and `answer_type` in the other (lists; the first is the category).
+right), `image`; in addition, `question_types` in `DocVQA` and `answer_type` in `InfographicVQA` (lists; the first is the
+category).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Table:
     files: tuple[str, ...]
     """Patterns of its files in the repository."""
     local: tuple[str, ...] = ANY_TABLE
-    """Patterns that are tried, besides, in a folder of the user's."""
+    """Patterns that are tried in addition in a folder of the user's."""
     image: str = "image"
     """The column that holds the image."""
 

@@ -1,4 +1,4 @@
-"""Options of a question: reading them in the dresses that datasets use, and writing them in ours."""
+"""Options of a question: reading them in the formats of the datasets, and writing them in one format."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def column_options(columns: Mapping[str, str | None]) -> tuple[str, ...]:
 def inline_options(text: str) -> tuple[str, ...]:
     """Option texts from within a question: "Options: A: red, B: blue" or "(A) red (B) blue"; none if they cannot be told apart.
 
-    The last run of marks that begins with A and goes on B, C, … is read, so that letters in the question do not matter.
+    The last run of marks that begins with A and continues with B, C, … is read. So letters in the question do not matter.
     """
     marks = list(_INLINE.finditer(text))
     starts = [i for i, mark in enumerate(marks) if (mark[1] or mark[2]) == "A"]

@@ -1,9 +1,9 @@
 """Tables with embedded images, read once: rows one at a time, images unpacked to files by content.
 
-Parquet, TSV and JSON files of these benchmarks hold images of up to 8K inside their rows, as bytes or as base64, and often
-the same image in several rows. Loading such a table writes each distinct image to the cache folder and keeps the rest of
-the rows next to it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
-reads text only.
+Parquet, TSV and JSON files of these benchmarks hold images of up to 8K inside their rows, as bytes or as base64. Often
+several rows hold the same image. Loading such a table writes each distinct image to the cache folder and keeps the rest of
+the rows next to it; from then on an image is a file like any other, nothing of it stays in memory, and a second load reads
+text only.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _unpack_image(value: object) -> str:
 def image_bytes(value: object) -> bytes:
     """The stored image in a cell: bytes, base64 with or without blanks and a data URI's head, or `datasets`' struct of bytes.
 
-    What is none of these is given back as it is, to be reported as no image when it is looked at.
+    Any other value is returned unchanged; it is reported as no image when it is opened.
     """
     if isinstance(value, dict):
         value = value.get("bytes")

@@ -1,8 +1,9 @@
 """VisualProbe: open questions about tiny details of large photographs, in three levels (Lai et al. 2025, arXiv 2509.07969).
 
-Datasets `Mini-o3/VisualProbe_Easy` (141 rows), `_Medium` (268) and `_Hard` (106), each with `val.json`, a list of rows with
-`doc_id`, `images` (one path, for instance `VisualProbe_Easy/data/1.jpg`), `problem` (beginning with "<image>"), `solution`, `data_source`, and
-the images in `data/`. Answers are free text: what the rules leave undecided needs a judge.
+Datasets: `Mini-o3/VisualProbe_Easy` (141 rows), `_Medium` (268) and `_Hard` (106). Each has its images in `data/`, and a
+list of rows in `val.json`. A row has `doc_id`, `images` (one path, for instance `VisualProbe_Easy/data/1.jpg`), `problem`
+(beginning with "<image>"), `solution` and `data_source`. Answers are free text; those that the rules cannot decide need an
+LLM judge.
 """
 
 from __future__ import annotations

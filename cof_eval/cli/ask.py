@@ -148,7 +148,7 @@ class _Printer:
 
 
 def _line(kind: str, text: str) -> None:
-    """One piece beside its kind; control characters, which could steer a terminal, replaced."""
+    """One piece next to its kind; control characters, which could steer a terminal, are replaced."""
     shown = printable(text)
     lines = [part for line in shown.splitlines() for part in textwrap.wrap(line, 100) or [""]]
     for number, line in enumerate(lines):

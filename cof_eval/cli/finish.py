@@ -37,5 +37,5 @@ def finish(runs: list[RunData], out: Path, screen: Screen | None = None) -> int:
 
 
 def incomplete(run: RunData) -> bool:
-    """Whether a row is missing, failed, or has a standard answer and no verdict."""
+    """Whether a row is missing, failed, or has a reference answer and no verdict."""
     return sum(map(run.settled, run.rows)) < run.expected_rows

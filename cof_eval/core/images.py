@@ -1,7 +1,7 @@
 """Images: their stored bytes, their size before decoding, their native pixels, their hashes, and resizing.
 
-Every number a run reports rests on which pixels the model saw, so a file that cannot be shown whole and unchanged is an
-`ImageError`, never a partly grey picture, whatever other libraries have set in Pillow's module globals.
+Every number a run reports depends on which pixels the model saw. So a file that cannot be shown whole and unchanged is an
+`ImageError`, never a partly grey picture. The settings of other libraries in Pillow's module globals do not change this.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
         return 1  # Pillow would decode every pixel to look for metadata behind them
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged metadata beside sound pixels: shown as stored
+    except Exception:  # damaged metadata, sound pixels: shown as stored
         return 1
 
 

@@ -85,7 +85,7 @@ class LaterClass(type):
     of: LaterModule
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """What the real one gives; a class that was written with this one as its base gives an instance of its own."""
+        """The real one's result; a class that was written with this one as its base gives an instance of its own."""
         if "of" in cls.__dict__:
             return getattr(_real(cls.of), cls.__name__)(*args, **kwargs)
         return super().__call__(*args, **kwargs)

@@ -42,7 +42,7 @@ class OptionOrder:
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of a number must know about it; nothing where options stand as the benchmark gives them."""
+        """Notes for the reader of a number; empty if options stand as the benchmark gives them."""
         if self.kind is OrderKind.DATASET:
             return []
         why = " (the right one always first, which measures no model)" if self.kind is OrderKind.CORRECT_FIRST else ""

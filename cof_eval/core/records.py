@@ -143,9 +143,10 @@ class Call:
     """What was wrong with it: the text that the model was given, unless a quirk gave it the whole image instead."""
     crop: Crop | None = None
     instead: str | None = None
-    """What the model was given in place of what it asked for: `withheld`, `blank`, `random` or `oracle`."""
+    """The substitute for the crop that the model asked for: `withheld`, `blank`, `random` or `oracle`."""
     native_box: Corners | None = None
-    """`box` in px of the native image, whatever image it was given on; None in older runs, and where the box could not be read."""
+    """`box` in px of the native image, for any image it was given on; None in older runs, or if the box could not be
+    read."""
 
     @property
     def executed(self) -> bool:

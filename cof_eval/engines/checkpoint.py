@@ -116,7 +116,7 @@ def fingerprint(folder: Path, *, weights: bool = True) -> str:
 
 
 def identify(settings: ModelSettings) -> dict[str, Any]:
-    """What checkpoint a run asks: part of every trajectory's key.
+    """The identity of a run's checkpoint: part of every trajectory's key.
 
     Raises:
         UsageError: if it or its adapter is none.
@@ -184,7 +184,7 @@ class Checkpoint:
         kwargs = {name: value for name, value in (template_kwargs or {}).items() if self.template_knows(name)}
         try:
             return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
-        except Exception as error:  # whatever a template raises
+        except Exception as error:  # a template may raise any exception
             raise EngineError(f"the chat template of {self.folder} refuses the conversation: {first_line(error)}") from error
 
     def template_knows(self, name: str) -> bool:
@@ -217,7 +217,7 @@ def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = 
             config = AutoConfig.from_pretrained(str(folder))
         text = getattr(config, "text_config", config)
         limits, context, image_token = _limits(processor.image_processor), text.max_position_embeddings, config.image_token_id
-    except Exception as error:  # whatever transformers raises for damaged files
+    except Exception as error:  # transformers raises many kinds for damaged files
         raise EngineUnusableError(f"the processor of {folder} does not load: {first_line(error)}") from error
     overridden = _overridden(limits, processor_args or {})
     processor.image_processor.size = {"shortest_edge": overridden.min_pixels, "longest_edge": overridden.max_pixels}

@@ -232,6 +232,6 @@ def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> d
 
 
 def _refused(says: str) -> EngineError:
-    """What it means that a server refuses a request: the prompt is too long, or it holds what this server does not take."""
+    """The error for a request that a server refuses: the prompt is too long, or it holds what this server does not take."""
     too_long = "maximum context length" in says or "max_model_len" in says or "maximum model length" in says
     return ContextFullError(says) if too_long else EngineError(f"the server refused the request: {says}")

@@ -106,7 +106,7 @@ def write_checkpoint(folder: Path, *, seed: int = 0, max_pixels: int = MAX_PIXEL
 
 
 def build_tokenizer(corpus: str, vocabulary: int) -> Any:
-    """A byte-level BPE tokenizer trained on a text, with Qwen2.5-VL's special tokens beside at most `vocabulary` others."""
+    """A byte-level BPE tokenizer trained on a text, with Qwen2.5-VL's special tokens and at most `vocabulary` others."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

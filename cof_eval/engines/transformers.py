@@ -110,7 +110,7 @@ class TransformersEngine:
         self._model = self._pump = None
 
     async def _serve(self) -> None:
-        """Generate batch after batch of whatever waits."""
+        """Generate batch after batch of the waiting requests."""
         held: _Waiting | None = None
         while True:
             batch = [held or await self._waiting.get()]
@@ -225,7 +225,7 @@ def _sampling(request: Request) -> dict[str, Any]:
 
 
 def _penalties(request: Request, width: int) -> list[Any]:
-    """What lowers the logits of tokens that a reply holds already, as vLLM does it: the prompt does not count.
+    """Processors that lower the logits of tokens already in a reply, as vLLM does it: the prompt does not count.
 
     Args:
         request: whose penalties.

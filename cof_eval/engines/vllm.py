@@ -1,7 +1,7 @@
 """vLLM in this process: continuous batching over all rollouts and turns.
 
-Prompts are rendered with the checkpoint's own template; images go as PIL objects with their pixel hash as a stable id,
-so that the images of earlier turns are found in the processor cache and, through the prefix cache, in the KV cache.
+Prompts are rendered with the checkpoint's own template. Images are passed as PIL objects with their pixel hash as a stable
+id. So vLLM finds the images of earlier turns in the processor cache and, through the prefix cache, in the KV cache.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class VllmEngine:
             self._llm = None
 
     async def _rendered(self, prompt: dict[str, Any]) -> Any:
-        """The prompt tokenized, its images processed, beside the event loop; vLLM takes raw prompts no longer."""
+        """The prompt tokenized and its images processed, off the event loop; vLLM no longer takes raw prompts."""
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
         parsed = parse_model_prompt(self._llm.model_config, prompt)
@@ -151,7 +151,7 @@ class VllmEngine:
 
 
 def _arguments(settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Arguments for vLLM: the protocol's needs, then whatever the user says."""
+    """Arguments for vLLM: the protocol's needs, overridden by the user's."""
     arguments: dict[str, Any] = {
         "model": str(checkpoint.folder),
         "max_model_len": min(protocol.context, checkpoint.context),

@@ -1,4 +1,4 @@
-"""A judge card applied: the stop first, then rules, then, for what they leave undecided, a served LLM.
+"""A judge card applied: first the stop, then the rules, then a served LLM for the answers that the rules cannot decide.
 
 A judge that cannot be reached, is cut short, or says something else than a label leaves the answer unscored with the
 reason; no verdict is ever invented.

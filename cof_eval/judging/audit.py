@@ -105,7 +105,7 @@ def decider(judged: JudgedPair) -> str:
 
 
 def majority(panel: Sequence[Sequence[JudgedPair]]) -> list[JudgedPair]:
-    """What most of several judges say of each pair; unscored without a majority of those that scored it."""
+    """The verdict of most of several judges on each pair; unscored without a majority of those that scored it."""
     return [JudgedPair(votes[0].pair, _vote(votes)) for votes in zip(*panel, strict=True)]
 
 

@@ -11,7 +11,7 @@ from ..core.records import digest
 from ..servers import Server
 
 SERVED_NAME_ONLY = "served name only"
-"""What is said of a judge whose server told nothing else: another model may have had the same name."""
+"""Note on a judge whose server told only its served name: another model may have had the same name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +32,14 @@ class JudgeIdentity:
 
     @property
     def model(self) -> str:
-        """What verdicts are keyed on: the served name alone, or the model's root with a digest of all that is told."""
+        """The name in verdicts' keys: the served name alone, or the model's root with a digest of all that is told."""
         if not self.known:
             return self.served_name
         told = digest(self.served_name, self.root, self.max_model_len, self.version)[:8]
         return f"{self.root or self.served_name}@{told}"
 
     def settings(self) -> dict[str, Any]:
-        """What run.yaml says of it."""
+        """Its entry in run.yaml."""
         return {name: value for name, value in asdict(self).items() if value}
 
 

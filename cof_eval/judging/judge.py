@@ -1,4 +1,4 @@
-"""A judge: rules first, then whoever stands behind the `JudgeClient` seam."""
+"""A judge: first the rules, then the client behind the `JudgeClient` protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class JudgeClient(Protocol):
         ...
 
     async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
-        """What the judge replies.
+        """The judge's reply.
 
         Args:
             prompt: the filled-in prompt.
@@ -71,7 +71,7 @@ class Judge:
         return self.key(trajectory.question, trajectory.answer, trajectory.shown.hash)
 
     def by_rule(self, question: Question, answer: str, shown: str = "") -> Verdict:
-        """What the rules say; unscored where they are undecided."""
+        """The rules' verdict; unscored if they are undecided."""
         ruling = (score_released if self._released else score)(answer, question)
         key = self.key(question, answer, shown)
         if ruling.outcome is None:
@@ -133,7 +133,7 @@ class Judge:
 
 
 def judge_settings(judge: Judge) -> dict[str, Any]:
-    """What run.yaml says about the judge: its card, the model that verdicts are keyed on, and what the server told of it."""
+    """The judge's entry in run.yaml: its card, the model that verdicts are keyed on, and what the server told of it."""
     identity = getattr(judge.client, "identity", None)
     served = {"served": identity.settings()} if identity and identity.known else {}
     return {"card": judge.card.id, "model": judge.model, **served, **({"sees_image": True} if judge.card.sees_image else {})}

@@ -32,7 +32,7 @@ _DRESS = "*_`\"'()[] \t\r\n"
 def parse_label(reply: str, labels: Collection[str]) -> str | None:
     """The one label that a reply amounts to: bare, quoted, in bold, or after "Judgement:"; None if it says anything else.
 
-    Only a reply that is nothing but its label counts; servers without structured output may dress it.
+    Only a reply that is nothing but its label counts; servers without structured output may format it.
     """
     said = _THOUGHT.sub("", reply, count=1).strip(_DRESS)
     match = _NAMED.fullmatch(said)

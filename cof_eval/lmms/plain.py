@@ -27,7 +27,7 @@ from ..runs.prepare import failed_trajectory
 
 CARD = "equivalence"
 PLAIN = replace(DIRECT, name="plain")
-"""How plain answers are read; what the model was told besides the question is not known here."""
+"""How plain answers are read; the rest of the model's prompt, apart from the question, is not known here."""
 LIMITS = PixelLimits(28, PLAIN.min_pixels, PLAIN.max_pixels)
 """Sizes shown to models whose processors are not known here: Qwen2.5-VL's factor."""
 
@@ -42,7 +42,7 @@ class PlainAnswer:
     job: Job
     text: str
     error: str | None = None
-    """Why the model was not shown the image: unscored, whatever it said."""
+    """Why the model was not shown the image: unscored, even if it answered."""
     prompt_tokens: int = 0
     output_tokens: int = 0
 

@@ -24,10 +24,11 @@ __all__ = ["ReportRun", "caveat_lines", "report_runs", "side_by_side", "summary"
 def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = None) -> list[Path]:
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
-    `index.html`, with `viewer/` next to it, shows every trajectory in a browser. Next to it stand `summary.md` (the model card) and
-    `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per benchmark, category and resolution),
-    `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes, `pairs.csv` and `flips.csv` where runs are
-    compared; and the figures of `figures.write_figures`. Unfinished, partly unscored and empty runs are reported as they are.
+    `index.html`, with `viewer/` next to it, shows every trajectory in a browser. Next to it stand `summary.md` (the model
+    card) and `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per benchmark,
+    category and resolution); `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes;
+    `pairs.csv` and `flips.csv` where runs are compared; and the figures of `figures.write_figures`. Unfinished, partly
+    unscored and empty runs are reported as they are.
 
     Args:
         runs: as of `report_runs`; the first is the one that the others are compared with.

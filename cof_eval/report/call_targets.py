@@ -1,7 +1,7 @@
 """What a model looked at: each call against the annotated boxes, and what that says about the trajectory.
 
-A target is one annotated box, clipped to the native image. `pixels` of targets in an image are the pixels that it is shown
-with, so a crop that was enlarged shows more of them than it was cut from.
+A target is one annotated box, clipped to the native image. `pixels` of targets in an image are counted in the
+image as shown. So an enlarged crop has more of them than the region it was cut from.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ CALL_COLUMNS = {
     "iou": "float64",
     "useful": "boolean",
 }
-"""Columns of the calls table, a row per call. `zoom` counts the executed calls of a trajectory from 1; `x1` to `y2` are what the
-crop shows, px of the native image; `target_px` are the targets' pixels in it, `gain` that over their pixels in the shown image;
-`coverage` is the fraction of the best covered target inside the crop, `iou` of the box as the model gave it with the best
-fitting target, or with all of them together. Without annotated boxes the last five are empty."""
+"""Columns of the calls table, a row per call. `zoom` counts the executed calls of a trajectory from 1; `x1` to `y2` are
+what the crop shows, px of the native image; `target_px` are the targets' pixels in it, `gain` that over their pixels in the
+shown image; `coverage` is the fraction of the best covered target inside the crop. `iou` is that of the box as the model
+gave it, with the best fitting target or with all targets together. Without annotated boxes the last five are empty."""
 
 
 class Place(StrEnum):

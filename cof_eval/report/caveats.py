@@ -37,7 +37,7 @@ def state_line(runs: Sequence[ReportRun]) -> str:
 
 
 def _state(run: ReportRun) -> list[Caveat]:
-    """What is missing; nothing if nothing is."""
+    """The missing rows and verdicts; empty if there are none."""
     answered = run.rows[run.rows["stop"].notna()]
     expected, unscored = max(run.run.expected_rows, len(run.rows)), int((answered["verdict"] == Outcome.UNSCORED.value).sum())
     if not len(answered):
@@ -55,7 +55,7 @@ def _state(run: ReportRun) -> list[Caveat]:
 def caveats(runs: Sequence[ReportRun], benchmark: str | None = None) -> list[str]:
     """What the reader of a number must know, as plain text; said of several runs at once where it holds for them.
 
-    With a benchmark, as the note of its figure: about its rows only, and what `state_line` says besides.
+    With a benchmark, as the note of its figure: about its rows only, and with the state that `state_line` tells.
     """
     found = dict.fromkeys((run.label, caveat) for run in runs for caveat in _caveats(run, benchmark))
     lines = []

@@ -48,12 +48,12 @@ def _line(rows: pd.DataFrame, judge: dict[str, object]) -> str:
 
 
 def _answered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that have a standard answer and a trajectory."""
+    """Rows that have a reference answer and a trajectory."""
     return rows[rows["stop"].notna() & rows["by"].notna() & rows["verdict"].notna()]
 
 
 def _counts(rows: pd.DataFrame) -> dict[str, int]:
-    """Rows by who decided; an unscored row was decided by nobody, whoever was asked."""
+    """Rows by who decided; an unscored row was decided by nobody, even if a judge was asked."""
     scored = rows[rows["verdict"] != Outcome.UNSCORED.value]["by"]
     found = {
         name: int(scored.str.startswith(start).sum())

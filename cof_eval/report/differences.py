@@ -1,4 +1,4 @@
-"""What runs were made differently in: a comparison says something about one thing only where nothing else differs."""
+"""Differences in how runs were made: a comparison says something about one thing only where nothing else differs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Difference:
 
 
 THINGS = ("model", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit")
-"""What may differ besides the protocol; each counts as one thing."""
+"""Settings that may differ in addition to the protocol; each counts as one thing."""
 
 
 def differences(runs: Sequence[RunData]) -> list[Difference]:
-    """What these runs were made differently in, one line a thing.
+    """The differences in how these runs were made, one line a thing.
 
     Two protocols of different names are one thing; two variants of one protocol differ in each setting that does.
     """

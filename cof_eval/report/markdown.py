@@ -183,7 +183,7 @@ def _looking(rows: pd.DataFrame) -> Iterator[str]:
     yield table(columns, lines)
     yield (
         "Rows with annotated boxes: the median side of one target in the shown image and in the best crop (px, the root of its area); of the "
-        "zoomed rows, the share in which a zoom held at least half of a target and showed it larger (found), the mean share of the targets "
+        "zoomed rows, the fraction in which a zoom held at least half of a target and showed it larger (found), the mean fraction of the targets "
         "that some crop held, the mean of the best IoU of a given box, and which zoom was the first useful one."
     )
 

@@ -1,4 +1,4 @@
-"""Figures that others published, to stand beside a run of the whole benchmark."""
+"""Figures that others published, for comparison with a run of the whole benchmark."""
 
 from __future__ import annotations
 

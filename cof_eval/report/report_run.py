@@ -59,6 +59,6 @@ def report_runs(runs: Sequence[RunData]) -> list[ReportRun]:
 
 
 def own_metrics(run: RunData, label: str) -> pd.DataFrame:
-    """The metrics that benchmarks have besides accuracy, one line a task and metric."""
+    """The metrics that benchmarks have in addition to accuracy, one line a task and metric."""
     lines = [{"run": label, **asdict(each)} for each in metric_values(run)]
     return pd.DataFrame(lines, columns=["run", *(each.name for each in fields(MetricValue))])

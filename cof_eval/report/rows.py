@@ -67,7 +67,7 @@ call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Pl
 
 
 UNANSWERABLE = "no standard answer"
-"""Who decided on a row whose benchmark gives no reference: nobody, and it is not unscored either."""
+"""Decider of a row whose benchmark gives no reference: nobody decides it, and it does not count as unscored."""
 
 
 @dataclass(frozen=True, slots=True)

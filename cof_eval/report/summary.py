@@ -35,13 +35,14 @@ SWEEP_COLUMNS = (
     *(f"{cost}_{side}" for cost in WITH_INTERVAL for side in ("low", "high")),
     *("tokens_per_correct", "tokens_per_correct_low", "tokens_per_correct_high", "shared_with_smaller"),
 )
-"""Columns of the sweep table. Accuracies and rates are shares (0–1); costs are means per row.
+"""Columns of the sweep table. Accuracies and rates are fractions (0–1); costs are means per row.
 
-`n` counts the questions that have a trajectory, `rows` those rows (more where questions are repeated), `planned` all questions
-and `pending` the rows still without one. `acc` is the mean over questions of their mean over repeats. `acc_low` to `acc_high` is a
-95% interval: Wilson's, or the cluster bootstrap's where rows share a cluster; while rows are unscored, it reaches from the lower
-end for `acc` to the upper end for `acc_upper`, so that it holds either way. Other intervals are Student's t over clusters.
-`tokens_per_correct` are generated and visual tokens of all rows over the right answers.
+`n` counts the questions that have a trajectory, `rows` their rows (more where questions are repeated). `planned` counts all
+questions, `pending` the rows without a trajectory yet. `acc` is the mean over questions of their mean over repeats.
+`acc_low` to `acc_high` is a 95% interval: Wilson's, or the cluster bootstrap's where rows share a cluster. While rows are
+unscored, it reaches from the lower end for `acc` to the upper end for `acc_upper`. So it holds for any later verdicts.
+Other intervals are Student's t over clusters. `tokens_per_correct` are generated and visual tokens of all rows over the
+right answers.
 """
 
 
@@ -141,7 +142,7 @@ def _mean(values: pd.Series) -> float:
 
 
 def chance_level(rows: pd.DataFrame) -> float | None:
-    """Expected share right when guessing an option, over the distinct questions; None if some have no options."""
+    """Expected fraction right when guessing an option, over the distinct questions; None if some have no options."""
     questions = rows.dropna(subset=["options"]).drop_duplicates(["benchmark", "question_id"])
     counts = [int(count) for count in questions["options"]]
     return sum(1 / count for count in counts) / len(counts) if counts and all(counts) else None

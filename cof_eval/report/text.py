@@ -46,12 +46,12 @@ def share(line: Mapping[str, Any], column: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, one decimal."""
+    """A fraction in percent, one decimal."""
     return "–" if math.isnan(share) else f"{100 * share:.1f}"
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, always signed."""
+    """A difference of fractions in percentage points, always signed."""
     return "–" if math.isnan(share) else f"{100 * share:+.1f}"
 
 

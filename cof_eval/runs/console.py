@@ -40,10 +40,10 @@ class Detail(IntEnum):
     QUIET = 0
     """Results, caveats and errors."""
     BAR = 1
-    """Besides, how far the run is: for a command of several runs."""
+    """In addition, how far the run is: for a command of several runs."""
     NORMAL = 2
     VERBOSE = 3
-    """Besides, all that libraries and engine processes write."""
+    """In addition, all that libraries and engine processes write."""
 
 
 class Screen:

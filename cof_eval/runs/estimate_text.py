@@ -16,7 +16,7 @@ NO_PRICES = Prices()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An estimate with what is said beside it."""
+    """An estimate, with the rates and options that its text explains."""
 
     estimate: Estimate
     rates: Rates | None
@@ -64,7 +64,7 @@ def _columns(told: Told) -> list[tuple[str, Callable[[Cost], str]]]:
 
 
 def estimate_notes(told: Told) -> list[str]:
-    """What is to be known beside the table, a sentence or two each."""
+    """Notes on the table, a sentence or two each."""
     found, rates, notes = told.estimate, told.rates, []
     if not found.total.rollouts:
         return ["Nothing is left to generate."]

@@ -35,7 +35,7 @@ _Ready = asyncio.Queue[Subject | Trajectory | None]
 
 @dataclass(slots=True)
 class Progress:
-    """Counts of one session, for whoever shows them."""
+    """Counts of one session, for display."""
 
     total: int
     """Distinct trajectories to generate."""
@@ -210,14 +210,14 @@ class Evaluation:
         return verdict
 
     def _write(self, write: Callable[[_Written], None], what: _Written) -> asyncio.Future[None]:
-        """Begin a write next to the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
+        """Begin a write off the event loop; `answer` waits for it, even if a task is cancelled meanwhile."""
         writing = asyncio.get_running_loop().run_in_executor(None, write, what)
         self.writing.add(writing)
         writing.add_done_callback(self._written)
         return writing
 
     def _written(self, writing: asyncio.Future[None]) -> None:
-        """A write ended. Whoever waits hears of its failure; where none does any more, a first failure has been told."""
+        """A write ended. The task that waits gets its failure; if none waits any more, a first failure has been told."""
         self.writing.discard(writing)
         if not writing.cancelled():
             writing.exception()

@@ -40,7 +40,7 @@ RESOURCE_ARGS = frozenset(
      "max_num_batched_tokens", "kv_cache_memory_bytes", "enforce_eager", "disable_log_stats", "mm_processor_cache_gb", "cpu_offload_gb",
      "distributed_executor_backend", "max_batch", "device", "retries", "timeout_s", "backoff_s", "patience_s"}
 )  # fmt: skip
-"""Engine arguments that say how to compute, not what: they may change between the sessions of one run."""
+"""Engine arguments that change only how results are computed: they may change between the sessions of one run."""
 
 
 _BY_FINGERPRINT = frozenset({"pretrained", "lora"})
@@ -250,11 +250,11 @@ def load_settings(path: Path) -> dict[str, Any]:
 
 
 _Slot = tuple[str, int, int]
-"""What a row is about: task, document and repeat."""
+"""The slot of a row: task, document and repeat."""
 
 
 def _by_slot(rows: Iterable[Row]) -> dict[_Slot, Row]:
-    """Rows by what they are about. A later one replaces an earlier: a file that was mended has another trajectory."""
+    """Rows by slot. A later row replaces an earlier one: a repaired image file has another trajectory."""
     return {(row.task, row.doc_id, row.repeat): row for row in rows}
 
 
@@ -319,7 +319,7 @@ def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """What a later session does not take away: the first session's provenance, every caveat, a judge's verdicts."""
+    """Settings that a later session keeps: the first session's provenance, every caveat, a judge's verdicts."""
     notes = [*(old.get("notes") or []), *(new.get("notes") or [])]
     if old.get("versions") != new.get("versions"):
         notes.append("sessions ran with different versions, see `sessions` in run.yaml")

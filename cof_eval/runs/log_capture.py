@@ -134,7 +134,7 @@ class _Lines:
             self.end()
 
     def end(self) -> None:
-        """What has no end of line is a line too."""
+        """Write the last line, even without an end of line."""
         if self._open.strip():
             self._emit(self._open)
         self._open = b""

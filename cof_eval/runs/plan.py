@@ -1,7 +1,7 @@
 """What a run will do, before it does it: each question's shown size, cap, tokens, and which work is equal.
 
-Planning reads every image file once (its bytes and its header, no pixels), so that equal work is found across tasks
-and resolutions, finished work is recognised on resume, and unreadable images are known before a model is loaded.
+Planning reads every image file once: its bytes and its header, no pixels. So equal work is found across tasks and
+resolutions, and finished work is recognised on resume. Unreadable images are known before a model is loaded.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Planner:
 
 
 def _prompt(question: Question, protocol: Protocol) -> str:
-    """What of a question decides its trajectory: its text, and its boxes where crops are cut at them."""
+    """The parts of a question that decide its trajectory: its text, and its boxes where crops are cut at them."""
     return f"{question.text}\n{question.boxes}" if protocol.crops is Crops.ORACLE else question.text
 
 

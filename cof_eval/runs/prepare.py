@@ -38,7 +38,7 @@ class Preparer:
         self._natives = _NativeCache(_NATIVES)
 
     def prepare(self, plan: PlannedJob) -> Subject | Trajectory:
-        """What a rollout begins with, or, where the image cannot be shown, the trajectory that says so."""
+        """The start of a rollout, or, if the image cannot be shown, the trajectory that says so."""
         if plan.error is not None:
             return failed_trajectory(plan, self._protocol, plan.error)
         try:
@@ -67,7 +67,7 @@ class _NativeCache:
         self._lock = threading.Lock()
 
     def get(self, name: str, source: StoredImage) -> Image.Image:
-        """The native image with this hash; whoever asks first decodes it, others wait for that."""
+        """The native image with this hash; the first caller decodes it, the others wait."""
         with self._lock:
             image = self._images.get(name)
             first = image is None
@@ -79,7 +79,7 @@ class _NativeCache:
         if first:
             try:
                 image.set_result(_load(name, source))
-            except BaseException as error:  # whatever it is, nobody may wait for ever
+            except BaseException as error:  # any exception at all: nobody may wait for ever
                 image.set_exception(error)
         return image.result()
 

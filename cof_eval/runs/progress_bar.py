@@ -17,7 +17,7 @@ from .evaluate import Progress
 _REMEMBERED = 256
 """Ends of rollouts that make the rate."""
 _PLAIN_S = 300.0
-"""Seconds between two plain lines, at most; besides, there is one at each half."""
+"""Seconds between two plain lines, at most; in addition, there is one at each half."""
 _NARROWEST, _WIDEST = 5, 40
 """Columns of a bar: where there is less room, there is none."""
 

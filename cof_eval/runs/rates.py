@@ -31,12 +31,12 @@ class Rates:
 
     run: Path
     own: bool
-    """Whether it is the very run that is to go on."""
+    """Whether it is the run that is resumed."""
     samples: Mapping[Cell, Sequence[Sample]]
     pace: Pace | None
     rollouts: int
     differences: tuple[str, ...]
-    """What was other there than in the run to come."""
+    """The differences between that run and the one to come."""
     on_gpus: bool
     """Whether it ran on a machine with GPUs."""
 
@@ -130,7 +130,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _age(folder: Path) -> float:
-    """Smaller for newer runs; 0 for what has no rollouts, or too many to be read unasked."""
+    """Smaller for newer runs; 0 for a run without rollouts, or with too many to read unasked."""
     with contextlib.suppress(OSError):
         stat = os.stat(folder / "trajectories.jsonl")
         return -stat.st_mtime if 0 < stat.st_size <= _LARGEST else 0.0
@@ -177,7 +177,7 @@ def _kind(settings: Mapping[str, Any]) -> tuple[object, object]:
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """What may make the other run's rates other than this one's, in words."""
+    """The reasons why the other run's rates may differ from this one's, in words."""
     (their_model, their_protocol), (model, protocol) = _kind(there), _kind(here)
     if their_model != model:
         yield f"checkpoint: {_short(_part(there, 'model').get('pretrained'))}"

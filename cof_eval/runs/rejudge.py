@@ -20,7 +20,7 @@ _MOST_AT_ONCE = 256
 
 @dataclass(slots=True)
 class RejudgeProgress:
-    """Counts of one re-judging, for whoever shows them."""
+    """Counts of one re-judging, for display."""
 
     total: int = 0
     """Distinct contents to judge: those that this card and judge have not decided yet."""
@@ -40,8 +40,8 @@ class RejudgeProgress:
 async def rejudge(path: Path, judge: Judge, concurrency: int, counts: RejudgeProgress | None = None) -> RejudgeProgress:
     """Judge a run folder's answers. The new verdict set is kept with the others and becomes the one in use.
 
-    Rules without a judge never replace scored answers by unscored ones: then the earlier set stays in use.
-    What this card and judge model have decided before is not asked again. After an interruption, the same call resumes.
+    Rules without a judge never replace scored answers by unscored ones: then the earlier set stays in use. Answers that
+    this card and judge model have decided before are not judged again. After an interruption, the same call resumes.
 
     Args:
         path: the run folder; its trajectories are not touched.

@@ -1,10 +1,11 @@
-"""The coordinate self-test: what a model points at is what it gets back, for every protocol and resolution.
+"""The coordinate self-test: a model gets back the region it points at, for every protocol and resolution.
 
 A synthetic photograph holds flat squares of known colours at known places. It goes the way of every question: shown at its
-resolution, asked about in the protocol's prompt. A scripted model calls the tool on one square in the protocol's own syntax
-and frame, then, where calls may name an earlier crop, on the middle of that crop. The square must stand in the first crop where
-the protocol's rules put it, and fill the middle of the second. Where boxes may reach outside the image, one does: the square must
-stand where clipping or black padding puts it. A tool without a box must give the whole photograph.
+resolution, asked about in the protocol's prompt. A scripted model calls the tool on one square, in the protocol's own
+syntax and frame. Where calls may name an earlier crop, it then calls the tool on the middle of that crop. The square must
+stand in the first crop where the protocol's rules put it, and fill the middle of the second. If boxes may reach outside the
+image, one does: the square must stand where clipping or black padding puts it. A tool without a box must give the whole
+photograph.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ _WHAT = "coordinates"
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What the scripted model points at."""
+    """The place that the scripted model points at."""
 
     square: Square
     box: Corners
@@ -117,7 +118,7 @@ def _names_crops(protocol: Protocol) -> bool:
 
 
 def _wrong(native: Image.Image, protocol: Protocol, limits: PixelLimits, resolution: Resolution) -> Iterator[str]:
-    """What is wrong with the crops at one resolution."""
+    """The errors of the crops at one resolution."""
     view = look(native, resolution, protocol, protocol.limits(limits))
     for target in _targets(protocol):
         square, inside = target.square, target.box == target.square.corners

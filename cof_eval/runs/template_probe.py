@@ -1,8 +1,8 @@
-"""What of a conversation a checkpoint's chat template keeps from the model.
+"""The parts of a conversation that a checkpoint's chat template hides from the model.
 
-A template may drop the thoughts of earlier turns, a system message, or images that do not stand where it expects them. Nothing fails
-then: the model just sees another conversation than the one that was sent. So a conversation of two zooms is rendered with the checkpoint's
-own template, and every part of it is looked for.
+A template may drop the thoughts of earlier turns, a system message, or images that do not stand where it expects them.
+Nothing fails then: the model just sees a different conversation from the one that was sent. So a conversation of two zooms
+is rendered with the checkpoint's own template, and every part of it is looked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _THOUGHTS = ("I look at the left side first", "I look at the right side next")
 
 
 def check_template(protocol: Protocol, checkpoint: Checkpoint | None) -> list[Finding]:
-    """What the model will not see of a conversation under this protocol; nothing without the checkpoint's files.
+    """The parts of a conversation that the model will not see under this protocol; empty without the checkpoint's files.
 
     Args:
         protocol: whose conversation is rendered.
@@ -81,7 +81,7 @@ def _middle(protocol: Protocol, side: int) -> tuple[float, float, float, float]:
 
 
 def _missing(messages: list[Message], rendered: str, image: str) -> Iterator[str]:
-    """What of the messages the rendered text does not hold, in words."""
+    """The parts of the messages that the rendered text does not hold, in words."""
     images = sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
     shown = rendered.count(image)
     if shown < images:

@@ -83,7 +83,7 @@ class Pool:
     servers: Sequence[Server]
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     troubles: Counter[str] = field(default_factory=Counter)
-    """What had to be sent again, by what was wrong."""
+    """Requests that had to be sent again, by cause."""
     silent_since: float | None = None
     """When, since any server last answered, the first one failed to."""
 
@@ -199,7 +199,7 @@ class Pool:
         return RefusedError(says)
 
     def _broken(self, server: Server, error: Exception, asked: float) -> Exception:
-        """What it means that no reply came, or none that can be read."""
+        """The error for a missing or unreadable reply."""
         if _CONNECTING & {type(cause).__name__ for cause in _causes(error)}:
             server.rest(asked)
             return self._again("no connection", f"{server.url} does not answer", counts=False, wait_s=self._soonest())

@@ -30,9 +30,9 @@ class Server:
     context: int | None = None
     """Its `max_model_len`, where it tells."""
     owner: str = ""
-    """Who it says owns the model: `vllm`, `sglang`, or a company."""
+    """The model's owner, as the server tells it: `vllm`, `sglang`, or a company."""
     root: str = ""
-    """Which model it says stands behind that name: a path or a name; empty where it does not tell."""
+    """The model behind that name, as the server tells it: a path or a name; empty if it does not tell."""
     version: str = ""
     """Its own version, where it tells."""
     gone: str = ""
@@ -77,7 +77,7 @@ class Server:
             self.rests_until = time.monotonic() + self._rest_s()
 
     def rest(self, asked: float, at_least: float = 0.0) -> None:
-        """Leave it alone for a while, longer each time. What it knew may be lost.
+        """Leave it alone for a while, longer each time. It may have lost its caches.
 
         Args:
             asked: when the request that it failed was sent; all that were under way at once are one failure.

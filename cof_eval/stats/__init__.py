@@ -1,7 +1,7 @@
-"""Intervals beside every number, and paired tests between runs.
+"""An interval for every number, and paired tests between runs.
 
-Benchmarks of this field are small (191 questions in V*) and their questions often share images, so a number without an
-interval says little, and an interval that takes dependent rows as independent says something false.
+Benchmarks of this field are small (191 questions in V*), and their questions often share images. So a number without an
+interval says little. An interval that takes dependent rows as independent is wrong.
 """
 
 from .bootstrap import cluster_bootstrap

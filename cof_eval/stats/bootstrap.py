@@ -24,10 +24,10 @@ def cluster_bootstrap(
 ) -> tuple[float, float] | None:
     """Expanded percentile interval of a mean over rows, clusters drawn with replacement; None where the clusters do not vary.
 
-    Percentiles are taken at the level of Student's t with m - 1 degrees of freedom, widened by sqrt(m / (m - 1)) (Hesterberg
-    2015, "What teachers should know about the bootstrap"): plain percentiles of m clusters are too narrow by about
-    that much, and BCa corrects a skew that means of bounded values hardly have, at the price of the jackknife. Two clusters
-    give the range of what can be drawn.
+    Percentiles are taken at the level of Student's t with m - 1 degrees of freedom. They are widened by sqrt(m / (m - 1))
+    (see Hesterberg 2015, "What teachers should know about the bootstrap"). Plain percentiles of m clusters are too narrow
+    by about that much. BCa corrects a skew that means of bounded values hardly have, at the price of the jackknife. Two
+    clusters give the range of what can be drawn.
     """
     kinds, counts = np.unique(np.stack([clusters.sums, clusters.sizes]), axis=1, return_counts=True)
     m = len(clusters)

@@ -44,9 +44,9 @@ def wilson(correct: float, n: float, level: float = 0.95) -> Interval:
 def accuracy_interval(clusters: Clusters, level: float = 0.95, *, draws: int = DRAWS) -> Interval:
     """Interval of a mean of values within 0–1.
 
-    Wilson where every cluster is one right or wrong row. Else the cluster bootstrap; where clusters do not vary (all right, for
-    one), or are too few to vary, drawing them again says nothing, and it is Wilson's with clusters for rows, which is as wide
-    as if the rows of an image were always right or wrong together.
+    Wilson's if every cluster is one right or wrong row, else the cluster bootstrap's. If clusters do not vary (for
+    instance, all are right) or are too few, a bootstrap says nothing. Then it is Wilson's with clusters as rows. That is as
+    wide as if the rows of an image were always right or wrong together.
     """
     _check_level(level)
     m = len(clusters)
@@ -86,4 +86,4 @@ def ratio_interval(clusters: Clusters, level: float = 0.95) -> Interval:
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"a confidence level of {level}; expected a share between 0 and 1, such as 0.95")
+        raise ValueError(f"a confidence level of {level}; expected a fraction between 0 and 1, such as 0.95")

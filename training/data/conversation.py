@@ -42,8 +42,8 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
 }
 """How TRL reads a turn: one with calls and no answer is one call of the tool, with the turn's whole text as its argument.
 
-So the environment reads calls exactly as evaluation does (`take`), malformed ones are answered instead of ending the
-rollout in silence, and rendering the parsed turn again gives back the text that was sampled.
+So the environment reads calls exactly as evaluation does (`take`). Malformed calls are answered; they do not end the
+rollout in silence. Rendering the parsed turn again gives back the text that was sampled.
 """
 
 

@@ -1,6 +1,6 @@
 """Conversations as Chain-of-Focus published them: `messages` with `<image>` where an image stands, and `images`.
 
-Prompts that say what the protocol says are written as the protocol writes them, whatever white space surrounds them;
+Prompts with the protocol's words are written as the protocol writes them, with its white space;
 others are kept as they are, and counted.
 """
 
@@ -108,7 +108,7 @@ def _part(part: Any) -> str | None:
 
 
 def _as_protocol(message: ChatMessage, first: bool, protocol: Protocol) -> ChatMessage:
-    """A prompt in the protocol's own white space, if it says what the protocol says; `first` is the question's."""
+    """A prompt in the protocol's own white space, if it has the protocol's words; `first` is the question's."""
     images = tuple(part for part in message.parts if part is None)
     text = message.text.strip()
     if message.role == "system" and text.split() == protocol.system.split():

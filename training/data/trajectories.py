@@ -31,8 +31,8 @@ _FREE = {
     "name", "factor", "min_pixels", "max_pixels", "crop_min_pixels", "max_turns", "max_images", "max_new_tokens", "context",
     "temperature", "top_p", "repetition_penalty", "turn_patterns",
 }  # fmt: skip
-"""What of a protocol no conversation shows: limits and decoding. A run that differs in anything else (its words, the frame of
-its boxes, how crops are made) taught another conversation."""
+"""The settings that no conversation shows: limits and decoding. A run that differs in anything else (its words, the frame
+of its boxes, how crops are made) taught another conversation."""
 
 
 def read_trajectories(source: DataSource, protocol: Protocol) -> Iterator[DraftRow | DroppedRow]:

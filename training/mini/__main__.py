@@ -1,7 +1,7 @@
 """`python -m training.mini FOLDER`: pre-trains the small model from scratch; the same command resumes after an interruption.
 
-Writes two checkpoints that transformers, vLLM and `cof-eval` load: `base/`, which answers directly, and `calls/`, which can write a call
-besides and is what supervised fine-tuning begins with.
+Writes two checkpoints that transformers, vLLM and `cof-eval` load: `base/` answers directly. `calls/` can also write a
+call; supervised fine-tuning starts from it.
 """
 
 from __future__ import annotations

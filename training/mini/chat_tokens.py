@@ -18,7 +18,7 @@ from .pixels import FACTOR
 
 IGNORED = -100
 _FAINT = 0.1
-"""Weight of what is said besides colours, digits and sides."""
+"""Weight of all words other than colours, digits and sides."""
 _TELLING = (*COLOURS, *questions.SIDES, *"0123456789")
 
 

@@ -48,8 +48,8 @@ def build_model(tokenizer: Any, *, seed: int) -> Any:
 def _spread(model: Any) -> None:
     """Start the language model at the scale of its width: words far apart, and layers that say something from the first step.
 
-    With the library's 0.02 throughout, a step of the optimizer moves an embedding by a tenth, and copying a word from the question is
-    learned later.
+    With the library's 0.02 throughout, a step of the optimizer moves an embedding by a tenth. Then the model learns later
+    to copy a word from the question.
     """
     for weight in model.model.language_model.parameters():
         if weight.dim() == 2:

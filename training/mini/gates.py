@@ -56,7 +56,7 @@ def table(run: RunData) -> pd.DataFrame:
     """
     missing = sum(row.trajectory not in run.trajectories for row in run.rows)
     if missing or len(run.rows) < run.expected_rows:
-        raise RunError(f"{run.path} is unfinished; the command that began it goes on")
+        raise RunError(f"{run.path} is unfinished; run the command that began it again to resume")
     rows = rows_table(run)
     rows["correct"] = rows["correct"].fillna(0)  # nobody judges here: what the rules leave undecided is no right answer
     rows["native_px"] = [_side(run, key) for key in rows["trajectory"]]

@@ -107,7 +107,7 @@ def fill_pool(model: Any, views: SceneSampling, *, seed: str) -> Pool:
 
 
 def train_language(model: Any, tokenizer: Any, session: Session, plan: LanguagePlan) -> None:
-    """Train the language model in place, the vision encoder fixed, going on where the session stopped."""
+    """Train the language model in place, the vision encoder fixed, resuming where the session stopped."""
     chat_tokenizer = ChatTokenizer(tokenizer)
     pools: list[Pool] = []
     module = nn.ModuleDict({"language": model.model.language_model, "lm_head": model.lm_head})

@@ -1,4 +1,4 @@
-"""What is taught about a scene, from bare look-ups to the benchmark's questions; and what can be taught without an image."""
+"""Lessons about a scene, from bare look-ups to the benchmark's questions; and lessons that need no image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .chat_tokens import Piece, exchange, opening
 from .pixels import cell
 
 Turn = tuple[str, str]
-"""A question and what is answered."""
+"""A question and its answer."""
 
 
 def scene_with_one_of_each(rng: Random, *, smallest: float = 0.0) -> Scene:
@@ -32,7 +32,7 @@ def scene_with_one_of_each(rng: Random, *, smallest: float = 0.0) -> Scene:
 
 
 LISTS = {"List the dots.": wording.dot_thought, "List across.": wording.across_thought, "List down.": wording.down_thought}
-"""What is asked for, and what tells it of a plate."""
+"""Each request, and the function that answers it for a plate."""
 
 
 def look_up_turns(scene: Scene, image_tokens: int, rng: Random) -> list[Piece]:

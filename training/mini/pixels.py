@@ -18,7 +18,8 @@ COLUMNS, ROWS = 10, 10
 NOTHING, UNREADABLE = len(COLOURS), len(COLOURS)
 """Classes after the colours': a token with no plate's centre; a dot too small to tell its colour."""
 READABLE = 3.0
-"""Least side of a dot whose colour is to be told, px of the picture as the encoder sees it: a crop enlarged twice tells what was half as large."""
+"""Least side of a dot whose colour is to be told, px of the picture as the encoder sees it: in a crop enlarged twice, a dot
+half as large can be told."""
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 _STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
 """Of Qwen2-VL's image processor."""

@@ -1,8 +1,8 @@
 """`python -m training.mini.searcher FOLDER`: conversations of a scripted searcher, for supervised fine-tuning of the small model.
 
-It knows where everything is. It first says what it sees of the dot, or that it is too small. It zooms to a plate whose dot is too small to
-read in the shown image, every other time to one whose dot could be read, and never to compare places. Scenes come from seeds that no
-evaluation uses.
+It knows where everything is. It first says what it sees of the dot, or that it is too small. It always zooms to a plate
+whose dot is too small to read in the shown image. It zooms every other time to one whose dot can be read, and never to
+compare places. Scenes come from seeds that no evaluation uses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ..tiny import write_conversation
 from . import wording
 
 FORMAT = 3
-"""Raised with every change of what is written: conversations of another one are written anew."""
+"""Raised with every change of the format: conversations of another one are written anew."""
 LIMITS = COF_MINI.limits(PixelLimits(factor=28, min_pixels=3_136, max_pixels=3840 * 3840))
 SHARES = {"224": 0.4, "448": 0.3, "672": 0.24, "native": 0.06}
 """Of the conversations, by what resolution the scene is shown at."""

@@ -90,7 +90,7 @@ def build_head(seed: int) -> Head:
 
 
 def train_vision(model: Any, head: Head, session: Session, plan: VisionPlan) -> None:
-    """Train the vision encoder and its head in place, going on where the session stopped."""
+    """Train the vision encoder and its head in place, resuming where the session stopped."""
     visual = model.model.visual
     module = nn.ModuleDict({"visual": visual, "head": head})
     for step, optimizer in session.steps(

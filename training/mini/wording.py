@@ -1,8 +1,8 @@
-"""What the model is taught to say: where it looks and what it sees, then a call or the answer.
+"""The words that the model is taught: where it looks and what it sees, then a call or the answer.
 
-What is looked up (the dot, the place across, the place down) follows directly on the plate's colour: one step of attention finds it, where
-words or even a blank between them would make it two, which takes much longer to learn. Places are 0-1000 of the image's width and height, rounded to the middle of a cell,
-and the numbers of a call repeat their digits.
+The looked-up value (the dot, the place across, the place down) follows directly on the plate's colour. So one step of
+attention finds it. Words or even a blank between them would need two steps, which takes much longer to learn. Places are
+0-1000 of the image's width and height, rounded to the middle of a cell, and the numbers of a call repeat their digits.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ def middle(index: int) -> int:
 
 
 def dot_thought(plate: Plate) -> str:
-    """What is thought where a dot's colour can be seen."""
+    """The thought about a dot whose colour can be seen."""
     return f"Plate and dot: {plate.colour} {plate.dot}."
 
 
 def visible_dot_thought(plate: Plate, pixels: float) -> str:
-    """What is thought of a dot that is shown with a side of so many pixels."""
+    """The thought about a dot whose side is shown with this many pixels."""
     return dot_thought(plate) if pixels >= READABLE else f"Plate and dot: {plate.colour} {TOO_SMALL}."
 
 
 def across_thought(plate: Plate) -> str:
-    """What is thought of how far from the left a plate is."""
+    """The thought about a plate's distance from the left."""
     return f"Across: {plate.colour}{middle(cell(plate)[0]):03}."
 
 
 def down_thought(plate: Plate) -> str:
-    """What is thought of how far from the top a plate is."""
+    """The thought about a plate's distance from the top."""
     return f"Down: {plate.colour}{middle(cell(plate)[1]):03}."
 
 
 def place_thought(plate: Plate) -> str:
-    """What is thought of where a plate is."""
+    """The thought about a plate's place."""
     return f"{across_thought(plate)} {down_thought(plate)}"
 
 
 def comparison_thought(one: Plate, two: Plate) -> str:
-    """What is thought of which plate is on the left of the other."""
+    """The thought about which of two plates is on the left."""
     return f"{across_thought(one)} {across_thought(two)}"
 
 

@@ -23,7 +23,7 @@ QUESTION_TOKENS = 200
 """Room for a question with its options."""
 
 _TRAINED_BYTES = 16
-"""Of one trained weight: itself, its gradient, and two moments, in 32 bits each (or 16-bit weight and gradient beside a
+"""Of one trained weight: itself, its gradient, and two moments, in 32 bits each (or 16-bit weight and gradient with a
 32-bit master copy, as DeepSpeed keeps them)."""
 _LIVE_WEIGHTS = 1_000_000_000
 """Weights that ZeRO-3 gathers at most on a device at a time (its `stage3_max_live_parameters`)."""
@@ -105,7 +105,7 @@ def check(recipe: Recipe, shape: Shape, count: CountTokens, *, longest: int | No
 
 
 def check_machine(recipe: Recipe) -> Iterator[Finding]:
-    """What this machine lacks of what the recipe is written for."""
+    """The hardware that the recipe is written for and this machine lacks."""
     if recipe.machine.device is Device.CPU:
         return
     import importlib.util
@@ -129,7 +129,7 @@ def check_machine(recipe: Recipe) -> Iterator[Finding]:
 
 
 def demand(findings: Sequence[Finding]) -> None:
-    """Go on only if nothing failed.
+    """Continue only if nothing failed.
 
     Raises:
         RecipeError: saying what cannot fit.

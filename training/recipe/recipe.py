@@ -125,7 +125,7 @@ class Train:
     """Fraction of the steps that warm up."""
     epochs: float = 3.0
     max_steps: int | None = None
-    """So many steps instead of `epochs`, whatever the data holds."""
+    """This many steps instead of `epochs`, for any size of the data."""
     batch: int = 32
     """Rows (SFT) or prompts (GRPO) that one optimizer step learns from, over all devices."""
     per_device: int = 1
@@ -141,7 +141,7 @@ class Train:
             if not getattr(self, name) > 0 or not math.isfinite(getattr(self, name)):
                 raise RecipeError(f"train.{name}={getattr(self, name)} must be positive")
         if not 0 <= self.warmup < 1:
-            raise RecipeError(f"train.warmup={self.warmup} is a share of the steps; expected 0 <= warmup < 1")
+            raise RecipeError(f"train.warmup={self.warmup} is a fraction of the steps; expected 0 <= warmup < 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +179,7 @@ class Keep:
     log_steps: int = 1
     """A line of metrics."""
     report_to: tuple[str, ...] = ()
-    """Trackers of TRL beside our own file: wandb, trackio, tensorboard, mlflow, …"""
+    """Trackers of TRL in addition to our own file: wandb, trackio, tensorboard, mlflow, …"""
 
     def __post_init__(self) -> None:
         for name, least in (("every_steps", 1), ("last", 2), ("log_steps", 1)):

@@ -22,8 +22,8 @@ def prompt_rows(
 ) -> Any:
     """A `datasets.Dataset` whose rows are made when they are drawn; images are decoded then, and not before.
 
-    Columns: `prompt` (messages, an image placeholder among them), `images` (the shown image), `group` (which prompt it is),
-    `subject` (for the environment), `row` (its place in a run folder).
+    Columns: `prompt` (messages, with an image placeholder) and `images` (the shown image);
+    `group` (which prompt it is); `subject` (for the environment); `row` (its place in a run folder).
 
     Args:
         items: questions and where their images are.

@@ -21,15 +21,15 @@ ZOOM_COST = 0.2
 FORMAT_PAY = 0.1
 """The paper's gamma: what a valid format is worth where the answer is wrong."""
 WRONG_ZOOM_PAY = 0.5
-"""What the released code pays for a wrong answer after a zoom."""
+"""The released code's reward for a wrong answer after a zoom."""
 
 Reward = float | None
-"""None where nothing can be said: the trainer leaves the rollout out of its group's mean and of the update."""
+"""None if the reward is unknown: the trainer excludes the rollout from its group's mean and from the update."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What rewards need to know of one rollout."""
+    """The facts about one rollout that rewards need."""
 
     correct: bool | None
     """None if the answer could not be judged."""

@@ -1,7 +1,7 @@
 """The evaluation's own loop, with generation handed over: a trainer that samples the turns itself drives `cof_eval.agent.rollout`.
 
-The agent asks its engine for a turn and waits. Here the engine is whoever calls `SteppedRollout`: a turn's text goes in,
-and the message that the agent would send next comes out. So a training rollout reads calls, executes zooms, words tool
+The agent asks its engine for a turn and waits. Here the caller of `SteppedRollout` is the engine: it passes in a turn's
+text, and gets the message that the agent would send next. So a training rollout reads calls, executes zooms, words tool
 errors and stops exactly as an evaluated one does, and leaves the same record.
 """
 
@@ -98,7 +98,7 @@ class SteppedRollout:
         self._request = self._runner.run(self._next())
 
     async def _next(self) -> Request | None:
-        """What the agent asks for next; None once it is done."""
+        """The agent's next request; None once it is done."""
         asked = asyncio.ensure_future(self._engine.requests.get())
         await asyncio.wait({asked, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if asked.done():

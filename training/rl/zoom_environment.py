@@ -1,7 +1,7 @@
 """The zoom tool as TRL sees it: one environment a rollout, whose only tool takes a whole turn as the model wrote it.
 
-TRL calls `reset` with a dataset row, then the tool for every turn that the response template reads as a call, and puts
-what it returns into a `tool` turn whose tokens stay out of the loss. What the calls mean is left to the agent.
+TRL calls `reset` with a dataset row, then the tool for every turn that the response template reads as a call. It puts the
+result into a `tool` turn, whose tokens are excluded from the loss. The agent interprets the calls.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from training.data.conversation import parts_for_trl
 from training.rl.stepped_rollout import SampledTurn, SteppedRollout
 
 AFTER_THE_END = "The rollout has ended."
-"""What a turn is told that TRL reads as a call and the agent as the end; the response template keeps it from happening."""
+"""The reply to a turn that TRL reads as a call and the agent as the end; the response template prevents this case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoomEnvironmentFactory:
-    """What all environments of one trainer share; calling it makes one."""
+    """The common settings of a trainer's environments; calling it makes an environment."""
 
     protocol: Protocol
     limits: PixelLimits
-    """What the checkpoint's image processor does to sizes."""
+    """The size limits of the checkpoint's image processor."""
     runner: asyncio.Runner
     """Its event loop runs the agents."""
     keep_image: KeepImage | None = None

@@ -14,7 +14,7 @@ from ..recipe.recipe import Method, Precision, Recipe, Sharding
 
 LANGUAGE_LAYERS = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj"
 PROJECTOR_LAYERS = r".*visual\.merger\.mlp\.(0|2)"
-"""Linear layers that an adapter goes on, by name; the vision tower's own are never matched."""
+"""Linear layers that get an adapter, by name; the vision tower's own are never matched."""
 PROJECTOR = "visual.merger."
 VISION = "visual."
 

@@ -75,5 +75,5 @@ def replace_progress_output(trainer: Any) -> None:
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:
-    """Leaves out TRL's page about a rollout without a reward: an answer that nobody could judge is counted in `metrics.jsonl`."""
+    """Drops TRL's page about a rollout without a reward: answers that nobody could judge are counted in `metrics.jsonl`."""
     return "reward functions returned None" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""One session of a training run, whatever its stage: check, launch, prepare, train or resume, and write the checkpoint."""
+"""One session of a training run, of any stage: check, launch, prepare, train or resume, and write the checkpoint."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def train(recipe: Recipe, build: BuildTrainer, resume: Callable[[Any, Path], Non
 
 
 def callbacks(recipe: Recipe, folder: TrainingFolder) -> list[Any]:
-    """What watches a trainer: metrics, and checkpoints marked when they are whole."""
+    """The callbacks of a trainer: metrics, and checkpoints marked when they are whole."""
     return [metrics_callback(folder.path), mark_whole(recipe)]
 
 

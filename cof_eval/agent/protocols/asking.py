@@ -1,4 +1,4 @@
-"""What a protocol writes: its prompts, and how a chat template renders them."""
+"""The words of a protocol: its prompts, and how a chat template renders them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...core.option_order import find_layout
 from .filling import fill
 
 IMAGE = "<image>"
-"""Where the crop stands in `Asking.crop_turn`."""
+"""Placeholder of the crop in `Asking.crop_turn`."""
 
 
 class Numbering(StrEnum):
@@ -29,21 +29,21 @@ class Asking:
 
     name: str
     system: str
-    """The system message; there is none where it is empty."""
+    """The system message; none is sent if it is empty."""
     question: str = "{question}"
     """The first user message after the image. `{question}` is the question's whole text, `{stem}` what stands before its
     options, `{options}` the options, one `option` a line; `{format}` is filled in too."""
     open_question: str = ""
-    """The same for questions without options; where empty, `question` serves both."""
+    """The same for questions without options; if empty, `question` serves both."""
     option: str = "{letter}. {text}"
     """One option of `{options}`."""
     format: str = ""
     """The instruction that closes the question and follows every crop."""
     crop_turn: str = IMAGE
-    """What the model gets for a zoom: text around `<image>`. `{format}`, `{action}` (turns so far), `{observation}` (the
+    """The message for a zoom: text around `<image>`. `{format}`, `{action}` (turns so far), `{observation}` (the
     crop's number), `{width}` and `{height}` of the crop are filled in."""
     error_turn: str = "{error}"
-    """What it gets for a call that cannot be executed."""
+    """The message for a call that cannot be executed."""
     between: str = ""
     """Stands between the results of several calls of one turn."""
     closing: str = "{format}"

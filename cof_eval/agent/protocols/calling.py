@@ -1,4 +1,4 @@
-"""What a protocol does with a turn's calls: which are executed, what the tool is called, what a bad one gives."""
+"""How a protocol handles a turn's calls: which are executed, the tool's name, and the result of a bad one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Calling:
     image_naming: ImageNaming = ImageNaming.NONE
     """How a call names the image that its box lies on: the shown one or an earlier crop."""
     image_argument: str = ""
-    """The argument that does."""
+    """The argument that names the image."""
     image_default: int | None = None
     """The image that a call without a name means, by index (0: the shown one); none: such a call is refused."""
     image_from_end: bool = False

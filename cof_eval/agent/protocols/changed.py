@@ -35,8 +35,8 @@ def parse_protocol_in(known: Mapping[str, Protocol], name: str, changes: Mapping
 def load_protocol(path: str, known: Mapping[str, Protocol]) -> Protocol:
     """A protocol from a YAML file.
 
-    `base` names the protocol it starts from (without one, `system` must be there), `name` says what it is called (else the
-    file's name does), and the rest are settings of `Protocol`.
+    `base` names the protocol it starts from; without one, `system` must be there. `name` is its name, by default the
+    file's. All other keys are settings of `Protocol`.
 
     Raises:
         UsageError: if the file cannot be read, or holds something else.

@@ -1,4 +1,4 @@
-"""cof-mini: the small model's own contract. A short prompt, thousandths, and crops as Chain-of-Focus makes them.
+"""cof-mini: the small model's own contract. A short prompt, boxes in 0-1000, and crops as Chain-of-Focus makes them.
 
 Its checkpoints have a context of few words and one way to write a call; crops come from the native image, and with
 `--protocol-args '{"crop_source": "shown"}'` from the shown one, as in the paper. Docs: docs/mini.md.

@@ -1,4 +1,4 @@
-"""What a protocol shows: the sizes of images, the frame of boxes, and how a box becomes a crop."""
+"""How a protocol shows images: their sizes, the frame of boxes, and how a box becomes a crop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Crops(StrEnum):
     """What a zoom gives the model; all but `real` are counterfactual: they show whether zooming itself helps."""
 
     REAL = "real"
-    """What it asked for."""
+    """The crop that it asked for."""
     WITHHELD = "withheld"
     """The call is acknowledged, without an image."""
     BLANK = "blank"
@@ -43,7 +43,7 @@ class Crops(StrEnum):
     RANDOM = "random"
     """A region of the same size elsewhere; which one is drawn from the run's seed, for every trajectory anew."""
     ORACLE = "oracle"
-    """The next annotated box of the question, whatever was asked for; a question without boxes stays unscored."""
+    """The next annotated box of the question, for any request; a question without boxes stays unscored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +59,11 @@ class Cropping:
     widen: float = 1.5
     """A box grows by this factor about its centre before it is cut."""
     pad: float = 0.0
-    """Then on every side by this fraction of the image that it lies on."""
+    """It then grows on every side by this fraction of the image that it lies on."""
     min_side: int = 0
     """Smallest side of a crop before it is enlarged, px of the crop source."""
     small_box: SmallBox = SmallBox.REFUSE
-    """What becomes of a smaller one."""
+    """How a crop with a smaller side is handled."""
     enlarge: float = 2.0
     """A crop's sides grow by this factor."""
     factor: int | None = None
@@ -75,17 +75,17 @@ class Cropping:
     crop_min_pixels: int = 0
     """Smallest area of a crop, px², where it is more than `min_pixels`."""
     outside: Outside = Outside.REFUSE
-    """What becomes of a box that reaches outside its image."""
+    """How a box that reaches outside its image is handled."""
     flat_box: FlatBox = FlatBox.REFUSE
-    """What becomes of a box without area."""
+    """How a box without area is handled."""
     edges: Edges = Edges.TRUNCATE
     """How a fractional edge becomes a whole pixel."""
     max_aspect: float = 0.0
     """Largest ratio of a region's sides, where it is less than the processor's 200; 0 for no limit of its own."""
     crop_of_crop: CropOfCrop = CropOfCrop.SOURCE
-    """What a crop of an earlier crop is cut from."""
+    """The image that a crop of an earlier crop is cut from."""
     crop_size_from: CropSize = CropSize.CUT
-    """What a crop's size is worked out from."""
+    """The box from which a crop's size is computed."""
     size_floor: bool = False
     """Whether each side of a crop is at least one patch *before* its area is looked at: the resize that peers ship."""
     shown_size_floor: bool = False
@@ -97,7 +97,8 @@ class Cropping:
     crop_filter: Filter = Filter.LANCZOS
     """Interpolation of crops."""
     shown_fits: tuple[Fit, ...] = ()
-    """Resizes of the first image before the processor's own; crops are cut from what they give, if not from the native image."""
+    """Resizes of the first image before the processor's own; their result is the source of crops, unless that is the native
+    image."""
     crop_fits: tuple[Fit, ...] = ()
     """Resizes of a crop before the processor's own."""
 

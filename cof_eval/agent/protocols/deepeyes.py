@@ -61,7 +61,7 @@ DEEPEYES = Protocol(
     max_new_tokens=10_240,
     context=128_000,
 )
-"""DeepEyes, its boxes read in the pixels that it sees, whatever the resolution."""
+"""DeepEyes, its boxes read in the pixels that it sees, at every resolution."""
 
 _RELEASED = replace(
     DEEPEYES,
@@ -88,11 +88,12 @@ _RELEASED = replace(
 )
 
 DEEPEYES_RELEASED = replace(_RELEASED, name="deepeyes_released", stop=("<|im_end|>",))
-"""The released V* script: boxes are read as pixels of the file, however small the shown image is, and what lies outside is black.
+"""The released V* script: boxes are read as pixels of the file, even if the shown image is small; the part outside is
+black.
 
-Only at the resolution `native`, and below the pixel limit, does the model see the pixels that its boxes mean. A turn with neither
-answer nor call is asked again there; at temperature 0 that gives the same text, which is the answer in the end, as here. A call that
-cannot be executed ends the rollout, and the turn's whole text is judged.
+The model sees the pixels that its boxes mean only at the resolution `native`, and below the pixel limit. A turn with
+neither answer nor call is asked again there; at temperature 0 that gives the same text, which is the answer in the end, as
+here. A call that cannot be executed ends the rollout, and the turn's whole text is judged.
 """
 
 DEEPEYES_HRBENCH = replace(

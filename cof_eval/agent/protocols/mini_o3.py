@@ -1,4 +1,4 @@
-"""Mini-o3: shares of the shown image or of any earlier crop, a syntax of its own, many turns (arXiv 2509.07969).
+"""Mini-o3: fractions of the shown image or of any earlier crop, its own call syntax, many turns (arXiv 2509.07969).
 
 Source: github.com/Mini-o3/Mini-o3 (Apache-2.0), verl/trainer/constants.py (prompts) and verl/workers/rollout/vllm_rollout
 (crops: cut as they are from the native image or from an earlier crop of it, then resized within the pixel limits). Actions are

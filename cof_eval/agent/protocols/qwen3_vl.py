@@ -1,8 +1,9 @@
 """Qwen3-VL: 0-1000 over the shown image or of an earlier crop, the checkpoint's own tool template.
 
-Source: github.com/QwenLM/Qwen3-VL, cookbooks/think_with_images.ipynb, and its tool: github.com/QwenLM/Qwen-Agent (Apache-2.0),
-qwen_agent/tools/image_zoom_in_qwen3vl.py (crops of the native image or of an earlier crop, boxes grown to 32 pixels, crops of at
-least 256·32² pixels), at most 20 generations (qwen_agent/settings.py). The answer is the text of the turn without a call.
+Source: github.com/QwenLM/Qwen3-VL, cookbooks/think_with_images.ipynb, and its tool: github.com/QwenLM/Qwen-Agent
+(Apache-2.0), qwen_agent/tools/image_zoom_in_qwen3vl.py. The tool crops the native image or an earlier crop. Boxes are grown
+to 32 pixels, and a crop has at least 256·32² pixels. A rollout has at most 20 generations (qwen_agent/settings.py). The
+answer is the text of the turn without a call.
 """
 
 from __future__ import annotations

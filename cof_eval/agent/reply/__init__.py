@@ -1,6 +1,6 @@
 """What a model's text says: its calls and its answer, as a protocol's `Reading` has it. Pure.
 
-A reply is data. Nothing is guessed and nothing is evaluated, and every reader passes over the text once, whatever it holds.
+A reply is data. Nothing is guessed and nothing is evaluated. Every reader passes over any text only once.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class AnswerPlace(StrEnum):
     """Where an answer may stand."""
 
     OUTSIDE_FIRST = "outside_first"
-    """Outside thoughts; inside `<think>…</think>` only where none stands outside, and no call either."""
+    """Outside thoughts; inside `<think>…</think>` only if there is neither an answer nor a call outside."""
     OUTSIDE = "outside"
     """Outside thoughts only."""
     ANYWHERE = "anywhere"
@@ -179,7 +179,7 @@ _EXACT_BOX = re.compile(r"\\boxed\{|[{}]")
 
 
 def _last_box(text: str, *, exact: bool) -> tuple[str | None, bool]:
-    r"""What the last `\boxed{…}` with content holds, braces balanced; one that is never closed is not complete."""
+    r"""The content of the last `\boxed{…}` that has any, braces balanced; one that is never closed is not complete."""
     starts: list[int | None] = []
     boxes: dict[int, int] = {}
     for mark in (_EXACT_BOX if exact else _BOX).finditer(text):

@@ -105,7 +105,7 @@ class Syntax:
 
 
 class _Tag:
-    """A tag that encloses calls, and what ends a block that is not closed."""
+    """A tag that encloses calls, and the rule that ends a block that is not closed."""
 
     def __init__(self, name: str) -> None:
         self.closing = f"</{name}>"
@@ -241,7 +241,7 @@ def _read_pattern(text: str, form: CallForm) -> Iterator[RawCall]:
 
 
 def _from_fields(raw: str, fields: dict[str, object], form: CallForm) -> RawCall:
-    """A call from what stood at the pattern's placeholders."""
+    """A call from the values at the pattern's placeholders."""
     if "call" in fields:
         return _named_call(raw, fields["call"], None, loose=True)
     given = fields.get("arguments")

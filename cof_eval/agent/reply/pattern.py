@@ -1,9 +1,9 @@
 """A call syntax written as a pattern: `<zoom>{tool}({x1}, {y1}, {x2}, {y2})</zoom>`, for protocols from a YAML file. Pure.
 
-Text stands as it must be written. `{tool}` is the tool's name, `{box}` the box as a list, `{x1}` … `{y2}` its numbers one by
-one, `{image}` the name of the image, `{label}` any words, `{arguments}` a JSON object of arguments, and `{call}` one with `name`
-and `arguments`. A call begins wherever the pattern's first tag stands (or its first words, if it begins with no tag), and ends with its
-last tag.
+Text stands as it must be written. `{tool}` is the tool's name. `{box}` is the box as a list, `{x1}` … `{y2}` its numbers
+one by one. `{image}` is the name of the image, `{label}` any words. `{arguments}` is a JSON object of arguments, and
+`{call}` one with `name` and `arguments`. A call begins wherever the pattern's first tag stands (or its first words, if it
+begins with no tag), and ends with its last tag.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Pattern:
     """A pattern taken apart."""
 
     opening: str
-    """Where it stands, a call begins."""
+    """The text at which a call begins."""
     first: str
     """What follows it before the first placeholder."""
     parts: tuple[tuple[str, str], ...]

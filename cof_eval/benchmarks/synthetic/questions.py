@@ -1,7 +1,8 @@
 """Questions about scenes, as in V*: the colour of a small detail (four options), the relative position of two objects (two).
 
-Letter, colours, size and place of a target are drawn independently of each other and, over any `count` questions, spread evenly, so
-that none of them tells another. The right option is not told by its letter or text, nor by where or how large the target is.
+Letter, colours, size and place of a target are drawn independently of each other. Over any `count` questions they are
+spread evenly, so that none of them tells another. The right option is not told by its letter or text, nor by where or how
+large the target is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SIDES = ("left", "right")
 _DIRECT_SHARE = 0.6
 """Of the questions, as in V* (115 of 191)."""
 _OTHERS = 5
-"""Plates that a scene holds besides its targets, where there is room."""
+"""Plates that a scene holds in addition to its targets, where there is room."""
 LEAST_GAP = 0.15
 """Least horizontal distance of two targets that are compared, as a fraction of the width."""
 

@@ -1,7 +1,7 @@
 """Generated scenes in the layout of V*: cluttered rooms with one or two small objects to ask about.
 
-Everything follows from the seed. Natives come in several sizes, so that a large resolution shows some of them at the same
-size as the one below it and others larger.
+Everything follows from the seed. Native images come in several sizes. So a large resolution shows some of them at the same
+size as the next smaller resolution does, and others larger.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Scenes of the synthetic world: what stands where, drawn from a seed, and the picture of it at any size.
 
-Everything is measured as a fraction of the picture's width, so that one scene can be painted at its native size for evaluation
-and at a smaller one for training. The ground is tinted more and more red to the right and green to the bottom, a soft cue of
-the position; clutter is grey light and shadow upon it, which leaves the tint as it is.
+Everything is measured as a fraction of the picture's width. So one scene can be painted at its native size for evaluation
+and at a smaller one for training. The ground is tinted more and more red to the right and green to the bottom, a soft cue
+of the position; clutter is grey light and shadow upon it, which leaves the tint as it is.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Scene:
 
 
 def draw_size(rng: Random, low: float = 0.0, high: float = 1.0) -> float:
-    """A plate's side, spread evenly over the logarithm; `low` and `high` narrow the range (shares of it)."""
+    """A plate's side, spread evenly over the logarithm; `low` and `high` narrow the range (fractions of it)."""
     return float(SMALLEST * (LARGEST / SMALLEST) ** rng.uniform(low, high))
 
 
@@ -92,7 +92,7 @@ def place(plates: list[Plate], rng: Random, *, colour: str, dot: str, side: floa
         colour: of the plate.
         dot: colour of its dot.
         side: as a fraction of the width.
-        spot: where its centre may be, as shares of the width; None for anywhere.
+        spot: where its centre may be, as fractions of the width; None for anywhere.
     """
     edge = side / 2 + _MARGIN
     x1, y1, x2, y2 = spot or (0.0, 0.0, 1.0, ASPECT)

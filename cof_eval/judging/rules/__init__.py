@@ -1,8 +1,8 @@
-"""What rules alone can say of an answer: correct, wrong, or undecided. Pure.
+"""The rules' verdict on an answer: correct, wrong, or undecided. Pure.
 
-A rule decides only an answer that it can read in full. Nothing in the answer may speak for another option.
-Everything else stays undecided, with the reason, and is left to a judge. An undecided answer costs a judge call.
-A false ruling costs the truth of a score.
+A rule decides only an answer that it can read in full. Nothing in the answer may speak for another option. Everything else
+stays undecided, with the reason, and is left to a judge. An undecided answer costs a judge call. A false ruling makes a
+score wrong.
 
 Each pattern is a rule with a name, which the verdict repeats as `rule:<name>`:
 

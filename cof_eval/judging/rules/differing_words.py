@@ -49,7 +49,7 @@ def _content(said: list[str]) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _cores(options: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """What remains of each option without the words that all begin and end with; empty where they share too little."""
+    """Each option without the words that all options begin and end with; empty if they have too few in common."""
     rows = [stems(option) for option in options]
     if len(rows) < 2 or not all(rows) or NEGATION.search(" ".join(options)):
         return []

@@ -1,4 +1,4 @@
-"""Words that withdraw, deny or doubt what stands beside them."""
+"""Words that withdraw, deny or doubt the words next to them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TAKEN_BACK = _any_of(
     r"|runner-up|rather|actually|i'm not|i am not|i (?:do not|don't|did not|didn't) (?!see|notice|find|spot)|not (?:so|right|correct|the case)"
     r"|options?|choices?|also (?:possible|plausible|correct|right|valid|fits?|be)"
 )
-"""Words by which a later sentence takes an answer back, or sets another one beside it."""
+"""Words by which a later sentence takes an answer back, or adds another one."""
 
 
 def retracted(text: str) -> bool:

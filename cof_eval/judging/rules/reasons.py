@@ -18,7 +18,7 @@ _LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
 
 
 def by_text_and_reason(text: str, question: Question) -> Ruling | None:
-    """The letter, where its own text follows it and what comes then names no other option and takes nothing back."""
+    """The letter, if its own text follows it and the rest names no other option and takes nothing back."""
     match = LETTERED.fullmatch(text)
     if not match or (match["open"] and not match["close"]) or doubted(match["lead"]) or retracted(match["lead"]):
         return None
@@ -46,7 +46,7 @@ def _supported(reason: str, letter: str, question: Question) -> bool:
 
 
 def _reason(body: str, letter: str, question: Question) -> str | None:
-    """What follows the option's own text; None if the body does not begin with it."""
+    """The text after the option's own text; None if the body does not begin with it."""
     own = option_text(letter, question)
     if sum(loose(option) == loose(own) for option in question.options) > 1:
         return None

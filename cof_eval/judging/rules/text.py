@@ -1,4 +1,4 @@
-"""What counts as the same text: cleaned of wrappers, and compared strictly, loosely, or word by word. Pure."""
+"""Comparison of texts: cleaned of wrappers, and compared strictly, loosely, or word by word. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def unquoted(text: str) -> str:
 
 @lru_cache(maxsize=_CACHED)
 def strict(text: str) -> str:
-    """What remains when case, blanks, hyphens inside words, enclosing quotes and a closing mark do not count.
+    """A text without differences of case, blanks, hyphens inside words, enclosing quotes and a closing mark.
 
     The case of a unit counts (5 mW is not 5 MW), and "ß" is not "ss".
     """
@@ -66,13 +66,13 @@ def strict(text: str) -> str:
 
 @lru_cache(maxsize=_CACHED)
 def plain(text: str) -> str:
-    """What remains when, besides, a leading article does not count."""
+    """A text as `strict` gives it, without a leading article."""
     return _ARTICLE.sub("", strict(text))
 
 
 @lru_cache(maxsize=_CACHED)
 def loose(text: str) -> str:
-    """What remains when, besides, a number's spelling does not count."""
+    """A text as `plain` gives it, a spelled-out number in digits."""
     bare = plain(text)
     return _NUMBERS.get(bare, bare)
 
@@ -82,14 +82,14 @@ _INNER_ARTICLE = re.compile(r"\b(?:a|an|the) (?=[^\W\d_]{2})(?!(?:few|little|lot
 
 @lru_cache(maxsize=_CACHED)
 def bare(text: str) -> str:
-    """What remains of a text of four words or more when no article counts; of a shorter one, what `loose` leaves."""
+    """A text as `loose` gives it; one of four words or more also without its articles."""
     whole = loose(text)
     return _INNER_ARTICLE.sub("", whole) if whole.count(" ") > 2 else whole
 
 
 @lru_cache(maxsize=_CACHED)
 def squeezed(text: str) -> str:
-    """What remains of a longer text when blanks do not count, as in formulas and code; of a short one, what `loose` leaves."""
+    """A text as `loose` gives it; a longer one also without blanks, which do not count in formulas and code."""
     whole = loose(text)
     return "".join(whole.split()) if len(whole) > 20 else whole
 

@@ -20,12 +20,12 @@ _SOURCE = re.compile(
     r"|\b(?:according to|based on|in) (?:the )?(?:positive )?sequence (?:of )?(?:the )?(?:images)?(?: provided)?,? ?",
     re.IGNORECASE,
 )
-"""Where an answer is looked for, not what is asked."""
+"""Phrases of a question that say where to look for the answer; they are not the topic."""
 _LIGHT = frozenset(["had", "did", "been", "being", "will", "one", "then"])
 _GENERIC = frozenset(
     {"kind", "type", "sort", "place", "set", "style", "group", "state", "thing", "object", "appear", "seem", "look"}
 )
-"""Stems of words that an answer may leave out or change without saying something else."""
+"""Stems of words that an answer may omit or change without a change of meaning."""
 _TURNS = re.compile(
     r"\b(?:almost|nearly|different\w*|unlike|only|just|merely|fake|formerly|previously|used to|would|should|supposed|many|much|all|every\w*|always"
     r"|necessarily|entirely|completely|fully|exactly|quite|very|too|simply|really|far from)\b",
@@ -52,7 +52,7 @@ def sentences_of(text: str, question: str) -> tuple[str, str] | None:
 
 
 def reasoned(text: str, question: str) -> tuple[str, str] | None:
-    """(yes or no, rule), where the sentences after it, whatever their words, neither deny, hedge nor say the opposite."""
+    """(yes or no, rule), where no sentence after it denies, hedges or says the opposite; its words may be new."""
     if (match := _said(text, question)) is None:
         return None
     said = match["said"].lower()
@@ -95,7 +95,7 @@ def follows(said: str, sentence: str, question: str) -> bool:
 
 
 def _covers(text: str, topic: Collection[str]) -> bool:
-    """Whether a text has every word of a topic, in whatever form."""
+    """Whether a text has every word of a topic, in any form."""
     said = set(stems(text))
     return all(word in said or any(_same_word(word, other) for other in said) for word in topic)
 
@@ -118,7 +118,7 @@ def _disputed(text: str, question: str) -> bool:
 
 
 def _beyond(text: str, question: str) -> str:
-    """What of a text is not the question's."""
+    """The words of a text that are not in the question."""
     own = set(words_of(bare_question(question)).split())
     return " ".join(word for word in _PIECE.findall(text) if word.casefold() not in own)
 

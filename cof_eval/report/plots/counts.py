@@ -32,7 +32,7 @@ def counts_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] 
     runs = zooming or list(dict.fromkeys(rows["run"]))
     left_out = [drawable(run) for run in dict.fromkeys(rows["run"]) if run not in runs]
     text = (
-        f"{benchmark}: share of each resolution's rows by number of zooms; rollouts that the engine broke off are left out."
+        f"{benchmark}: fraction of each resolution's rows by number of zooms; rollouts that the engine broke off are excluded."
         + (f" Never zoomed: {', '.join(left_out)}." if left_out else "")
         + (f" Note: {'; '.join(caveats)}." if caveats else "")
     )

@@ -28,7 +28,7 @@ MARGIN_IN, LINE_IN = 0.06, 0.135
 """Outside of everything; one line of the note."""
 
 NOTE_PT, LABEL_PT, NAME_PT = 6.8, 7.0, 8.0
-"""Font sizes of the note, of labels beside curves, and of runs in the legend."""
+"""Font sizes of the note, of labels next to curves, and of runs in the legend."""
 NOTE_LINES, WORD_CHARS = 6, 48
 """Most lines of the note; longest word in it."""
 

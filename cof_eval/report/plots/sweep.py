@@ -1,4 +1,4 @@
-"""The sweep figure: accuracy, zooms and tokens against resolution, runs beside each other and beside published curves."""
+"""The sweep figure: accuracy, zooms and tokens against resolution, for several runs and published curves."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GAP_IN, LEFT_IN, TOP_IN, BOTTOM_IN = 0.15, 0.62, 0.1, 0.5
 """Between panels; left of them, above and below, inches."""
 
 LABEL_IN = 1.4
-"""Widest label beside a curve, inches."""
+"""Widest label next to a curve, inches."""
 
 PUBLISHED_LOOK: dict[str, Any] = {"color": GREY, "lw": 0.8, "marker": "o", "ms": 1.6}
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)))
@@ -60,7 +60,7 @@ DODGE_OCTAVES = 0.06
 
 @dataclass(frozen=True, slots=True)
 class EndLabel:
-    """A label in the right margin, beside the end of its curve."""
+    """A label in the right margin, next to the end of its curve."""
 
     text: str
     color: str
@@ -82,7 +82,7 @@ def sweep_figure(
         sweep: as of `sweep_table`, of one or several runs one after the other.
         published: figures of others, drawn thin and grey.
         benchmark: which to draw; the first one by default.
-        chance: share right by guessing, drawn as a level.
+        chance: fraction right by guessing, drawn as a level.
         caveats: sentences for the note under the panels, after n and the kind of interval.
     """
     benchmark = benchmark or next(iter(sweep["benchmark"]), "")

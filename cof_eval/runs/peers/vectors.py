@@ -1,7 +1,7 @@
 """A vectors file: JSON lines, each an input and its outcome under a peer's code; read within bounds.
 
-Kinds: `shown` (the size of the first image), `crop` (a conversation of calls), `turn` (one reply, after others), `limits` (settings)
-and `judge` (a reply, or a judge's words, and its score). docs/protocols.md describes the fields.
+Kinds: `shown` is the size of the first image, `crop` a conversation of calls, `turn` one reply after others. `limits` holds
+settings, and `judge` a reply, or a judge's words, with its score. docs/protocols.md describes the fields.
 """
 
 from __future__ import annotations
