@@ -173,6 +173,19 @@ class TestYaml:
             ("base: cof\nmax_turns: 0", "must be positive"),
             ("base: cof\ncrop_turn: none", "must hold <image> once"),
             ("base: cof\nimage_naming: from_one", "go together"),
+            ("base: cof\noutside: ignore", "unknown outside 'ignore'; known: refuse, clip, clip_last_pixel, pad"),
+            ("base: cof\nstop: [1]", "stop"),
+            ("base: cof\nstop: ['']", "would end every turn"),
+            ("base: cof\ntop_p: 2", "between 0 and 1"),
+            ("base: cof\nimage_default: 0", "image_default=0 must be the index"),
+            ("base: cof\ncall_syntax: pattern", "go together"),
+            ("base: cof\ncall_syntax: pattern\ncall_pattern: '{box}'", "must begin with the text that opens a call"),
+            ("base: cof\nshown_fits: [{by: scale, sclae: 2}]", "unknown sclae; known: by, min_pixels"),
+            ("base: cof\nshown_fits: [{by: half}]", "unknown by 'half'; known: patches, area, short_side, scale"),
+            ("base: cof\nshown_fits: [{by: short_side}]", "cannot be done"),
+            ("base: cof\nshown_fits: 3", "shown_fits"),
+            ("base: cof\nmin_pixels: 10\nmax_pixels: 5", "0 < min_pixels"),
+            ("base: cof\nchat_template_kwargs: [1]", "chat_template_kwargs"),
             ("max_turns: 3", "neither base nor system"),
             ("- 1", "holds no settings"),
             ("", "holds no settings"),
@@ -233,9 +246,7 @@ def test_every_frame_spans_the_whole_image(frame: BoxFrame) -> None:
 
 
 def test_an_unknown_protocol_lists_the_known_ones() -> None:
-    with pytest.raises(
-        UsageError, match=r"known: cof, cof_rl, cof_released, cof_forced, .*deepeyes, .*, or the path of a .yaml file"
-    ):
+    with pytest.raises(UsageError, match=r"known: cof, cof_released, cof_forced, .*deepeyes, .*, or the path of a .yaml file"):
         parse_protocol("deepeye")
     assert parse_protocol("cof") is COF
 

@@ -25,7 +25,7 @@ from PIL import Image
 from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.engine import Message, TextPart
 from cof_eval.agent.protocols import Protocol, parse_protocol
-from cof_eval.agent.reply import RawCall, parse_reply
+from cof_eval.agent.reply import RawCall
 from cof_eval.agent.showing import look
 from cof_eval.agent.view import View
 from cof_eval.agent.zoom import TOOL_NAME, CropSource
@@ -208,7 +208,7 @@ def facts_of_text(text: str, question: Question, protocol: Protocol | None = Non
     protocol = protocol or parse_protocol("cof")
     handed = _HANDED_BACK.findall(text)
     turns = [turn.removesuffix("\n").removesuffix("<|im_end|>") for turn in _HANDED_BACK.sub("\0", text).split("\0")]
-    answer = parse_reply(turns[-1], protocol.call_syntax, protocol.answer_syntax).answer
+    answer = protocol.read(turns[-1]).answer
     zoomed = any(protocol.format.strip() in between for between in handed)
     if answer is None:
         return Facts(False, zoomed, False)

@@ -58,9 +58,6 @@ COF = Protocol(
 )
 """Chain-of-Focus as trained, every failure told to the model and counted (arXiv 2505.15436; eval/vstar of its code)."""
 
-COF_RL = replace(COF, name="cof_rl", system=_SYSTEM_RL)
-"""`cof` for the RL checkpoint, which was rolled out with a second tools section after the system message."""
-
 _RESIZE = Fit(by=FitBy.PATCHES, min_pixels=112 * 112, max_pixels=3840 * 3840, filter=Filter.LANCZOS)
 
 COF_RELEASED = replace(
@@ -100,3 +97,6 @@ COF_FORCED = replace(
     turn_patterns=(_FORCED_CALL, _FORCED_CALL, FORCED_ANSWER),
 )
 """`cof` with two calls and an answer forced by structured output, so that an untrained model walks the whole loop."""
+
+COF_RL = replace(COF, name="cof_rl", system=_SYSTEM_RL)
+"""`cof` for the RL checkpoint, which was rolled out with a second tools section after the system message."""

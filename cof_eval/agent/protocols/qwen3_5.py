@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..reply import AnswerPlace, AnswerSyntax, CallPlace, CallSyntax, Dialect
 from .qwen3_vl import QWEN3_VL, TOOL
 
-_FUNCTION = {**TOOL, "parameters": {**TOOL["parameters"], "required": ["bbox_2d"]}}
+FUNCTION = {**TOOL, "parameters": {**TOOL["parameters"], "required": ["bbox_2d"]}}
 
 _BEFORE = """# Tools
 
@@ -50,7 +50,7 @@ Reminder:
 QWEN3_5 = replace(
     QWEN3_VL,
     name="qwen3_5",
-    system=_BEFORE + json.dumps({"type": "function", "function": _FUNCTION}, ensure_ascii=False) + _AFTER,
+    system=_BEFORE + json.dumps({"type": "function", "function": FUNCTION}, ensure_ascii=False) + _AFTER,
     call_syntax=CallSyntax.FUNCTION,
     call_dialect=Dialect.LOOSE,
     call_place=CallPlace.OUTSIDE,

@@ -201,6 +201,10 @@ TEXTS = [
     ("\n <TOOL_CALL>{}</TOOL_CALL><answer> </answer>", True),
     ("<tool_call>cut off", True),
     ("I see nothing.", False),
+    ("maybe <answer>A</answer></think> <tool_call>{}</tool_call>", True),
+    ("maybe</think> <answer>A</answer> <tool_call>{}</tool_call>", False),
+    ("maybe</think> <think>x</think> <answer>A</answer> <think>y</think> <tool_call>{}</tool_call>", False),
+    ("<think>x</think> <answer>A</answer> still</think> <tool_call>{}</tool_call>", True),
 ]
 
 
