@@ -14,12 +14,11 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.engines.tiny_checkpoint import write_checkpoint
 
 ROUNDS = 3
-_CPU = (
-    "import resource; used = resource.getrusage(resource.RUSAGE_SELF); print('\\n', used.ru_utime + used.ru_stime, flush=True)"
-)
-TORCH = f"import torch\n{_CPU}"
+_CPU = "used = resource.getrusage(resource.RUSAGE_SELF); os.write(out, str(used.ru_utime + used.ru_stime).encode())"
+_OUT = "import os, resource\nout = os.dup(1)  # a run's own output goes to its log"
+TORCH = f"{_OUT}\nimport torch\n{_CPU}"
 FIRST_REQUEST = f"""
-import os, sys
+{_OUT}
 from cof_eval.cli import main
 from cof_eval.engines.{{module}} import {{engine}} as Engine
 async def generate(self, request):

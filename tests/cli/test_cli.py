@@ -332,7 +332,7 @@ class TestEstimate:
             assert "unknown" not in second.out
             assert "Rates come from 6 finished rollouts of this run folder" in second.out
             rest = cof_eval(*asked)
-            assert "8 rows are 8 distinct rollouts: 6 are finished, 2 to go" in rest.err
+            assert "resuming: 6 of 8 rollouts are finished" in rest.err
             assert "rates of this run folder" in rest.err
             assert "Nothing is left to generate." in cof_eval(*asked, "--estimate").out
 

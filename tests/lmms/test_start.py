@@ -28,12 +28,13 @@ NOT_NEEDED = (
 )
 
 FIRST_REQUEST = """
-import json, sys
+import json, os, sys
+out = os.dup(1)  # a run's own output goes to its log
 import cof_eval.engines.openai as engine
 from cof_eval.cli import main
 generate = engine.OpenAIEngine.generate
 async def asked(self, request):
-    print("\\n" + json.dumps([name for name in sys.modules if "." not in name]), flush=True)
+    os.write(out, ("\\n" + json.dumps([name for name in sys.modules if "." not in name]) + "\\n").encode())
     return await generate(self, request)
 engine.OpenAIEngine.generate = asked
 main()

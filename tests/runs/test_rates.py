@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from fakes import question
 
+from cof_eval.agent.protocols import COF
 from cof_eval.core.errors import RunError
 from cof_eval.core.records import Call, Crop, Finish, ImageRef, Row, ShownImage, Stop, Trajectory, Turn, to_json
 from cof_eval.runs.estimate import Cell
 from cof_eval.runs.rates import Rates, find_rates, load_records
 
-HERE = {
+HERE: dict[str, Any] = {
     "model": {"pretrained": "m", "fingerprint": "f"},
-    "protocol": {"name": "cof", "max_turns": 6},
+    "protocol": msgspec.json.decode(msgspec.json.encode(COF)),
     "engine": {"name": "openai", "engine_args": {}},
     "machine": {"gpus": "none", "cpus": 2},
     "sessions": [{"concurrency": 8, "base_url": "http://a"}],
@@ -95,7 +97,7 @@ def test_without_any_there_are_none(tmp_path: Path) -> None:
 
 def test_a_named_run_may_differ_in_anything_and_what_differs_is_said(tmp_path: Path) -> None:
     other = write(
-        tmp_path / "other", {"224": pilot()}, model={"pretrained": "n", "fingerprint": "g"}, protocol={"name": "cof", "max_turns": 3},
+        tmp_path / "other", {"224": pilot()}, model={"pretrained": "n", "fingerprint": "g"}, protocol={**HERE["protocol"], "max_turns": 3},
         engine={"name": "vllm", "engine_args": {"dtype": "half"}}, machine={"gpus": "H100", "cpus": 2},
     )  # fmt: skip
     found = find(tmp_path / "new", other)
