@@ -11,6 +11,7 @@ ENGINE_ARGS ?= {}
 PROTOCOL ?= cof
 OUT ?= results/runs/$(notdir $(patsubst %/,%,$(MODEL)))
 DEMO ?= results/runs/demo
+PEER_VECTORS ?= ../shared/data/peer_vectors
 DEMO_QUESTIONS ?= 40
 REFERENCE = results/reference/demo
 
@@ -19,7 +20,7 @@ COMMON = --engine $(ENGINE) --engine-args '$(ENGINE_ARGS)' --benchmarks $(subst 
 	$(if $(LIMIT),--limit $(LIMIT))
 
 # A tiny model on shared CPU cores: one thread (more would wait for each other), little cache, nothing compiled.
-ONE_THREAD = VLLM_LOGGING_LEVEL=ERROR HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+ONE_THREAD = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 TINY = $(ONE_THREAD) TORCHDYNAMO_DISABLE=1 VLLM_CPU_KVCACHE_SPACE=1
 TINY_ARGS = {"dtype": "float32", "enforce_eager": true, "max_num_seqs": 16}
 MINI_NOTE = a model of 1.6 million parameters in a synthetic world: says nothing about photographs
@@ -29,15 +30,12 @@ MINI ?= results/runs/mini
 MINI_BASE ?= results/reference/mini/base
 MINI_SFT ?= results/reference/mini/sft
 MINI_RL ?= results/reference/mini/rl
-# (folder of all runs, this one's name, resolutions, checkpoint, protocol, its settings): a run that leaves an answer undecided has a
-# report, and is no reason to stop
-mini_run = $(TINY) $(BIN)/cof-eval run --model $(4) --protocol $(5) --protocol-args '$(6)' --benchmarks vstar_mini --resolutions $(3) \
-	--data vstar_mini=$(1)/questions --engine-args '$(TINY_ARGS)' --note '$(MINI_NOTE)' --out $(1)/$(2) || test -e $(1)/$(2)/report/report.md
-measured = $(call mini_run,$(MINI),$(1),$(MEASURED_AT),$(2),$(3),$(4))
-comma := ,
-MEASURED_AT = 224$(comma)448$(comma)672$(comma)native
+# (this run's name, checkpoint, protocol, its settings): a run that leaves an answer undecided has a report, and is no reason to stop
+measured = $(TINY) $(BIN)/cof-eval run --model $(2) --protocol $(3) --protocol-args '$(4)' --benchmarks vstar_mini \
+	--resolutions 224,448,672,native --data vstar_mini=$(MINI)/questions --engine-args '$(TINY_ARGS)' --note '$(MINI_NOTE)' \
+	--out $(MINI)/$(1) || test -e $(MINI)/$(1)/report/report.md
 
-.PHONY: help setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
+.PHONY: help peers setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -48,12 +46,7 @@ setup:  ## [PROFILE=gpu|cpu|light] [PYTHON=python3.12]: build .venv, pinned and 
 	@$(PYTHON) scripts/setup.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 
 demo: setup  ## the main job end to end: three shipped checkpoints of a small model on fresh synthetic scenes; no GPU, no download
-	@echo "demo: $(DEMO_QUESTIONS) questions (DEMO_QUESTIONS=…) at eight resolutions, three checkpoints; about six minutes on two cores"
-	@$(BIN)/python -m cof_eval.cli.scenes $(DEMO)/questions --count $(DEMO_QUESTIONS) --seed demo
-	@$(call mini_run,$(DEMO),base,all,$(MINI_BASE),direct,{})
-	@$(call mini_run,$(DEMO),sft,all,$(MINI_SFT),cof_mini,{})
-	@$(call mini_run,$(DEMO),rl,all,$(MINI_RL),cof_mini,{})
-	@$(BIN)/cof-eval report $(addprefix $(DEMO)/,sft base rl) --out $(DEMO)/report || test -e $(DEMO)/report/report.md
+	@$(BIN)/cof-eval demo --questions $(DEMO_QUESTIONS) --out $(DEMO)
 
 # Byte code is kept between processes, whatever the environment says: the tests start hundreds of them.
 # One thread a worker: more would compete for the cores.
@@ -77,6 +70,9 @@ sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and it
 
 eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protocol
 	$(BIN)/cof-eval run --model $(MODEL) --protocol $(PROTOCOL) $(COMMON) --out $(OUT)/$(PROTOCOL)
+
+peers: setup  ## [PEER_VECTORS=FOLDER]: protocols against what the peers' own code did; writes the table of docs/protocols.md
+	$(BIN)/python -m cof_eval.cli.peers $(PEER_VECTORS) docs/protocols.md
 
 report: need-run setup  ## RUN="FOLDER …": tables and plots again
 	$(BIN)/cof-eval report $(RUN)

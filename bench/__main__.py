@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import judging, large, real, report, rules, scripted, served, training, viewer
+from bench import judging, large, real, report, rules, scripted, served, start, training, viewer
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
 
 BENCHES: dict[str, Callable[[], list[Figure]]] = {
+    "start": start.start,
     "overhead": scripted.overhead,
     "ideal": scripted.ideal,
     "memory": scripted.memory,

@@ -38,11 +38,11 @@ class Done:
         return (self.err.strip().splitlines() or [""])[-1]
 
 
-def cof_eval(*arguments: object, cwd: Path | None = None, **environment: str) -> Done:
+def cof_eval(*arguments: object, cwd: Path | None = None, timeout_s: float = 300, **environment: str) -> Done:
     """The console script, run to its end."""
     command = [str(BIN / "cof-eval"), *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=cwd, env=clean_environment(**environment), capture_output=True, text=True, timeout=300, check=False
+        command, cwd=cwd, env=clean_environment(**environment), capture_output=True, text=True, timeout=timeout_s, check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -74,18 +74,28 @@ class Running:
         return Done(self.process.exitcode, (self.folder / "out").read_text(), (self.folder / "err").read_text())
 
 
-def start(*arguments: object, folder: Path, max_file_bytes: int | None = None, **environment: str) -> Running:
+def start(
+    *arguments: object,
+    folder: Path,
+    max_file_bytes: int | None = None,
+    ignores_ctrl_c: bool = False,
+    ignores_hangup: bool = False,
+    **environment: str,
+) -> Running:
     """Start `cof-eval` with `folder` as its working directory; its output goes there too.
 
     Args:
         arguments: the command line.
         folder: made if needed.
         max_file_bytes: files cannot grow beyond this: a full disk.
+        ignores_ctrl_c: as what a shell starts in the background.
+        ignores_hangup: as under nohup.
         environment: changes to the environment.
     """
     folder.mkdir(parents=True, exist_ok=True)
     variables = clean_environment(**environment)
-    process = _context().Process(target=_main, args=([*map(str, arguments)], folder, variables, max_file_bytes))
+    ignored = [number for number, on in ((signal.SIGINT, ignores_ctrl_c), (signal.SIGHUP, ignores_hangup)) if on]
+    process = _context().Process(target=_main, args=([*map(str, arguments)], folder, variables, max_file_bytes, ignored))
     process.start()
     return Running(process, folder)
 
@@ -95,7 +105,13 @@ def forked(*arguments: object, folder: Path, max_file_bytes: int | None = None, 
     return start(*arguments, folder=folder, max_file_bytes=max_file_bytes, **environment).wait()
 
 
-def _main(arguments: list[str], folder: Path, environment: Mapping[str, str], max_file_bytes: int | None) -> None:
+def _main(
+    arguments: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    max_file_bytes: int | None,
+    ignored: list[signal.Signals],
+) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -108,6 +124,8 @@ def _main(arguments: list[str], folder: Path, environment: Mapping[str, str], ma
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is then an error, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     sys.argv = ["cof-eval", *arguments]
     from cof_eval.cli import main
 

@@ -6,13 +6,13 @@ import re
 from functools import cache
 from pathlib import Path
 
-COSTLY = ("slow", "engine")
+COSTLY = ("slow", "engine", "network")
 """Marks of tests that a fast run leaves out."""
 
 
 @cache
 def marks_of_all(file: Path) -> frozenset[str]:
-    """`slow` or `engine`, where a test file's `pytestmark` gives them to all its tests."""
+    """The costly marks that a test file's `pytestmark` gives to all its tests."""
     lines = re.findall(r"^pytestmark = .*$", _text(file), re.MULTILINE)
     return frozenset(mark for mark in COSTLY if any(f"pytest.mark.{mark}" in line for line in lines))
 

@@ -11,7 +11,15 @@ from prose import Sentence, sentences
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN_BY_A_PROGRAM = {"results/reference/mini/gates.md"}
-PATTERNS = ("*.md", "docs/**/*.md", "tasks/*/README.md", "judges/**/*.md", "results/*/README.md", "results/reference/mini/*.md")
+PATTERNS = (
+    "*.md",
+    "docs/**/*.md",
+    "tasks/*/README.md",
+    "tests/README.md",
+    "judges/**/*.md",
+    "results/*/README.md",
+    "results/reference/mini/*.md",
+)
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for pattern in PATTERNS

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "cof_eval"
 
 PURE = (
     *("core/errors", "core/geometry", "core/resolution", "core/records", "core/option_order"),
-    *("agent", "judging/rules", "benchmarks/metrics"),
+    *("agent", "judging/rules", "benchmarks/metrics", "runs/estimate"),
 )
 """Rooms, and modules of rooms, that touch no files, no network and no environment."""
 

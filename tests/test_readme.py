@@ -18,7 +18,14 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
-    for pattern in ("*.md", "docs/**/*.md", "tasks/*/README.md", "results/*/README.md", "results/reference/mini/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "tasks/*/README.md",
+        "tests/README.md",
+        "results/*/README.md",
+        "results/reference/mini/*.md",
+    )
     for path in sorted(ROOT.glob(pattern))
 }
 

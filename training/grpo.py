@@ -1,4 +1,4 @@
-"""Reinforcement learning with a zoom tool: `python -m training.grpo RECIPE [key=value …]`. The same command goes on after a crash.
+"""Reinforcement learning with a zoom tool: `python -m training.grpo RECIPE [key=value …]`. The same command resumes after a crash.
 
 TRL's `GRPOTrainer` on rollouts that are the evaluation's own: its agent, its tool, its prompts and its verdicts. Every
 rollout is kept in the run folder `rollouts/`, which `cof-eval report` opens.
@@ -11,14 +11,16 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from cof_eval.agent.protocols import Precedence, Protocol
-from cof_eval.agent.reply import AnswerSyntax, CallSyntax
+from cof_eval.agent.protocols.protocol import default_settings
+from cof_eval.agent.reply import AnswerSyntax, CallSyntax, Reading
+from cof_eval.agent.zoom import BadCall
 from cof_eval.benchmarks import Item
 from cof_eval.core.images import ImageSource
 from cof_eval.core.provenance import git_commit, machine, versions
@@ -42,6 +44,12 @@ from .session.model import adapter_config, load_weights
 
 _READ = (CallSyntax.TOOL_CALL, AnswerSyntax.TAG, Precedence.ANSWER)
 """How turns are read in rollouts with a tool: what `conversation.RESPONSE_TEMPLATE` and `rewards.well_formed` say."""
+
+_AS_BY_DEFAULT = (
+    *(f.name for f in fields(Reading) if f.name not in ("call_syntax", "answer_syntax")),
+    *("at_limit", "answer_turns_all", "stop", "stop_kept", "zoom_tokens", "presence_penalty", "frequency_penalty"),
+)
+"""Settings that TRL's rollouts cannot follow at another value than their default."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,6 +82,13 @@ def check_protocol(protocol: Protocol) -> None:
     if protocol.turn_patterns:
         raise RecipeError(
             f"protocol {protocol.name!r} forces the text of turns (turn_patterns); rollouts must be sampled freely"
+        )
+    defaults = default_settings()
+    others = [name for name in _AS_BY_DEFAULT if getattr(protocol, name) != defaults[name]]
+    others += ["bad_call"] if protocol.bad_call is BadCall.ANSWER else []
+    if protocol.zooms and others:
+        raise RecipeError(
+            f"protocol {protocol.name!r} sets {', '.join(others)}; rollouts read turns and end them as the default of these settings has it"
         )
     given = (protocol.call_syntax, protocol.answer_syntax, protocol.precedence)
     if protocol.zooms and given != _READ:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: `python -m training.sft RECIPE [key=value …]`. The same command goes on after a crash.
+"""Supervised fine-tuning: `python -m training.sft RECIPE [key=value …]`. The same command resumes after a crash.
 
 TRL's `SFTTrainer` on whole conversations: several images, several turns, loss on what the model says and nothing else.
 """

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ..core.images import pixel_hash
-from ..core.records import Call, Crop, Question
+from ..core.records import Call, Crop, Question, replace_surrogates
 from ..core.resolution import PixelLimits, visual_tokens
 from .counterfactual import WITHHELD, Counterfactual
 from .engine import ImagePart, Message, Part, Role, TextPart
 from .protocols import CallsPerTurn, Crops, Protocol, fill
-from .protocols.protocol import IMAGE
+from .protocols.asking import IMAGE, Numbering
 from .reply import RawCall
-from .zoom import View, zoom
+from .view import View
+from .zoom import CropOfCrop, zoom
 
 IMAGES_USED_UP = "Image limit reached: no further zoom is possible. Give the final answer now."
 
@@ -93,19 +94,26 @@ class Conversation:
         rules, frame = protocol.zoom_rules(self.limits), protocol.box_frame(view)
         result = self._counterfactual.crop(zoom(raw, view, frame, rules), self.zooms, view, rules)
         box, frame = (result.box.corners, result.box.frame) if result.box else (None, frame)
-        if result.image is None or result.native_box is None:
+        native = result.box.to(view.native_frame).corners if result.box else None
+        source = result.source
+        if result.image is None or source is None or result.native_box is None:
             error = result.error or ""
-            return Call(raw.raw, box, frame.name, error=error), self._text(protocol.error_turn, error=error)
+            return Call(raw.raw, box, frame.name, error=error, native_box=native), self._text(protocol.error_turn, error=error)
         self.zooms += 1
-        self.view = view.with_crop(result.image.size, result.native_box)
+        held = source if protocol.crop_of_crop is CropOfCrop.ENLARGED else None
+        self.view = view.with_crop(source.size, result.native_box, held)
         instead = None if protocol.crops is Crops.REAL else protocol.crops.value
         if result.withheld:
             told = self._text(protocol.crop_turn.replace(IMAGE, WITHHELD))
-            return Call(raw.raw, box, frame.name, instead=instead), told
+            return Call(raw.raw, box, frame.name, instead=instead, native_box=native), told
         part = self._image(result.image)
         crop = Crop(part.hash, result.image.size, result.native_box.corners, part.visual_tokens)
         before, after = protocol.crop_turn.split(IMAGE)
-        return Call(raw.raw, box, frame.name, result.error, crop, instead), (*self._text(before), part, *self._text(after))
+        return Call(raw.raw, box, frame.name, result.error, crop, instead, native), (
+            *self._text(before),
+            part,
+            *self._text(after),
+        )
 
     def _text(self, template: str, *, error: str = "") -> tuple[Part, ...]:
         """A text of the protocol with its placeholders filled in; nothing where it is empty."""
@@ -115,7 +123,7 @@ class Conversation:
             error=error,
             format=self.protocol.format,
             action=self.turns - 1,
-            observation=len(self.view.crops) if self.view else 0,
+            observation=self.turns if self.protocol.numbering is Numbering.TURNS else len(self.view.crops) if self.view else 0,
             width=width,
             height=height,
         )
@@ -143,4 +151,4 @@ _SPECIAL = re.compile(r"<\|(?=[A-Za-z0-9_]+\|>)")
 
 def escape_control_tokens(text: str) -> str:
     """Text that a prompt can hold: no lone surrogates, and no control tokens (`<|image_pad|>`), which would forge images."""
-    return _SPECIAL.sub("<| ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return _SPECIAL.sub("<| ", replace_surrogates(text))

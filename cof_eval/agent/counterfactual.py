@@ -14,7 +14,8 @@ from PIL import Image
 from ..core.geometry import Box
 from ..core.records import Corners, digest
 from .protocols import Crops
-from .zoom import CropSource, Refusal, View, ZoomResult, ZoomRules, crop_region, cut
+from .view import View
+from .zoom import CropSource, Refusal, ZoomResult, ZoomRules, crop_region, cut
 
 WITHHELD = "[the image of this region is withheld]"
 """What stands where a withheld crop would."""
@@ -50,14 +51,14 @@ class Counterfactual:
         if self.crops is Crops.WITHHELD:
             return replace(asked, withheld=True)
         if self.crops is Crops.BLANK:
-            return replace(asked, image=Image.new("RGB", asked.image.size, _GREY))
+            return replace(asked, image=Image.new("RGB", asked.image.size, _GREY), enlarged=None)
         source = view.shown_frame if rules.source is CropSource.SHOWN else view.native_frame
         if self.crops is Crops.RANDOM:
             region = _random_region(asked.native_box.to(source), random.Random(digest(self.seed, number)))
         else:
             region = self._annotated(number, view, rules)
         try:
-            return replace(asked, image=cut(region, view, rules), native_box=region.to(view.native_frame))
+            return replace(cut(region, view, rules), box=asked.box)
         except Refusal as refusal:
             return ZoomResult(asked.box, error=str(refusal))
 

@@ -7,7 +7,8 @@ tokens it really used, and the agent compares them with what it predicted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -69,10 +70,21 @@ class Request:
     max_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
+    """0: no limit."""
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    stop: tuple[str, ...] = ()
+    """Texts that end the turn."""
+    stop_kept: bool = True
+    """Whether the one that did stays in the turn's text."""
     seed: int | None = None
     pattern: str | None = None
     """Regular expression that the text must match (structured output)."""
+    template_kwargs: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    """For the checkpoint's chat template."""
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
@@ -92,6 +104,15 @@ class Response:
     visual_tokens: int | None
     """Visual tokens of the whole prompt; None if the engine cannot tell."""
     engine_s: float
+
+
+def cut_at_stop(text: str, request: Request) -> str:
+    """A turn's text up to the first of the texts that end it, for engines that do not cut it themselves."""
+    ends = [(start, text_end) for text_end in request.stop if (start := text.find(text_end)) >= 0]
+    if not ends:
+        return text
+    start, ending = min(ends)
+    return text[: start + len(ending)] if request.stop_kept else text[:start]
 
 
 class Engine(Protocol):

@@ -20,8 +20,10 @@ from .conversation import Conversation
 from .counterfactual import NO_BOXES
 from .engine import Engine, Message, Request, Response, TextPart
 from .protocols import Crops, Precedence, Protocol
-from .reply import RawCall, Reply, parse_reply
-from .zoom import View
+from .protocols.calling import AtLimit
+from .reply import RawCall, Reply
+from .view import View
+from .zoom import BadCall
 
 MESSAGE_TOKENS = 8
 """Room that a chat template takes for one message's header and end, and for an image's two markers."""
@@ -85,6 +87,7 @@ async def rollout(
         error=error,
         repeat=subject.repeat,
         wall_s=round(time.monotonic() - started, 4),
+        ended=round(time.time(), 3),
     )
 
 
@@ -139,24 +142,33 @@ class _Rollout:
 
     async def _take(self, response: Response) -> _Ending | None:
         """Read one turn, execute its calls, and say whether it was the last."""
-        reply = parse_reply(response.text, self.protocol.call_syntax, self.protocol.answer_syntax)
-        ending = _ending(reply, response.finish, self.protocol)
-        if ending is None and len(self.turns) + 1 >= self.protocol.max_turns:
-            ending = (Stop.MAX_TURNS, "", None)
-        self.conversation.add_assistant_turn(response.text)
+        reply = self.protocol.read(response.text)
         self.used_tokens = response.prompt_tokens + response.output_tokens
+        ending = _ending(reply, response.finish, self.protocol) or self._limit(response.text)
+        self.conversation.add_assistant_turn(response.text)
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
         else:
             calls, handed_back = await asyncio.to_thread(self._execute_calls, reply.calls)
             self._count(handed_back)
+            if self.protocol.bad_call is BadCall.ANSWER and any(call.error for call in calls):
+                ending = _answered(response.text.strip(), Stop.NO_ANSWER)
         self.turns.append(_turn(response, calls))
+        if ending is not None and ending[0] is not Stop.ANSWERED and self.protocol.answer_turns_all:
+            ending = _answered(self.protocol.last_answer([turn.text for turn in self.turns]), ending[0])
         if self.on_turn:
             self.on_turn(self.turns[-1])
         return ending
 
+    def _limit(self, text: str) -> _Ending | None:
+        """Whether a limit ends the rollout before this turn's calls are executed."""
+        if len(self.turns) + 1 >= self.protocol.max_turns:
+            return _answered(text.strip() if self.protocol.at_limit is AtLimit.TEXT else "", Stop.MAX_TURNS)
+        most = self.protocol.zoom_tokens
+        return (Stop.CONTEXT_FULL, "", None) if most is not None and self.used_tokens > most else None
+
     def _execute_calls(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
-        """Execute a turn's calls; runs beside the event loop."""
+        """Execute a turn's calls; runs in a thread, so that the event loop is not held up."""
         calls, handed_back = self.conversation.execute_calls(raw_calls)
         if self.keep_image:
             for part in handed_back.images:
@@ -180,7 +192,14 @@ class _Rollout:
             max_tokens=self.protocol.max_new_tokens,
             temperature=self.protocol.temperature,
             top_p=self.protocol.top_p,
+            top_k=self.protocol.top_k,
+            min_p=self.protocol.min_p,
             repetition_penalty=self.protocol.repetition_penalty,
+            presence_penalty=self.protocol.presence_penalty,
+            frequency_penalty=self.protocol.frequency_penalty,
+            stop=self.protocol.stop,
+            stop_kept=self.protocol.stop_kept,
+            template_kwargs=self.protocol.chat_template_kwargs,
             seed=_seed(self.seed, self.subject, turn) if self.protocol.temperature > 0 else None,
             pattern=self.protocol.turn_pattern(turn),
         )
@@ -209,6 +228,11 @@ def _ending(reply: Reply, finish: Finish, protocol: Protocol) -> _Ending | None:
     if reply.calls:
         return None
     return (Stop.LENGTH if finish is Finish.LENGTH else Stop.NO_ANSWER), "", None
+
+
+def _answered(answer: str | None, otherwise: Stop) -> _Ending:
+    """The ending with this answer; without one, that of another stop."""
+    return (Stop.ANSWERED, answer, None) if answer else (otherwise, "", None)
 
 
 def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:

@@ -1,14 +1,13 @@
 """The tool: a call becomes a crop, or a text that says what was wrong with it.
 
-A box is read in the protocol's frame, over the shown image or the earlier crop that the call names, widened about its
-centre, clipped, cut from the crop source with its edges truncated to whole pixels, and enlarged (Chain-of-Focus, arXiv
-2505.15436, and its released evaluation; other protocols widen and enlarge by 1).
+A box is read in the protocol's frame, over the shown image or the earlier crop that the call names, and becomes a region
+(`region`) of the image that crops are cut from; the cut part is enlarged and resized as the protocol has it (Chain-of-Focus,
+arXiv 2505.15436, and its released evaluation; other protocols widen and enlarge by 1).
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -16,16 +15,45 @@ from PIL import Image
 
 from ..core.errors import ImageError
 from ..core.geometry import Box, Frame
-from ..core.images import resize
-from ..core.resolution import PixelLimits, smart_resize
+from ..core.images import MAX_PIXELS, resize
+from ..core.records import Corners
+from ..core.resolution import MAX_ASPECT, Filter, Fit, PixelLimits, smart_resize
+from .region import Edges, FlatBox, Outside, Region, RegionError, RegionRules, SmallBox, as_box, find_region
 from .reply import RawCall, quoted
+from .view import ImageNaming, View, numeral
+
+__all__ = [
+    "TOOL_NAME",
+    "BadCall",
+    "CropOfCrop",
+    "CropSize",
+    "CropSource",
+    "Edges",
+    "FlatBox",
+    "ImageNaming",
+    "Outside",
+    "Refusal",
+    "SmallBox",
+    "ToolKind",
+    "View",
+    "ZoomResult",
+    "ZoomRules",
+    "crop_region",
+    "cut",
+    "zoom",
+]  # fmt: skip
 
 TOOL_NAME = "image_zoom_in_tool"
 """The name that Chain-of-Focus, DeepEyes and Qwen3-VL checkpoints were trained to call."""
 
 
-_ROUNDING = 1e-6
-"""px; keeps a conversion's rounding error from truncating an edge to the pixel before."""
+class ToolKind(StrEnum):
+    """What the tool gives."""
+
+    CROP = "crop"
+    """A crop at a box."""
+    WHOLE = "whole"
+    """The whole image that crops are cut from, on a call without a box (VisionThink)."""
 
 
 class CropSource(StrEnum):
@@ -35,6 +63,24 @@ class CropSource(StrEnum):
     NATIVE = "native"
 
 
+class CropOfCrop(StrEnum):
+    """What a crop of an earlier crop is cut from."""
+
+    SOURCE = "source"
+    """The image that the earlier crop was cut from."""
+    ENLARGED = "enlarged"
+    """The earlier crop as it was resized (Pixel-Reasoner, Qwen-Agent)."""
+
+
+class CropSize(StrEnum):
+    """What a crop's size is worked out from."""
+
+    CUT = "cut"
+    """The whole pixels that were cut."""
+    BOX = "box"
+    """The box before its edges were rounded (DeepEyes, Qwen-Agent)."""
+
+
 class BadCall(StrEnum):
     """What a call that cannot be executed gives the model."""
 
@@ -42,69 +88,8 @@ class BadCall(StrEnum):
     """A text that says what was wrong."""
     WHOLE_IMAGE = "whole_image"
     """The whole image, without a word (a quirk of the released evaluation)."""
-
-
-class SmallBox(StrEnum):
-    """What becomes of a box whose region has a side of less than `min_side` pixels."""
-
-    REFUSE = "refuse"
-    GROW = "grow"
-    """It grows about its centre, its aspect kept, until its short side has them (Qwen-Agent)."""
-
-
-class ImageNaming(StrEnum):
-    """How a call names the image that its box lies on."""
-
-    NONE = "none"
-    """It does not: always the shown image."""
-    OBSERVATION = "observation"
-    """`original_image`, `observation_1`, … (Mini-o3)."""
-    FROM_ZERO = "from_zero"
-    """A number: 0 is the shown image (Qwen3-VL)."""
-    FROM_ONE = "from_one"
-    """A number: 1 is the shown image (Pixel-Reasoner)."""
-
-    def name_of(self, index: int) -> str | int:
-        """What the image with this index (0: the shown one) is called."""
-        if self is ImageNaming.OBSERVATION:
-            return f"observation_{index}" if index else "original_image"
-        return index + (self is ImageNaming.FROM_ONE)
-
-    def index_of(self, name: object) -> int | None:
-        """The index of the image that a call names; None if that is no such name."""
-        if self is ImageNaming.OBSERVATION:
-            match = re.fullmatch(r"original_image|observation_(\d{1,4})", name) if isinstance(name, str) else None
-            return int(match[1] or 0) if match else None
-        number = _number(name)
-        return int(number) - (self is ImageNaming.FROM_ONE) if number is not None and number.is_integer() else None
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one rollout can look at."""
-
-    shown: Image.Image
-    native_size: tuple[int, int]
-    native: Image.Image | None = None
-    """Held only where crops are cut from it."""
-    crops: tuple[Frame, ...] = ()
-    """Pixels of the crops so far, in order, each over the part of the photograph that it shows."""
-
-    @property
-    def shown_frame(self) -> Frame:
-        """Pixels of the shown image."""
-        return Frame.shown(*self.shown.size)
-
-    @property
-    def native_frame(self) -> Frame:
-        """Pixels of the native image."""
-        return Frame.native(*self.native_size)
-
-    def with_crop(self, size: tuple[int, int], native_box: Box) -> View:
-        """The view after a crop of this size (px), which shows this part of the native image."""
-        x1, y1, x2, y2 = native_box.to(Frame.unit()).corners
-        crop = Frame(f"crop[{len(self.crops) + 1}]", *size, (x1, y1, x2, y2))
-        return replace(self, crops=(*self.crops, crop))
+    ANSWER = "answer"
+    """Nothing: the rollout ends, and the turn's whole text is its answer (DeepEyes' evaluation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +105,44 @@ class ZoomRules:
     bad_call: BadCall = BadCall.TEXT
     tool: str = TOOL_NAME
     pad: float = 0.0
-    """The box then grows on every side by this share of the image that it lies on."""
+    """The box then grows on every side by this fraction of the image that it lies on."""
     min_side: int = 0
     """Smallest side of a region, px of the crop source."""
     small_box: SmallBox = SmallBox.REFUSE
     naming: ImageNaming = ImageNaming.NONE
     image_argument: str = ""
     """The argument that names the image, where `naming` is not `none`."""
-    pixels_beyond_unit: bool = False
-    """Whether a box with a number above 1, where shares (0-1) are expected, is one of pixels (Pixel-Reasoner)."""
+    pixels_above: float | None = None
+    """A box with a number above this is one of pixels, where fractions are expected; None: never."""
+    kind: ToolKind = ToolKind.CROP
+    any_tool: bool = False
+    """Whether calls of other tools, and of none, are executed too."""
+    box_argument: str = "bbox_2d"
+    text_arguments: tuple[str, ...] = ()
+    """Arguments that every call must give as text."""
+    image_default: int | None = None
+    """The image that a call without a name means, by index (0: the shown one); None: such a call is refused."""
+    from_end: bool = False
+    """Whether a negative image number counts from the last image."""
+    quoted_numbers: bool = True
+    """Whether numerals in quotes are numbers."""
+    outside: Outside = Outside.REFUSE
+    flat_box: FlatBox = FlatBox.REFUSE
+    edges: Edges = Edges.TRUNCATE
+    max_aspect: float = 0.0
+    crop_of_crop: CropOfCrop = CropOfCrop.SOURCE
+    size_from: CropSize = CropSize.CUT
+    fits: tuple[Fit, ...] = ()
+    """Resizes between enlarging and the processor's; a crop as the first of them leaves it is what later crops are cut from."""
+    filter: Filter = Filter.LANCZOS
+
+    @property
+    def region(self) -> RegionRules:
+        """Those that make a region of a box."""
+        return RegionRules(
+            outside=self.outside, flat=self.flat_box, widen=self.widen, pad=self.pad, min_side=self.min_side, small=self.small_box,
+            edges=self.edges, max_aspect=self.max_aspect,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +156,14 @@ class ZoomResult:
     """What the image shows."""
     error: str | None = None
     withheld: bool = False
-    """Whether the model is to be told of the image instead of shown it."""
+    """Whether the model gets a text note instead of the crop."""
+    enlarged: Image.Image | None = None
+    """The crop before the processor resized it, where that is another image."""
+
+    @property
+    def source(self) -> Image.Image | None:
+        """The crop as boxes on it mean it, and as later crops are cut from it."""
+        return self.enlarged or self.image
 
 
 class Refusal(Exception):
@@ -168,135 +189,165 @@ def zoom(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> ZoomResul
     """
     box = None
     try:
-        box = _read_box(call, view, frame, rules)
-        region = crop_region(box, view, rules)
-        return ZoomResult(box, cut(region, view, rules), region.to(view.native_frame))
+        arguments = _arguments(call, rules)
+        if rules.kind is ToolKind.WHOLE:
+            source = view.native_frame if rules.source is CropSource.NATIVE else view.shown_frame
+            return _cut(Region((0, 0, *source.size), (0, 0, *source.size)), None, None, view, rules)
+        numbers = _numbers(arguments, rules)
+        named = _named_image(arguments, view, rules)
+        if rules.pixels_above is not None and any(n > rules.pixels_above for n in numbers):
+            frame = view.shown_frame
+        frame = frame.within(view.seen[named - 1].frame) if named else frame
+        box = _as_given(numbers, frame)
+        return _cut(_region(numbers, frame, named, view, rules), box, named, view, rules)
     except Refusal as refusal:
         return _refused(refusal, box, view, rules)
 
 
-def _read_box(call: RawCall, view: View, frame: Frame, rules: ZoomRules) -> Box:
+def _arguments(call: RawCall, rules: ZoomRules) -> dict[str, object]:
     if call.error is not None:
-        raise Refusal(f"Invalid tool call: {call.error}.")
-    if call.name != rules.tool:
+        raise Refusal(f"Invalid tool call: {call.error}.", enlarge_whole=not call.parsed)
+    if call.name != rules.tool and not rules.any_tool:
         raise Refusal(f"Unknown tool {quoted(call.name)}: the only tool is {rules.tool}.")
     arguments = call.arguments or {}
-    if "bbox_2d" not in arguments:
-        raise Refusal('Invalid bounding box: the argument "bbox_2d" is missing.', enlarge_whole=False)
-    given = arguments["bbox_2d"]
+    for name in rules.text_arguments:
+        if not isinstance(arguments.get(name), str):
+            raise Refusal(f'Invalid tool call: the argument "{name}" is missing or no text.')
+    return arguments
+
+
+def _numbers(arguments: dict[str, object], rules: ZoomRules) -> Corners:
+    if rules.box_argument not in arguments:
+        raise Refusal(f'Invalid bounding box: the argument "{rules.box_argument}" is missing.', enlarge_whole=False)
+    given = arguments[rules.box_argument]
     if not isinstance(given, list) or len(given) != 4:
         got = f"{len(given)} values" if isinstance(given, list) else quoted(given)
         raise Refusal(f"Invalid bounding box: expected 4 numbers [x1, y1, x2, y2], got {got}.", enlarge_whole=False)
-    part = _named_image(arguments, view, rules)
-    numbers = [_number(value) for value in given]
-    found = [n for n in numbers if n is not None]
-    if rules.pixels_beyond_unit and any(n > 1 for n in found):
-        frame = view.shown_frame
-    return _checked(found, given, frame.within(part) if part else frame)
-
-
-def _named_image(arguments: dict[str, object], view: View, rules: ZoomRules) -> Frame | None:
-    """The earlier crop that the box lies on; None for the shown image."""
-    if rules.naming is ImageNaming.NONE:
-        return None
-    key = rules.image_argument
-    if key not in arguments:
-        raise Refusal(f'Invalid tool call: the argument "{key}" is missing; it names the image to zoom in on.')
-    index = rules.naming.index_of(arguments[key])
-    if index is None or not 0 <= index <= len(view.crops):
-        known = ", ".join(str(rules.naming.name_of(i)) for i in range(len(view.crops) + 1))
-        raise Refusal(f'Invalid "{key}" {quoted(arguments[key])}: there are only {known}.')
-    return view.crops[index - 1] if index else None
-
-
-_NUMERAL = re.compile(r"[+-]?\d{1,12}(\.\d{0,12})?")
-
-
-def _number(value: object) -> float | None:
-    """A finite number from a JSON number or a numeral in quotes; None for anything else."""
-    if isinstance(value, str) and _NUMERAL.fullmatch(value.strip()):
-        return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) < 1e15 else math.inf
-
-
-def _checked(numbers: list[float], given: list[object], frame: Frame) -> Box:
-    if len(numbers) != 4:
+    numbers = [numeral(value, quotes=rules.quoted_numbers) for value in given]
+    found = [number for number in numbers if number is not None]
+    if len(found) != 4:
         raise Refusal(f"Invalid bounding box: {quoted(given)} are not all numbers.")
-    if not all(math.isfinite(n) for n in numbers):
+    if not all(math.isfinite(number) for number in found):
         raise Refusal(f"Invalid bounding box: {quoted(given)} are not all finite numbers.")
+    x1, y1, x2, y2 = found
+    return x1, y1, x2, y2
+
+
+def _as_given(numbers: Corners, frame: Frame) -> Box | None:
+    """The box for the record; None if it is none."""
     x1, y1, x2, y2 = numbers
-    inside = 0 <= x1 <= frame.width and 0 <= y1 <= frame.height and 0 <= x2 <= frame.width and 0 <= y2 <= frame.height
-    if not inside:
-        raise Refusal(
-            f"Invalid bounding box: {_plain(numbers)} reaches outside the image; expected 0 <= x1 < x2 <= {frame.width:g} "
-            f"and 0 <= y1 < y2 <= {frame.height:g}."
-        )
-    if x2 <= x1 or y2 <= y1:
-        raise Refusal(f"Invalid bounding box: {_plain(numbers)} is empty or inverted; expected x1 < x2 and y1 < y2.")
-    return Box(x1, y1, x2, y2, frame)
+    return Box(x1, y1, x2, y2, frame) if x1 < x2 and y1 < y2 else None
 
 
-def _plain(numbers: list[float]) -> str:
-    return "[" + ", ".join(f"{n:g}" for n in numbers) + "]"
+def _named_image(arguments: dict[str, object], view: View, rules: ZoomRules) -> int:
+    """The index of the image that the box lies on; 0 for the shown image."""
+    if rules.naming is ImageNaming.NONE:
+        return 0
+    key, count = rules.image_argument, len(view.seen) + 1
+    if key not in arguments:
+        if rules.image_default is None:
+            raise Refusal(f'Invalid tool call: the argument "{key}" is missing; it names the image to zoom in on.')
+        return min(rules.image_default, count - 1)
+    index = rules.naming.index_of(arguments[key], count, from_end=rules.from_end)
+    if index is None:
+        known = ", ".join(str(rules.naming.name_of(i)) for i in range(count))
+        raise Refusal(f'Invalid "{key}" {quoted(arguments[key])}: there are only {known}.')
+    return index
+
+
+def _region(numbers: Corners, frame: Frame, named: int, view: View, rules: ZoomRules) -> Region:
+    """The part to cut of the image that the crop comes from."""
+    try:
+        if not named or rules.crop_of_crop is CropOfCrop.ENLARGED:
+            size = view.seen[named - 1].frame.size if named else _source_frame(view, rules).size
+            return find_region(numbers, frame, size, rules.region)
+        whole = view.seen[named - 1].region.to(_source_frame(view, rules))
+        part = find_region(numbers, frame, (_tidy(whole.width), _tidy(whole.height)), rules.region)
+    except RegionError as error:
+        raise Refusal(str(error), enlarge_whole=not error.thin) from None
+    left, top = _tidy(whole.x1), _tidy(whole.y1)
+    x1, y1, x2, y2 = part.exact
+    moved = (x1 + left, y1 + top, x2 + left, y2 + top)
+    a, b, c, d = part.pixels
+    dx, dy = int(left + 1e-6), int(top + 1e-6)
+    return Region((a + dx, b + dy, c + dx, d + dy), moved)
+
+
+def _tidy(value: float) -> float:
+    """A whole number where a conversion's rounding error hides one."""
+    return float(round(value)) if abs(value - round(value)) < 1e-6 else value
+
+
+def _source_frame(view: View, rules: ZoomRules) -> Frame:
+    return view.shown_frame if rules.source is CropSource.SHOWN else view.native_frame
 
 
 def crop_region(box: Box, view: View, rules: ZoomRules) -> Box:
-    """The part of the crop source to cut for a box, in whole pixels of it.
+    """The part of the crop source to cut for a box on the shown image, in whole pixels of it.
 
     Raises:
         Refusal: if nothing of the image, or too little of it, is inside.
     """
-    source = view.shown_frame if rules.source is CropSource.SHOWN else view.native_frame
-    wide = box.widened(rules.widen).padded(rules.pad).clipped()
-    if wide is None:
-        raise Refusal(f"Invalid bounding box: {_plain(list(box.corners))} is too small; nothing of the image is inside.")
-    grown = _grown(wide.to(source), rules)
-    x1, y1, x2, y2 = (int(v + _ROUNDING) for v in grown.corners)
-    x2, y2 = min(x2, int(source.width)), min(y2, int(source.height))
-    if x1 >= x2 or y1 >= y2:
-        raise Refusal(f"Invalid bounding box: {_plain(list(box.corners))} is too small; it covers less than one pixel.")
-    if min(x2 - x1, y2 - y1) < rules.min_side and rules.small_box is SmallBox.REFUSE:
-        raise Refusal(
-            f"Invalid bounding box: {_plain(list(box.corners))} is too small; it covers {x2 - x1} x {y2 - y1} pixels, at least "
-            f"{rules.min_side} x {rules.min_side} are needed."
-        )
-    return Box(x1, y1, x2, y2, source)
+    return as_box(_region(box.corners, box.frame, 0, view, rules), _source_frame(view, rules))
 
 
-def _grown(region: Box, rules: ZoomRules) -> Box:
-    """A region too small for the rules, grown where they say so and as far as the image allows."""
-    short = min(region.width, region.height)
-    if rules.small_box is not SmallBox.GROW or short >= rules.min_side:
-        return region
-    return region.widened(rules.min_side / short).clipped() or region
+def _cut(region: Region, box: Box | None, named: int | None, view: View, rules: ZoomRules) -> ZoomResult:
+    """The crop of a region of the crop source, or of an earlier crop."""
+    earlier = view.seen[named - 1] if named and rules.crop_of_crop is CropOfCrop.ENLARGED else None
+    image = earlier.image if earlier else view.source if rules.source is CropSource.SHOWN else view.native
+    if image is None:
+        raise ValueError("crops are cut from an image that the view does not hold")
+    x1, y1, x2, y2 = region.pixels
+    width, height = x2 - x1, y2 - y1
+    thin = max(width, height) > MAX_ASPECT * max(1, min(width, height)) and not rules.limits.late_aspect
+    if thin or max(width, height) > MAX_PIXELS or width * height > MAX_PIXELS:
+        raise _too_thin(width, height)
+    exact = region.exact if rules.size_from is CropSize.BOX else (x1, y1, x2, y2)
+    enlarged, crop = _resized(image.crop(region.pixels), (exact[2] - exact[0], exact[3] - exact[1]), rules)
+    shows = as_box(region, earlier.frame if earlier else _source_frame(view, rules)).to(view.native_frame)
+    return ZoomResult(box, crop, shows, enlarged=None if enlarged is crop else enlarged)
 
 
-def cut(region: Box, view: View, rules: ZoomRules) -> Image.Image:
+def cut(region: Box, view: View, rules: ZoomRules) -> ZoomResult:
     """A region of the crop source, as the model gets to see it.
 
     Raises:
         Refusal: if it is too thin to show.
     """
-    source = view.shown if rules.source is CropSource.SHOWN else view.native
-    if source is None:
-        raise ValueError("crops are cut from the native image, but the view does not hold it")
-    x1, y1, x2, y2 = (int(v) for v in region.corners)
-    return _enlarged(source.crop((x1, y1, x2, y2)), rules.enlarge, rules.limits)
+    x1, y1, x2, y2 = region.corners
+    return _cut(Region((int(x1), int(y1), int(x2), int(y2)), region.corners), None, None, view, rules)
 
 
-def _enlarged(image: Image.Image, factor: float, limits: PixelLimits) -> Image.Image:
-    width, height = int(image.width * factor), int(image.height * factor)
+def _resized(image: Image.Image, size: tuple[float, float], rules: ZoomRules) -> tuple[Image.Image, Image.Image]:
+    """(the crop as later crops are cut from it, the crop as the model sees it).
+
+    Args:
+        image: what was cut.
+        size: (width, height) that its final size is worked out from, px.
+        rules: how.
+    """
+    width, height = size if rules.enlarge == 1 else (int(size[0] * rules.enlarge), int(size[1] * rules.enlarge))
+    factor, enlarged = rules.limits.factor, None
     try:
-        return resize(image, smart_resize(width, height, limits))
+        for fit in rules.fits:
+            width, height = fit.size(width, height, factor)
+            image = resize(image, (int(width), int(height)), fit.filter)
+            enlarged = enlarged or image
+        shown = resize(image, smart_resize(width, height, rules.limits), rules.filter)
     except ImageError:
-        raise Refusal(f"Invalid bounding box: a region of {image.width} x {image.height} pixels is too thin to show.") from None
+        raise _too_thin(image.width, image.height) from None
+    return enlarged or shown, shown
+
+
+def _too_thin(width: int, height: int) -> Refusal:
+    says = f"Invalid bounding box: a region of {width} x {height} pixels is too thin to show."
+    return Refusal(says, enlarge_whole=False)
 
 
 def _refused(refusal: Refusal, box: Box | None, view: View, rules: ZoomRules) -> ZoomResult:
-    if rules.bad_call is BadCall.TEXT:
+    if rules.bad_call is not BadCall.WHOLE_IMAGE:
         return ZoomResult(box, error=str(refusal))
     whole = Box(0, 0, *view.native_size, view.native_frame)
-    factor = rules.enlarge if refusal.enlarge_whole else 1.0
-    return ZoomResult(box, _enlarged(view.shown, factor, rules.limits), whole, str(refusal))
+    plain_rules = replace(rules, enlarge=rules.enlarge if refusal.enlarge_whole else 1.0)
+    _, image = _resized(view.shown, view.shown.size, plain_rules)
+    return ZoomResult(box, image, whole, str(refusal))

@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from ..core.errors import DataError, first_line
+from ..core.errors import DataError, NotFetchedError, first_line
+
+_LOCAL = ContextVar("local", default=False)
+
+
+@contextmanager
+def without_fetching() -> Iterator[None]:
+    """While the context lasts, a dataset that is not on this machine is a `NotFetchedError`, and nothing is downloaded."""
+    token = _LOCAL.set(True)
+    try:
+        yield
+    finally:
+        _LOCAL.reset(token)
+
+
+def check_hub(name: str, benchmark: str, repository: str) -> None:
+    """Ask the hub for a dataset's description: a few kilobytes.
+
+    Raises:
+        DataError: if the hub cannot be reached, or has no such dataset.
+    """
+    import httpx
+    import huggingface_hub
+
+    try:
+        huggingface_hub.HfApi().dataset_info(repository, timeout=_TIMEOUT_S)
+    except (OSError, httpx.HTTPError) as error:
+        raise _unfetched(name, benchmark, repository, error) from error
+
+
+_TIMEOUT_S = 20.0
 
 
 def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str] | None = None) -> Path:
@@ -19,17 +51,24 @@ def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str
 
     Raises:
         DataError: if the hub cannot be reached and the cache does not hold the dataset.
+        NotFetchedError: if it is not here, `without_fetching`.
     """
     import httpx
     import huggingface_hub
 
     try:
         found = huggingface_hub.snapshot_download(
-            repository, repo_type="dataset", allow_patterns=list(files) if files else None
+            repository, repo_type="dataset", allow_patterns=list(files) if files else None, local_files_only=_LOCAL.get()
         )
         return Path(found)
     except (OSError, httpx.HTTPError) as error:
-        raise DataError(
-            f"{name} ({repository}) cannot be fetched from the Hugging Face hub ({first_line(error)}); "
-            f"pass --data {benchmark}=PATH, or set COF_DATA_{benchmark.upper()}, to use a copy on this machine"
-        ) from error
+        if _LOCAL.get():
+            raise NotFetchedError(name, repository) from error
+        raise _unfetched(name, benchmark, repository, error) from error
+
+
+def _unfetched(name: str, benchmark: str, repository: str, error: Exception) -> DataError:
+    return DataError(
+        f"{name} ({repository}) cannot be fetched from the Hugging Face hub ({first_line(error)}); "
+        f"pass --data {benchmark}=PATH, or set COF_DATA_{benchmark.upper()}, to use a copy on this machine"
+    )

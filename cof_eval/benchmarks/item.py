@@ -27,3 +27,5 @@ class Benchmark:
     """Its rows from the folder or file that the user gave, or, for None, from its usual place; raises `DataError`."""
     metrics: tuple[Metric, ...] = ()
     """What is reported besides the metrics of every benchmark."""
+    waits_for: Callable[[], str] = lambda: "fetching it from the Hugging Face hub, if its cache has it not"
+    """What `load(None)` would take long for if it were called now; "" if for nothing."""

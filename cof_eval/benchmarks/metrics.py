@@ -98,7 +98,7 @@ ANLS = Metric("anls", lambda rows: (Term(row_anls(row), 1, row.question.cluster)
 
 
 def strict(size: int) -> Metric:
-    """Share of questions that are right in all `size` rows which ask them with differently ordered options.
+    """Fraction of questions that are right in all `size` rows which ask them with differently ordered options.
 
     A question of which some rows are missing, as with `--limit`, is not counted.
     """
@@ -120,7 +120,7 @@ def _stem(question: Question) -> str:
 
 
 def _yes_or_no(count: Callable[[bool, bool], tuple[int, int]]) -> Callable[[Sequence[JudgedAnswer]], Iterator[Term]]:
-    """Terms by whether the standard answer is yes and whether yes was said, of the rows for which that is known."""
+    """Terms by whether the reference is yes and whether yes was said, of the rows for which that is known."""
 
     def terms(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
         for row in rows:
@@ -140,5 +140,5 @@ YES_NO = (
 )
 """Of questions to be answered yes or no, with "yes" as the positive class; what was said, not what is right, makes the ratio.
 
-A row without an answer says neither. Unscored rows are left out: what they say is not known.
+A row without an answer says neither. Unscored rows are excluded: what they say is not known.
 """

@@ -2,7 +2,7 @@
 
 Parquet, TSV and JSON files of these benchmarks hold images of up to 8K inside their rows, as bytes or as base64, and often
 the same image in several rows. Loading such a table writes each distinct image to the cache folder and keeps the rest of
-the rows beside it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
+the rows next to it; from then on an image is a file like any other, nothing of it stays in memory, and a second load
 reads text only.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from tqdm import tqdm
 
-from ..core.errors import DataError, one_line
+from ..core.errors import DataError, flat_message
 from ..core.files import write_whole
 from ..core.images import source_hash
 from ..core.records import digest
@@ -134,7 +134,7 @@ def read_rows(file: Path) -> Iterator[Fields]:
     try:
         yield from reader(file)
     except (ValueError, csv.Error) as error:  # msgspec's, pyarrow's and Unicode's errors are ValueErrors
-        raise DataError(f"{file} is damaged ({one_line(error)}); copy it again") from error
+        raise DataError(f"{file} is damaged ({flat_message(error)}); copy it again") from error
 
 
 def _parquet_rows(file: Path) -> Iterator[Fields]:

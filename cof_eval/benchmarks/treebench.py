@@ -44,7 +44,7 @@ def load(data: Path | None) -> list[Item]:
 
 
 def parse_boxes(value: list[list[float]] | str | None) -> tuple[Corners, ...]:
-    """Boxes (x1, y1, x2, y2) from a list, or from a list written as text; those without any area are left out.
+    """Boxes (x1, y1, x2, y2) from a list, or from a list written as text; those without any area are excluded.
 
     Raises:
         ValueError: if it is no list of four numbers each.

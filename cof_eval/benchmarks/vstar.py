@@ -1,8 +1,8 @@
 """V*: questions about small details of large photographs (Wu & Xie 2023, arXiv 2312.14135).
 
 Dataset card: `craigwu/vstar_bench`, 191 rows: 115 direct_attributes (four options), 76 relative_position (two). The folder
-holds `test_questions.jsonl` and, per category, the images, each beside a JSON with its annotated boxes. Options are kept in
-the order of the rows; in the JSON beside an image the right option always comes first, so that order is never used.
+holds `test_questions.jsonl` and, per category, the images, each next to a JSON with its annotated boxes. Options are kept in
+the order of the rows; in the JSON next to an image the right option always comes first, so that order is never used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class _Annotation:
-    """The JSON beside an image, as far as it is used."""
+    """The JSON next to an image, as far as it is used."""
 
     bbox: list[tuple[float, float, float, float]]
     """(x, y, width, height), px of the native image."""
@@ -91,7 +91,7 @@ def load_questions(source: Path) -> bytes:
 def load_boxes(annotation: Path) -> tuple[Corners, ...]:
     """The annotated targets as (x1, y1, x2, y2), px of the native image; none if there is no such file.
 
-    Boxes without any area are left out.
+    Boxes without any area are excluded.
 
     Raises:
         DataError: if the file is there but holds no list of boxes.

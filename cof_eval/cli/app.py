@@ -9,9 +9,12 @@ import typer
 
 from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
 from ..core.supported import version_lines
+from ..core.text import printable
 from .ask import ask
+from .demo import demo
 from .doctor import doctor
 from .judge import judge
+from .protocols import protocols
 from .report import report
 from .run import run
 from .tasks import tasks
@@ -46,7 +49,7 @@ def _before_the_command(
     """Options that stand before the command."""
 
 
-for command in (run, report, judge, ask, doctor, tasks):
+for command in (run, report, judge, ask, doctor, demo, tasks, protocols):
     app.command()(command)
 
 
@@ -75,10 +78,10 @@ _INTERRUPTED = 130
 
 def _status(error: CofError) -> int:
     if isinstance(error, InterruptedRunError):
-        return _INTERRUPTED
+        return error.status
     return 2 if isinstance(error, UsageError | DataError) else 1
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"cof-eval: {message}", file=sys.stderr)
+    print(f"cof-eval: {printable(message)}", file=sys.stderr)
     raise SystemExit(status)

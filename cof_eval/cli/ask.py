@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.text import printable
 from .options import BaseUrl, EngineArgs, EngineName, Lora, MaxPixels, Model, ProtocolArgs, ProtocolName, Seed, ServedName
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..core.records import Call, ImageRef, Trajectory, Turn
-    from ..runs.preflight import Finding
+    from ..runs.finding import Finding
 
 
 def ask(
@@ -148,7 +149,7 @@ class _Printer:
 
 def _line(kind: str, text: str) -> None:
     """One piece beside its kind; control characters, which could steer a terminal, replaced."""
-    shown = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    shown = printable(text)
     lines = [part for line in shown.splitlines() for part in textwrap.wrap(line, 100) or [""]]
     for number, line in enumerate(lines):
         typer.echo(f"  {kind if number == 0 else '':<9}{line}")

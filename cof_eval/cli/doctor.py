@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from ..core.text import printable
 from .options import (
     BaseUrl,
     Benchmarks,
@@ -70,7 +71,7 @@ async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str,
     from ..core.settings import data_folder, parse_model_args, quiet_engines
     from ..lmms.launch import parse_benchmarks, parse_resolutions, use_data
     from ..runs.doctor import examine
-    from ..runs.preflight import Level
+    from ..runs.finding import Level
 
     settings = parse_model_args(arguments)
     names, points = parse_benchmarks(benchmarks), parse_resolutions(resolutions)
@@ -84,7 +85,7 @@ async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str,
         resolutions=points,
         limit=limit,
     ):
-        typer.echo(str(finding))
+        typer.echo(printable(finding))
         counts[finding.level] += 1
     warnings = "1 warning" if counts[Level.WARNING] == 1 else f"{counts[Level.WARNING]} warnings"
     typer.echo(f"\n{counts[Level.OK]} ok, {warnings}, {counts[Level.FAILED]} failed")

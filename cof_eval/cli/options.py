@@ -50,9 +50,30 @@ JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence
 JudgeUrl = Annotated[
     str | None, typer.Option("--judge-url", help="Judge's server, several comma-separated; without one, rules alone decide.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Run folder; the same folder and settings go on where they stopped.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder; with the same settings it resumes where it stopped.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions of every task.")]
 Seed = Annotated[int, typer.Option("--seed", help="For protocols that sample.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Rollouts at once.")]
 Keep = Annotated[str, typer.Option("--keep-images", help="none, crops (previews up to 1024 px) or all (every pixel).")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the result, caveats and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print everything, also what lmms-eval and the engine write.")]
 Note = Annotated[str | None, typer.Option("--note", help="A caveat for run.yaml and the report.")]
+EstimateOnly = Annotated[
+    bool,
+    typer.Option("--estimate", help="Say seconds, tokens and dollars to expect, from a pilot or a finished run; then stop."),
+]
+EstimateFrom = Annotated[
+    Path | None,
+    typer.Option("--estimate-from", help="Run folder whose rates --estimate takes; else the nearest one that is found."),
+]
+PricePerGpuHour = Annotated[
+    float | None, typer.Option("--price-per-gpu-hour", min=0, help="Dollars of one GPU for one hour, for --estimate.")
+]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs that the run takes, for --estimate.")]
+PriceIn = Annotated[
+    float | None, typer.Option("--price-in", min=0, help="Dollars per million prompt tokens, for --estimate; with --price-out.")
+]
+PriceOut = Annotated[
+    float | None,
+    typer.Option("--price-out", min=0, help="Dollars per million generated tokens, for --estimate; with --price-in."),
+]

@@ -20,12 +20,14 @@ def report(
         str | None,
         typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="List every file of the report.")] = False,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""
+    from ..runs.console import Detail, Screen
     from ..runs.folder import load_run
 
     try:
         loaded = [load_run(path, judge) for path in runs]
     except RunError as error:
         raise UsageError(str(error)) from error
-    raise typer.Exit(finish(loaded, out or runs[0] / "report"))
+    raise typer.Exit(finish(loaded, out or runs[0] / "report", Screen(Detail.VERBOSE if verbose else Detail.NORMAL)))

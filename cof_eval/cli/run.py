@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import asyncio
 
 import typer
 
-from ..core.errors import InterruptedRunError
+from ..core.errors import UsageError
+from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
     BaseUrl,
@@ -16,6 +16,9 @@ from .options import (
     Data,
     EngineArgs,
     EngineName,
+    EstimateFrom,
+    EstimateOnly,
+    Gpus,
     JudgeCard,
     JudgeUrl,
     Keep,
@@ -26,12 +29,17 @@ from .options import (
     Note,
     OptionOrder,
     Out,
+    PriceIn,
+    PriceOut,
+    PricePerGpuHour,
     ProtocolArgs,
     ProtocolName,
+    Quiet,
     Repeats,
     Resolutions,
     Seed,
     ServedName,
+    Verbose,
 )
 
 
@@ -58,12 +66,25 @@ def run(
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
     note: Note = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    estimate: EstimateOnly = False,
+    estimate_from: EstimateFrom = None,
+    price_per_gpu_hour: PricePerGpuHour = None,
+    gpus: Gpus = None,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
 ) -> None:
     """Evaluate one checkpoint under one protocol, and write its report.
 
-    Exit status: 0 all scored, 1 something unscored or failed, 2 wrong usage, 130 interrupted (the same command goes on).
+    Exit status: 0 all scored, 1 something unscored or failed, 2 wrong usage, 128 + the signal's number if one ended it (130 Ctrl-C,
+    143 SIGTERM): the same command resumes.
     """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other; pass one of them")
     from ..lmms.launch import launch
+    from ..runs.console import Detail
+    from .session import session
 
     arguments = {
         "pretrained": model,
@@ -83,8 +104,9 @@ def run(
         "keep_images": keep_images,
         "note": note,
     }
-    try:
-        data_ = launch(
+    if estimate or estimate_from:
+        prices = parse_prices(price_per_gpu_hour, price_in, price_out)
+        lines = estimate_run(
             arguments,
             benchmarks=benchmarks,
             resolutions=resolutions,
@@ -92,11 +114,25 @@ def run(
             limit=limit,
             repeats=repeats,
             order=option_order,
+            rates_from=estimate_from,
+            prices=prices,
+            gpus=gpus,
         )
-        status = finish([data_], data_.path / "report")
-    except KeyboardInterrupt:
-        command = shlex.join(sys.argv)
-        raise InterruptedRunError(
-            f"interrupted; everything finished is kept. To go on, run the same command again:\n  {command}"
-        ) from None
+        typer.echo("\n".join(asyncio.run(lines)))
+        return
+    if any(value is not None for value in (price_per_gpu_hour, gpus, price_in, price_out)):
+        raise UsageError("--gpus and prices are for the estimate: add --estimate, or leave them out")
+    detail = Detail.QUIET if quiet else Detail.VERBOSE if verbose else Detail.NORMAL
+    with session(detail) as screen:
+        run_data = launch(
+            arguments,
+            benchmarks=benchmarks,
+            resolutions=resolutions,
+            data=data or [],
+            limit=limit,
+            repeats=repeats,
+            order=option_order,
+            screen=screen,
+        )
+        status = finish([run_data], run_data.path / "report", screen)
     raise typer.Exit(status)

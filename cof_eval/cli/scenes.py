@@ -11,6 +11,17 @@ from ..core.errors import CofError
 from ..core.files import write_part
 
 
+def write_set(folder: Path, *, count: int, seed: str) -> str:
+    """Write a set unless it is there; returns a line that says which.
+
+    Raises:
+        DataError: for a count below 1.
+        UsageError: if the folder holds something else.
+    """
+    made_with: dict[str, object] = {"count": count, "seed": seed, "format": FORMAT}
+    return write_part(folder, made_with, lambda unfinished: write_folder(unfinished, count=count, seed=seed))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(
@@ -20,9 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=TEST_COUNT, help="questions (default: %(default)s)")
     parser.add_argument("--seed", default="0", help="any text; equal seeds give equal sets (default: %(default)s)")
     given = parser.parse_args(arguments)
-    made_with: dict[str, object] = {"count": given.count, "seed": given.seed, "format": FORMAT}
     try:
-        print(write_part(given.folder, made_with, lambda folder: write_folder(folder, count=given.count, seed=given.seed)))
+        print(write_set(given.folder, count=given.count, seed=given.seed))
     except (CofError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,6 +4,10 @@ A message says what was wrong (with the value), what was expected, and what to d
 traceback; anything that is not a `CofError` is a defect of ours and keeps its traceback.
 """
 
+from __future__ import annotations
+
+from .text import one_line
+
 
 class CofError(Exception):
     """Root of every error that a user can act on."""
@@ -11,6 +15,10 @@ class CofError(Exception):
 
 class UsageError(CofError, ValueError):
     """An argument, name or setting that cannot be used."""
+
+
+class NotFetchedError(CofError, LookupError):
+    """A dataset is not on this machine, and was not to be fetched."""
 
 
 class DataError(CofError, ValueError):
@@ -54,7 +62,12 @@ class JudgeError(CofError, RuntimeError):
 
 
 class InterruptedRunError(CofError, RuntimeError):
-    """Ctrl-C ended a command; what was finished is kept."""
+    """A signal ended a command; what was finished is kept."""
+
+    def __init__(self, message: str, signal: int = 2) -> None:
+        super().__init__(message)
+        self.status = 128 + signal
+        """Exit status, as shells count it."""
 
 
 def first_line(error: BaseException) -> str:
@@ -62,6 +75,6 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def one_line(error: BaseException, *, chars: int = 200) -> str:
+def flat_message(error: BaseException, *, chars: int = 200) -> str:
     """An error's whole message on one line, cut to so many characters; its kind where it has none."""
-    return " ".join(str(error).split())[:chars] or type(error).__name__
+    return one_line(error)[:chars] or type(error).__name__

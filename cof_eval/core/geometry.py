@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 Region = tuple[float, float, float, float]
-"""(left, top, right, bottom) as shares (0-1) of the native image."""
+"""(left, top, right, bottom) as fractions (0-1) of the native image."""
 
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
 
@@ -48,12 +48,12 @@ class Frame:
 
     @classmethod
     def unit(cls) -> Frame:
-        """Shares of the image, 0-1."""
+        """Fractions of the image, 0-1."""
         return cls("unit", 1, 1)
 
     @classmethod
     def milli(cls) -> Frame:
-        """Thousandths of the image, 0-1000."""
+        """0-1000 of the width and height of the image."""
         return cls("milli", 1000, 1000)
 
     @property
@@ -64,7 +64,7 @@ class Frame:
     def within(self, part: Frame) -> Frame:
         """This frame laid over the part of the native image that another frame covers, and named after it.
 
-        Shares and thousandths become those of the part; pixels become the part's own pixels.
+        Fractions and numbers of 0-1000 become those of the part; pixels become the part's own pixels.
         """
         size = (self.width, self.height) if self.name in ("unit", "milli") else (part.width, part.height)
         return Frame(part.name, *size, part.covers)
@@ -128,7 +128,7 @@ class Box:
         return Box(cx - half_w, cy - half_h, cx + half_w, cy + half_h, self.frame)
 
     def padded(self, share: float) -> Box:
-        """Grown on every side by a share of the frame's width and height; may reach out of the frame."""
+        """Grown on every side by a fraction of the frame's width and height; may reach out of the frame."""
         dx, dy = share * self.frame.width, share * self.frame.height
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy, self.frame)
 
@@ -146,7 +146,7 @@ class Box:
         return max(0.0, width) * max(0.0, height)
 
     def coverage(self, target: Box) -> float:
-        """Share (0-1) of `target` that lies inside this box."""
+        """Fraction (0-1) of `target` that lies inside this box."""
         return min(1.0, self.overlap(target) / target.to(self.frame).area)
 
     def iou(self, other: Box) -> float:

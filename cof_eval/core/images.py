@@ -17,6 +17,7 @@ from PIL import Image
 
 from .errors import ImageError
 from .records import Size
+from .resolution import Filter
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """Formats that Pillow decodes by itself; others (EPS, for one) would start outside programs on untrusted files."""
@@ -122,9 +123,9 @@ def load_native(data: bytes) -> Image.Image:
     return native
 
 
-def resize(image: Image.Image, size: Size) -> Image.Image:
-    """The image at `size` (width, height), Lanczos-filtered; the very same image if it has that size already."""
-    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+def resize(image: Image.Image, size: Size, by: Filter = Filter.LANCZOS) -> Image.Image:
+    """The image at `size` (width, height), Lanczos-filtered unless said otherwise; the very same image if it has that size already."""
+    return image if image.size == size else image.resize(size, Image.Resampling[by.name])
 
 
 def preview(image: Image.Image, max_side: int = 1024) -> bytes:

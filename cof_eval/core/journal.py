@@ -135,7 +135,7 @@ class Journal(Generic[Record]):
 
 
 def read_journal(path: Path, kind: type[Record]) -> Iterator[Record]:
-    """The whole records of a journal, in the order written; a torn last line is left out, a missing file is empty.
+    """The whole records of a journal, in the order written; a torn last line is excluded, a missing file is empty.
 
     Raises:
         RunError: if the file cannot be read, or a line before the last is damaged, naming it.

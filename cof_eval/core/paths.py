@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from .errors import UsageError
+from .settings import ModelSettings
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -24,6 +25,14 @@ def data_dir(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise UsageError(f"this installation of cof-eval lacks its {name!r} folder; install it again")
+
+
+def run_path(settings: ModelSettings, protocol: str) -> Path:
+    """The run folder of a model's arguments."""
+    if settings.run:
+        return Path(settings.run).expanduser()
+    engine = "" if settings.engine == "vllm" else settings.engine
+    return default_run(settings.pretrained, protocol, Path(settings.lora or "").name, engine)
 
 
 def default_run(pretrained: str, protocol: str, *more: str) -> Path:

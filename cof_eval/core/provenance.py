@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -33,10 +35,20 @@ def machine() -> dict[str, str | int]:
     """The machine: system, processor, GPUs."""
     import os
 
-    import torch
+    return {"system": platform.platform(), "cpus": os.cpu_count() or 0, "gpus": ", ".join(_gpu_names()) or "none"}
 
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"system": platform.platform(), "cpus": os.cpu_count() or 0, "gpus": ", ".join(gpus) or "none"}
+
+def _gpu_names() -> list[str]:
+    """As torch names them, where it is imported; else, for a served model, as `nvidia-smi` does: importing torch takes a second."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=name", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=60)
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
 
 
 def git_commit() -> str | None:

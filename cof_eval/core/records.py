@@ -79,7 +79,7 @@ class Question:
     options: tuple[str, ...]
     """Option texts in the order shown: A, B, …; empty for open questions."""
     answer: str
-    """The standard answer: an option's letter, or text where there are no options; empty if the benchmark gives none."""
+    """The reference: an option's letter, or text where there are no options; empty if the benchmark gives none."""
     boxes: tuple[Corners, ...] = ()
     """Annotated targets, px of the native image."""
     also: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Question:
 
     @property
     def answer_text(self) -> str:
-        """The standard answer as text: the right option's, or the answer itself."""
+        """The reference as text: the right option's, or the answer itself."""
         return self.options[self.letters.index(self.answer)] if self.options and self.answer else self.answer
 
     @property
@@ -144,6 +144,8 @@ class Call:
     crop: Crop | None = None
     instead: str | None = None
     """What the model was given in place of what it asked for: `withheld`, `blank`, `random` or `oracle`."""
+    native_box: Corners | None = None
+    """`box` in px of the native image, whatever image it was given on; None in older runs, and where the box could not be read."""
 
     @property
     def executed(self) -> bool:
@@ -198,6 +200,8 @@ class Trajectory:
     error: str | None = None
     repeat: int = 0
     wall_s: float = 0.0
+    ended: float = 0.0
+    """When, as Unix time in s; 0 in runs of earlier versions. With `wall_s` it tells how many rollouts were under way."""
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -249,7 +253,7 @@ class Row:
     cap: int
     """Effective cap on the shown image's area, px²."""
     question: str = ""
-    """Key of the row's own question: rows of equal work may differ in category or standard answer."""
+    """Key of the row's own question: rows of equal work may differ in category or reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,16 +328,21 @@ def to_json(record: object) -> bytes:
     try:
         return msgspec.json.encode(record)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_replace_surrogates(msgspec.to_builtins(record)))
+        return msgspec.json.encode(_storable(msgspec.to_builtins(record)))
 
 
-def _replace_surrogates(value: Any) -> Any:
+def replace_surrogates(text: str) -> str:
+    """The text with only such characters as UTF-8 can hold: a lone surrogate becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _storable(value: Any) -> Any:
     """JSON-like values with only such text as UTF-8 can hold."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return replace_surrogates(value)
     if isinstance(value, dict):
-        return {_replace_surrogates(k): _replace_surrogates(v) for k, v in value.items()}
-    return [_replace_surrogates(v) for v in value] if isinstance(value, list | tuple) else value
+        return {_storable(k): _storable(v) for k, v in value.items()}
+    return [_storable(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def from_json(line: bytes | str, kind: type[Record]) -> Record:

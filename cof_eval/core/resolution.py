@@ -7,7 +7,9 @@ effective cap is the smallest of R², the protocol's and the processor's; every 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from .errors import ImageError, UsageError
 
@@ -62,6 +64,11 @@ class PixelLimits:
     """Smallest area, px²; smaller images are enlarged to it."""
     max_pixels: int
     """Largest area, px²; larger images are reduced to it."""
+    floor: bool = False
+    """Whether each side is at least one patch *before* the area is looked at, as in the resize that peers ship; transformers
+    scales first, which gives thin images other sizes."""
+    late_aspect: bool = False
+    """Whether the ratio of the sides is looked at after the resize only."""
 
     def __post_init__(self) -> None:
         if self.factor <= 0 or not 0 < self.min_pixels <= self.max_pixels:
@@ -73,10 +80,81 @@ class PixelLimits:
     def within(self, *, min_pixels: int = 0, max_pixels: int | None = None) -> PixelLimits:
         """These limits tightened by others; where they contradict each other, the smaller maximum wins."""
         most = self.max_pixels if max_pixels is None else min(self.max_pixels, max_pixels)
-        return PixelLimits(self.factor, min(max(self.min_pixels, min_pixels), most), most)
+        return replace(self, min_pixels=min(max(self.min_pixels, min_pixels), most), max_pixels=most)
 
 
-def smart_resize(width: int, height: int, limits: PixelLimits) -> tuple[int, int]:
+class FitBy(StrEnum):
+    """What a resize before the processor's own keeps to."""
+
+    PATCHES = "patches"
+    """An area in [min_pixels, max_pixels], sides in whole patches (the `smart_resize` that peers ship)."""
+    AREA = "area"
+    """An area in [min_pixels, max_pixels], sides in whole pixels and of at least one patch (Mini-o3)."""
+    SHORT_SIDE = "short_side"
+    """A short side of at most `side` px (Qwen-Agent's client)."""
+    SCALE = "scale"
+    """Sides times `scale` (VisionThink and AdaptVision show a quarter of the area)."""
+
+
+class Filter(StrEnum):
+    """How pixels are interpolated."""
+
+    NEAREST = "nearest"
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+    LANCZOS = "lanczos"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A resize that a peer's own code does before the processor sees the image."""
+
+    by: FitBy
+    min_pixels: int = 1
+    """Smallest area, px²."""
+    max_pixels: int = 1 << 40
+    """Largest area, px²."""
+    side: int = 0
+    """Largest short side, px."""
+    scale: float = 1.0
+    """What both sides are multiplied by."""
+    filter: Filter = Filter.LANCZOS
+
+    def __post_init__(self) -> None:
+        fits = self.min_pixels > 0 and self.max_pixels >= self.min_pixels and self.scale > 0
+        if not fits or (self.by is FitBy.SHORT_SIDE) != (self.side > 0):
+            raise UsageError(
+                f"the resize {self} cannot be done; expected 0 < min_pixels <= max_pixels, scale > 0, and a side for by=short_side only"
+            )
+
+    def size(self, width: float, height: float, factor: int, cap: int | None = None) -> tuple[int, int]:
+        """(width, height) after this resize.
+
+        Args:
+            width: before it, px; not always whole: some peers work a crop's size out from the box as given.
+            height: likewise.
+            factor: pixels a patch spans along one side.
+            cap: largest area that the resolution allows, px²; the minimum wins over it.
+
+        Raises:
+            ImageError: if the shape is one that the peer's code refuses.
+        """
+        most = max(self.min_pixels, min(self.max_pixels, cap)) if cap else self.max_pixels
+        if self.by is FitBy.PATCHES:
+            return smart_resize(width, height, PixelLimits(factor, self.min_pixels, most, floor=True))
+        ratio = self.scale
+        if self.by is FitBy.SHORT_SIDE:
+            ratio = min(1.0, self.side / min(width, height))
+        elif self.by is FitBy.AREA:
+            area = width * height
+            ratio = math.sqrt(min(max(area, self.min_pixels), most) / area)
+        size = (int(width), int(height)) if ratio == 1 else (max(1, int(width * ratio)), max(1, int(height * ratio)))
+        if self.by is FitBy.AREA and min(size) < factor:
+            raise ImageError(f"an image of {size[0]}x{size[1]} px is thinner than a patch of {factor} px; crop or pad the file")
+        return size
+
+
+def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int, int]:
     """(width, height) that a Qwen-VL processor gives an image of this size.
 
     Both sides become multiples of the factor and the area falls within the limits, the aspect kept as closely as that
@@ -85,15 +163,13 @@ def smart_resize(width: int, height: int, limits: PixelLimits) -> tuple[int, int
     Raises:
         ImageError: if one side is more than 200 times the other, which the processors refuse.
     """
-    if width < 1 or height < 1:
-        raise ImageError(f"an image of {width}x{height} px has no content; both sides must be at least 1 px")
-    if max(width, height) / min(width, height) > MAX_ASPECT:
-        raise ImageError(
-            f"an image of {width}x{height} px is more than {MAX_ASPECT} times as long as wide, which Qwen-VL processors "
-            "refuse; crop or pad the file"
-        )
+    if min(width, height) <= 0 or (min(width, height) < 1 and not limits.floor):
+        raise ImageError(f"an image of {width:g}x{height:g} px has no content; both sides must be at least 1 px")
+    if not limits.late_aspect:
+        _check_aspect(width, height)
     factor = limits.factor
-    new_w, new_h = round(width / factor) * factor, round(height / factor) * factor
+    least = factor if limits.floor else 0
+    new_w, new_h = max(least, round(width / factor) * factor), max(least, round(height / factor) * factor)
     if new_w * new_h > limits.max_pixels:
         shrink = math.sqrt(width * height / limits.max_pixels)
         new_w = max(factor, math.floor(width / shrink / factor) * factor)
@@ -102,7 +178,17 @@ def smart_resize(width: int, height: int, limits: PixelLimits) -> tuple[int, int
         grow = math.sqrt(limits.min_pixels / (width * height))
         new_w = math.ceil(width * grow / factor) * factor
         new_h = math.ceil(height * grow / factor) * factor
+    if limits.late_aspect:
+        _check_aspect(new_w, new_h)
     return new_w, new_h
+
+
+def _check_aspect(width: float, height: float) -> None:
+    if max(width, height) / min(width, height) > MAX_ASPECT:
+        raise ImageError(
+            f"an image of {width:g}x{height:g} px is more than {MAX_ASPECT} times as long as wide, which Qwen-VL processors "
+            "refuse; crop or pad the file"
+        )
 
 
 def effective_cap(resolution: Resolution, limits: PixelLimits) -> int:
@@ -110,15 +196,27 @@ def effective_cap(resolution: Resolution, limits: PixelLimits) -> int:
     return max(limits.within(max_pixels=resolution.max_pixels).max_pixels, limits.min_pixels)
 
 
-def shown_size(native: tuple[int, int], resolution: Resolution, limits: PixelLimits) -> tuple[int, int]:
+def loaded_size(native: tuple[int, int], resolution: Resolution, factor: int, fits: Sequence[Fit]) -> tuple[int, int]:
+    """(width, height) of the first image after the resizes that come before the processor's."""
+    size = native
+    for fit in fits:
+        size = fit.size(*size, factor, resolution.max_pixels)
+    return size
+
+
+def shown_size(
+    native: tuple[int, int], resolution: Resolution, limits: PixelLimits, fits: Sequence[Fit] = ()
+) -> tuple[int, int]:
     """(width, height) of the shown image; a processor with these limits leaves an image of this size alone.
 
     Args:
         native: (width, height) of the native image, px.
         resolution: the cap of this point of the sweep.
         limits: the protocol's limits within the processor's. Their minimum wins over the resolution's cap.
+        fits: resizes before the processor's (`Protocol.shown_fits`).
     """
-    capped = smart_resize(*native, limits.within(max_pixels=resolution.max_pixels))
+    loaded = loaded_size(native, resolution, limits.factor, fits)
+    capped = smart_resize(*loaded, limits.within(max_pixels=resolution.max_pixels))
     return smart_resize(*capped, limits)
 
 

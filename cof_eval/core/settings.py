@@ -13,14 +13,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from .errors import UsageError
 from .option_order import OptionOrder, OrderKind, parse_order
@@ -80,7 +81,8 @@ class ModelSettings:
                 raise UsageError(f"model argument {name}={number} must be at least 1")
 
 
-_TEXTS = {"pretrained", "engine", "protocol", "lora", "base_url", "served_name", "run", "judge", "judge_url", "note"}
+_TEXTS = frozenset(each.name for each in fields(ModelSettings) if each.type in ("str", "str | None"))
+_OBJECTS = frozenset(each.name for each in fields(ModelSettings) if each.type == "Mapping[str, Any]")
 
 
 def parse_model_args(arguments: Mapping[str, Any]) -> ModelSettings:
@@ -89,23 +91,44 @@ def parse_model_args(arguments: Mapping[str, Any]) -> ModelSettings:
     Raises:
         UsageError: for an unknown argument (listing the known ones) or a value that cannot be used.
     """
-    known = {f.name for f in fields(ModelSettings)}
+    known = {each.name for each in fields(ModelSettings)}
     unknown = sorted(set(arguments) - known)
     if unknown:
         raise UsageError(f"unknown model argument {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    values = {name: value for name, value in arguments.items() if value is not None}
-    for name in {"engine_args", "protocol_args"} & set(values):
-        values[name] = _json_object(name, values[name])
-    for name in {"concurrency", "max_pixels", "seed"} & set(values):
-        values[name] = _integer(name, values[name])
-    for name in _TEXTS & set(values):
-        values[name] = str(values[name])
-    if "keep_images" in values:
-        values["keep_images"] = _keep_images(str(values["keep_images"]))
+    values = {name: _guessed_back(name, value) for name, value in arguments.items() if value is not None}
     values.setdefault("pretrained", "")
     values.setdefault("run", os.environ.get("COF_RUN") or None)
     values.setdefault("judge_url", os.environ.get("COF_JUDGE_URL") or None)
-    return ModelSettings(**values)
+    try:
+        return msgspec.convert(values, ModelSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, values) from error
+
+
+def _guessed_back(name: str, value: Any) -> Any:
+    """A value as it was before lmms-eval took a name for a number, or left JSON as text."""
+    if name in _TEXTS:
+        return str(value)
+    if name not in _OBJECTS or not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value.removeprefix("'").removesuffix("'"))  # lmms-eval's documentation quotes JSON so
+    except msgspec.DecodeError as error:
+        raise UsageError(
+            f'model argument {name} is not JSON ({error}); expected for instance {name}={{"max_num_seqs": 32}}'
+        ) from error
+
+
+def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> UsageError:
+    """What is wrong with a value, in the words of this project."""
+    if isinstance(error.__cause__, UsageError):
+        return error.__cause__
+    place = re.search(r"\$\.(\w+)", str(error))
+    name = place[1] if place else "?"
+    value = values.get(name)
+    if name == "keep_images":
+        return UsageError(f"keep_images={value!r} is unknown; known: {', '.join(KeepImages)}")
+    return UsageError(f"model argument {name}={value!r} is no {'JSON object' if name in _OBJECTS else 'whole number'}")
 
 
 def data_folder(benchmark: str) -> Path | None:
@@ -184,41 +207,22 @@ def world_size() -> int:
     return int(value) if value.isdecimal() else 1
 
 
-def quiet_engines() -> None:
-    """Let vLLM and transformers speak up only when something is wrong, unless the user said otherwise."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+def quiet_engines(*, logged: bool = False) -> None:
+    """Let vLLM and transformers speak up only when something is wrong, unless the user said otherwise; vLLM tells a log all."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO" if logged else "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
+def use_tiny_model() -> None:
+    """Set this process and its children up for a tiny model, except where the user said otherwise.
+
+    One thread (on shared cores, more would wait for each other), a small KV cache, nothing compiled or fetched.
+    """
+    tiny = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    for name, value in tiny.items():
+        os.environ.setdefault(name, value)
+
+
 def _data_variable(benchmark: str) -> str:
     return f"COF_DATA_{benchmark.upper()}"
-
-
-def _integer(name: str, value: Any) -> int:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not number.is_integer():
-        raise UsageError(f"model argument {name}={value!r} is no whole number")
-    return int(number)
-
-
-def _json_object(name: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value.removeprefix("'").removesuffix("'"))  # lmms-eval's documentation quotes JSON so
-        except json.JSONDecodeError as error:
-            raise UsageError(
-                f'model argument {name} is not JSON ({error}); expected for instance {name}={{"max_num_seqs": 32}}'
-            ) from error
-    if not isinstance(value, Mapping):
-        raise UsageError(f"model argument {name}={value!r} is no JSON object")
-    return value
-
-
-def _keep_images(value: str) -> KeepImages:
-    if value not in set(KeepImages):
-        raise UsageError(f"keep_images={value!r} is unknown; known: {', '.join(KeepImages)}")
-    return KeepImages(value)

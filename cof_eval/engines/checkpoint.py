@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..agent.engine import ImagePart, Message
-from ..core.errors import EngineUnusableError, UsageError, first_line
+from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
+from ..core.lazy_imports import TRANSFORMERS, imported_later
 from ..core.resolution import PixelLimits
+from ..core.settings import ModelSettings
 
-QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
+QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")
 """`model_type`s whose image processors resize as `resolution.smart_resize` does."""
 
 _WHOLE_BYTES = 1 << 26
@@ -113,6 +115,26 @@ def fingerprint(folder: Path, *, weights: bool = True) -> str:
     return digest.hexdigest()
 
 
+def identify(settings: ModelSettings) -> dict[str, Any]:
+    """What checkpoint a run asks: part of every trajectory's key.
+
+    Raises:
+        UsageError: if it or its adapter is none.
+    """
+    identity: dict[str, Any] = {"pretrained": settings.pretrained}
+    if settings.engine != "openai":
+        parts = [fingerprint(find_checkpoint(settings.pretrained))]
+    else:
+        folder = find_served(settings.pretrained)
+        here = Path(settings.pretrained).expanduser().is_dir()
+        known = fingerprint(folder, weights=here) if folder else f"served:{settings.pretrained}"  # by name only
+        parts = [known, *([f"served:{settings.served_name}"] if settings.served_name else [])]
+    if settings.lora:
+        identity["lora"] = settings.lora
+        parts.append(fingerprint(find_adapter(settings.lora)))
+    return identity | {"fingerprint": "+".join(parts)}
+
+
 _SMALL = {".json", ".jinja", ".model", ".txt"}
 _WEIGHTS = {".safetensors", ".bin"}
 
@@ -140,8 +162,16 @@ class Checkpoint:
     image_token_id: int
     processor: Any
 
-    def render(self, messages: tuple[Message, ...]) -> str:
-        """The prompt text, one placeholder an image, ready for the model's next turn."""
+    def render(self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None) -> str:
+        """The prompt text, one placeholder an image, ready for the model's next turn.
+
+        Args:
+            messages: the conversation.
+            template_kwargs: for the chat template (`Protocol.chat_template_kwargs`).
+
+        Raises:
+            EngineError: if the template refuses the conversation.
+        """
         chat = [
             {
                 "role": message.role.value,
@@ -151,7 +181,15 @@ class Checkpoint:
             }
             for message in messages
         ]
-        return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        kwargs = {name: value for name, value in (template_kwargs or {}).items() if self.template_knows(name)}
+        try:
+            return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
+        except Exception as error:  # whatever a template raises
+            raise EngineError(f"the chat template of {self.folder} refuses the conversation: {first_line(error)}") from error
+
+    def template_knows(self, name: str) -> bool:
+        """Whether the chat template reads a variable of this name."""
+        return name in str(self.processor.chat_template)
 
     def text_tokens(self, text: str) -> int:
         """Tokens of a text."""
@@ -171,11 +209,12 @@ def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = 
     """
     folder = find_checkpoint(pretrained)
     model_type(folder)
-    from transformers import AutoConfig, AutoProcessor
-
     try:
-        processor = AutoProcessor.from_pretrained(str(folder))
-        config = AutoConfig.from_pretrained(str(folder))
+        with imported_later(TRANSFORMERS):
+            from transformers import AutoConfig, AutoProcessor
+
+            processor = AutoProcessor.from_pretrained(str(folder))
+            config = AutoConfig.from_pretrained(str(folder))
         text = getattr(config, "text_config", config)
         limits, context, image_token = _limits(processor.image_processor), text.max_position_embeddings, config.image_token_id
     except Exception as error:  # whatever transformers raises for damaged files

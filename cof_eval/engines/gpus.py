@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 USED = 0.9
-"""Share of a GPU's memory that vLLM takes unless told otherwise."""
+"""Fraction of a GPU's memory that vLLM takes unless told otherwise."""
 BESIDE_WEIGHTS = 1.1
 """Room for activations, as a factor on the weights."""
 GIB = 2**30
@@ -37,7 +37,7 @@ def find_gpus() -> list[Gpu]:
 
 
 def parse_gpus(listing: str) -> list[Gpu]:
-    """`nvidia-smi`'s lines of total and free memory; lines without numbers are left out."""
+    """`nvidia-smi`'s lines of total and free memory; lines without numbers are excluded."""
     found = (re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", line) for line in listing.splitlines())
     return [Gpu(int(match[1]), int(match[2])) for match in found if match]
 
@@ -65,6 +65,6 @@ def cache_gib(folder: Path, tokens: int) -> float | None:
 
 
 def offered_gib(gpus: list[Gpu], count: int, used: float = USED) -> float:
-    """Memory that the `count` emptiest GPUs offer together: what is free, and at most the share that vLLM takes of each."""
+    """Memory that the `count` emptiest GPUs offer together: what is free, and at most the fraction that vLLM takes of each."""
     chosen = sorted(gpus, key=lambda gpu: gpu.free_mib)[-count:]
     return min(min(gpu.free_mib, gpu.total_mib * used) for gpu in chosen) * len(chosen) / 1024

@@ -26,7 +26,8 @@ from ..core.records import Finish
 from ..core.resolution import PixelLimits
 from ..servers import Completion, Pool, RetryPolicy, Server, connect, parse_urls
 from . import EngineSettings
-from .checkpoint import Checkpoint, find_served, load_checkpoint
+from .checkpoint import Checkpoint, find_served
+from .served_checkpoint import ServedCheckpoint, load_served
 from .wire import ImageFormat, Wire
 
 QWEN25_VL_LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
@@ -66,7 +67,9 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
 class OpenAIEngine:
     """An `Engine` over `POST /v1/chat/completions`."""
 
-    def __init__(self, pool: Pool, settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint | None) -> None:
+    def __init__(
+        self, pool: Pool, settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint | ServedCheckpoint | None
+    ) -> None:
         contexts = (protocol.context, checkpoint.context if checkpoint else None, pool.context)
         self._pool = pool
         self._settings = settings
@@ -89,7 +92,7 @@ class OpenAIEngine:
         urls = parse_urls(settings.base_url)
         retry_policy = parse_served_args(settings.engine_args).retry_policy
         folder = find_served(settings.pretrained)
-        checkpoint = load_checkpoint(str(folder)) if folder else None
+        checkpoint = load_served(str(folder)) if folder else None
         try:
             pool = await connect(
                 urls,
@@ -103,6 +106,11 @@ class OpenAIEngine:
                 f"no OpenAI-compatible server answers at {error}; start one, or correct --base-url (it usually ends in /v1)"
             ) from error
         return cls(pool, settings, protocol, checkpoint)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint with its processor, if that was loaded; plain files are read without it (`served_checkpoint`)."""
+        return self._checkpoint if isinstance(self._checkpoint, Checkpoint) else None
 
     @property
     def limits(self) -> PixelLimits:
@@ -154,19 +162,21 @@ class OpenAIEngine:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
             done.server.remember(self._wire.image_id(image) for image in request.images)
-        return self._response(done)
+        return self._response(done, request)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
 
-    def _response(self, done: Completion) -> Response:
+    def _response(self, done: Completion, request: Request) -> Response:
         choice, usage = done.reply.choices[0], done.reply.usage
         if choice.finish_reason not in ("stop", "length"):
             raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}")
         details = usage.prompt_tokens_details
         return Response(
-            text=choice.message.content or "",
+            text=_with_stop(choice.message.text, request, done.server)
+            if choice.finish_reason == "stop"
+            else choice.message.text,
             finish=Finish(choice.finish_reason),
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=(details and details.cached_tokens) or 0,
@@ -179,6 +189,17 @@ class OpenAIEngine:
         return None if prompt is None or self._image_token_id is None else prompt.count(self._image_token_id)
 
 
+def _with_stop(text: str, request: Request, server: Server) -> str:
+    """A turn with the closing tag that ended it, which servers other than vLLM cut off."""
+    if server.is_vllm or not request.stop_kept:
+        return text
+    for ending in request.stop:
+        opening = ending.replace("</", "<")
+        if ending.startswith("</") and text.rfind(opening) > text.rfind(ending):
+            return text + ending
+    return text
+
+
 def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> dict[str, Any]:
     """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
     body: dict[str, Any] = {
@@ -189,10 +210,22 @@ def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> d
     }
     if request.seed is not None:
         body["seed"] = request.seed
+    penalties = {"presence_penalty": request.presence_penalty, "frequency_penalty": request.frequency_penalty}
     if server.samples_freely:
-        body |= {"repetition_penalty": request.repetition_penalty, "top_k": -1, "min_p": 0.0}
+        body |= {
+            "repetition_penalty": request.repetition_penalty,
+            "top_k": request.top_k or -1,
+            "min_p": request.min_p,
+            **penalties,
+        }
+    elif any(penalties.values()):
+        body |= penalties
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.template_kwargs:
+        body["chat_template_kwargs"] = dict(request.template_kwargs)
     if server.is_vllm:
-        body["return_token_ids"] = True
+        body |= {"return_token_ids": True, "include_stop_str_in_output": request.stop_kept}
     if request.pattern:
         body["structured_outputs"] = {"regex": request.pattern}
     return body

@@ -6,6 +6,7 @@ its answers are noise. Its vision encoder attends within windows only, which kee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,19 +143,13 @@ def build_processor(tokenizer: Any, max_pixels: int) -> Any:
 
 
 def _config(tokenizer: Any) -> Any:
-    from transformers import Qwen2_5_VLConfig
-
-    token = tokenizer.convert_tokens_to_ids
     text = {
-        "vocab_size": -(-len(tokenizer) // 64) * 64,
         "hidden_size": 128,
         "intermediate_size": 256,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": CONTEXT,
-        "bos_token_id": token("<|endoftext|>"),
-        "eos_token_id": token("<|im_end|>"),
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
     }
     vision = {
@@ -163,16 +158,26 @@ def _config(tokenizer: Any) -> Any:
         "intermediate_size": 256,
         "num_heads": 4,
         "out_hidden_size": 128,
-        "patch_size": 14,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
-        "window_size": 112,
-        "in_channels": 3,
-        "fullatt_block_indexes": [],
     }
+    return config_of(tokenizer, text, vision)
+
+
+def config_of(tokenizer: Any, text: Mapping[str, Any], vision: Mapping[str, Any]) -> Any:
+    """Qwen2.5-VL's configuration for a small model.
+
+    Args:
+        tokenizer: names the control tokens; the vocabulary is rounded up to a multiple of 64.
+        text: sizes of the language model.
+        vision: sizes of the vision encoder; its patches are those of `build_processor`.
+    """
+    from transformers import Qwen2_5_VLConfig
+
+    token = tokenizer.convert_tokens_to_ids
+    ends = {"bos_token_id": token("<|endoftext|>"), "eos_token_id": token("<|im_end|>")}
+    patches = {"patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3}
     return Qwen2_5_VLConfig(
-        text_config=text,
-        vision_config=vision,
+        text_config={"vocab_size": -(-len(tokenizer) // 64) * 64, **text, **ends},
+        vision_config={**vision, **patches, "window_size": 112, "fullatt_block_indexes": []},
         image_token_id=token("<|image_pad|>"),
         video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"),

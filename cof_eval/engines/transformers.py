@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..agent.engine import Request, Response
+from ..agent.engine import Request, Response, cut_at_stop
 from ..agent.protocols import Protocol
 from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
+from ..core.lazy_imports import TRANSFORMERS, imported_later
 from ..core.records import Finish
 from ..core.resolution import PixelLimits
 from . import EngineSettings
@@ -57,6 +58,11 @@ class TransformersEngine:
         self._grammars: Any = None
         self._waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint's files."""
+        return self._checkpoint
 
     @property
     def limits(self) -> PixelLimits:
@@ -142,24 +148,26 @@ class TransformersEngine:
         inputs = self._inputs(requests).to(self._model.device)
         if first.seed is not None:
             torch.manual_seed(first.seed)
-        sampling = {"temperature": first.temperature, "top_p": first.top_p, "top_k": 0} if first.temperature > 0 else {}
+        sampling = _sampling(first)
+        if first.stop:
+            sampling |= {"stop_strings": list(first.stop), "tokenizer": self._checkpoint.processor.tokenizer}
+        width = inputs["input_ids"].shape[1]
         with torch.inference_mode():
             output = self._model.generate(
                 **inputs,
                 max_new_tokens=first.max_tokens,
                 do_sample=first.temperature > 0,
                 repetition_penalty=first.repetition_penalty,
-                logits_processor=self._constraints(requests),
+                logits_processor=[*_penalties(first, width), *self._constraints(requests)],
                 **sampling,
             )
-        width = inputs["input_ids"].shape[1]
         rows = zip(batch, inputs["input_ids"], inputs["attention_mask"], output[:, width:], strict=True)
         return [self._response(w, ids[mask.bool()].tolist(), new.tolist()) for w, ids, mask, new in rows]
 
     def _inputs(self, requests: Sequence[Request]) -> Any:
         images = [[part.image for part in request.images] for request in requests]
         return self._checkpoint.processor(
-            text=[self._checkpoint.render(request.messages) for request in requests],
+            text=[self._checkpoint.render(request.messages, request.template_kwargs) for request in requests],
             images=images if any(images) else None,
             padding=True,
             padding_side="left",
@@ -185,9 +193,11 @@ class TransformersEngine:
         end = next((i for i, token in enumerate(new) if token in stops), None)
         kept = new if end is None else new[:end]
         text = self._checkpoint.processor.tokenizer.decode(kept, skip_special_tokens=True)
+        cut = cut_at_stop(text, waiting.request)
+        stopped = end is not None or any(ending in text for ending in waiting.request.stop)
         return Response(
-            text=text,
-            finish=Finish.LENGTH if end is None else Finish.STOP,
+            text=cut,
+            finish=Finish.STOP if stopped else Finish.LENGTH,
             prompt_tokens=len(prompt),
             cached_tokens=0,
             output_tokens=len(kept) + (end is not None),
@@ -198,9 +208,38 @@ class TransformersEngine:
 
 def _together(a: Request, b: Request) -> bool:
     """Whether two turns may share a batch: decoded alike, and greedily."""
-    greedy = a.temperature == b.temperature == 0
-    alike = (a.max_tokens, a.repetition_penalty, a.pattern is None) == (b.max_tokens, b.repetition_penalty, b.pattern is None)
-    return greedy and alike
+    return a.temperature == b.temperature == 0 and _decoding(a) == _decoding(b)
+
+
+def _decoding(request: Request) -> tuple[object, ...]:
+    penalties = (request.repetition_penalty, request.presence_penalty, request.frequency_penalty)
+    return (request.max_tokens, request.stop, request.pattern is None, *penalties)
+
+
+def _sampling(request: Request) -> dict[str, Any]:
+    """How `generate` is to draw tokens; nothing for greedy decoding."""
+    if request.temperature == 0:
+        return {}
+    drawn = {"temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k}
+    return {**drawn, **({"min_p": request.min_p} if request.min_p > 0 else {})}
+
+
+def _penalties(request: Request, width: int) -> list[Any]:
+    """What lowers the logits of tokens that a reply holds already, as vLLM does it: the prompt does not count.
+
+    Args:
+        request: whose penalties.
+        width: tokens of the prompt.
+    """
+    if not request.presence_penalty and not request.frequency_penalty:
+        return []
+
+    def lower(tokens: Any, logits: Any) -> Any:
+        reply = tokens[:, width:]
+        counts = logits.new_zeros(logits.shape).scatter_add_(1, reply, logits.new_ones(reply.shape))
+        return logits - request.presence_penalty * (counts > 0) - request.frequency_penalty * counts
+
+    return [lower]
 
 
 def _load(checkpoint: Checkpoint, args: dict[str, Any], lora: str | None) -> Any:
@@ -208,7 +247,8 @@ def _load(checkpoint: Checkpoint, args: dict[str, Any], lora: str | None) -> Any
     from transformers import AutoModelForImageTextToText
 
     options = {"attn_implementation": args["attn_implementation"]} if "attn_implementation" in args else {}
-    model = AutoModelForImageTextToText.from_pretrained(str(checkpoint.folder), dtype=args.get("dtype", "auto"), **options)
+    with imported_later(TRANSFORMERS):
+        model = AutoModelForImageTextToText.from_pretrained(str(checkpoint.folder), dtype=args.get("dtype", "auto"), **options)
     if lora:
         from peft import PeftModel
 

@@ -27,7 +27,7 @@ _CPU_CACHE_BYTES = 4 * 2**30
 
 
 class VllmEngine:
-    """An `Engine` over vLLM's `AsyncLLM` (vllm 0.30)."""
+    """An `Engine` over vLLM's `AsyncLLM` (vllm 0.30 to 0.32)."""
 
     def __init__(self, settings: EngineSettings, protocol: Protocol, checkpoint: Checkpoint) -> None:
         """Check the arguments; nothing is loaded yet.
@@ -72,6 +72,11 @@ class VllmEngine:
         self._lora = _lora_request(self._lora_folder)
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint's files."""
+        return self._checkpoint
+
+    @property
     def limits(self) -> PixelLimits:
         """The checkpoint's, or those of `engine_args={"mm_processor_kwargs": …}`."""
         return self._checkpoint.limits
@@ -98,7 +103,8 @@ class VllmEngine:
         output: Any = None
         try:
             name = f"{request.conversation}-{next(self._ids)}"
-            async for part in self._llm.generate(self._prompt(request), _sampling(request), name, lora_request=self._lora):
+            prompt = await self._rendered(self._prompt(request))
+            async for part in self._llm.generate(prompt, _sampling(request), name, lora_request=self._lora):
                 output = part
         except EngineDeadError as error:
             raise EngineUnusableError(f"vLLM's engine process died ({error}); its log above says why") from error
@@ -114,8 +120,16 @@ class VllmEngine:
             self._llm.shutdown(timeout=_SHUTDOWN_S)
             self._llm = None
 
+    async def _rendered(self, prompt: dict[str, Any]) -> Any:
+        """The prompt tokenized, its images processed, beside the event loop; vLLM takes raw prompts no longer."""
+        from vllm.renderers.inputs.preprocess import parse_model_prompt
+
+        parsed = parse_model_prompt(self._llm.model_config, prompt)
+        (rendered,) = await self._llm.renderer.render_cmpl_async([parsed])
+        return rendered
+
     def _prompt(self, request: Request) -> dict[str, Any]:
-        prompt: dict[str, Any] = {"prompt": self._checkpoint.render(request.messages)}
+        prompt: dict[str, Any] = {"prompt": self._checkpoint.render(request.messages, request.template_kwargs)}
         if request.images:
             prompt["multi_modal_data"] = {"image": [part.image for part in request.images]}
             prompt["multi_modal_uuids"] = {"image": [part.hash for part in request.images]}
@@ -185,7 +199,13 @@ def _sampling(request: Request) -> Any:
         max_tokens=request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
+        top_k=request.top_k or -1,
+        min_p=request.min_p,
         repetition_penalty=request.repetition_penalty,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        stop=list(request.stop),
+        include_stop_str_in_output=request.stop_kept,
         seed=request.seed,
         structured_outputs=StructuredOutputsParams(regex=request.pattern) if request.pattern else None,
         output_kind=RequestOutputKind.FINAL_ONLY,

@@ -38,7 +38,7 @@ class Tally:
     """Correct answers judged wrong."""
     unscored: int
     wrong: int
-    """Wrong answers that were scored: what false accepts are a share of."""
+    """Wrong answers that were scored: what false accepts are a fraction of."""
     correct: int
     """Correct answers that were scored."""
 
@@ -215,7 +215,7 @@ def _row(counts: Tally) -> tuple[str, ...]:
 
 
 def _share(part: int, of: int) -> str:
-    """A share with its 95% interval."""
+    """A fraction with its 95% interval."""
     if not of:
         return "-"
     low, high = wilson(part, of)

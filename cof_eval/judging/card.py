@@ -5,16 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..core.errors import UsageError, one_line
+from ..core.errors import UsageError, flat_message
 from ..core.paths import data_dir
-from ..core.records import Outcome, Question, digest, from_json, to_json
-from .prompt import fenced, replace_surrogates
+from ..core.records import Outcome, Question, digest, from_json, replace_surrogates, to_json
+from .prompt import fenced
 from .rules import RULES_VERSION
+
+
+class CardRules(StrEnum):
+    """Rules before a judge, and a reading of its words."""
+
+    GENERAL = "general"
+    """`rules/`: undecided unless certain; the judge's reply must be its label."""
+    COF_RELEASED = "cof_released"
+    """The released Chain-of-Focus evaluation's own (`released`); its judge is shown the bare letter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +47,8 @@ class Card:
     """A longer answer is cut in the middle."""
     prompt: str = ""
     """With `{question}`, `{reference}` and `{answer}` to be filled in."""
+    rules: CardRules = CardRules.GENERAL
+    """Which rules come before the judge, and how its words are read."""
 
     def __post_init__(self) -> None:
         missing = [name for name in ("{question}", "{reference}", "{answer}") if name not in self.prompt]
@@ -52,7 +64,10 @@ class Card:
     @property
     def id(self) -> str:
         """Its name and a digest of all that decides a verdict: a changed card or changed rules judge anew."""
-        return f"{self.name}@{digest(to_json(self).decode(), RULES_VERSION)[:8]}"
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if self.rules is CardRules.GENERAL:  # came later: cards without it keep their ids
+            del values["rules"]
+        return f"{self.name}@{digest(to_json(values).decode(), RULES_VERSION)[:8]}"
 
     @property
     def asks(self) -> bool:
@@ -62,6 +77,8 @@ class Card:
     def render(self, question: Question, answer: str) -> str:
         """The judge's prompt. The answer is data: capped, and unable to end its own delimiter."""
         reference = f"({question.answer}) {question.answer_text}" if question.options else "\nor: ".join(question.answers)
+        if self.rules is CardRules.COF_RELEASED:
+            reference = question.answer
         values = {"question": question.text, "reference": reference, "answer": fenced(answer, self.max_answer_chars)}
         return replace_surrogates(re.sub(r"\{(question|reference|answer)\}", lambda m: values[m.group(1)], self.prompt))
 
@@ -76,7 +93,7 @@ def load_card(name: str) -> Card:
     try:
         return from_json(to_json({**_values(folder), "prompt": _prompt(folder)}), Card)
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:  # msgspec's errors are ValueErrors
-        says = one_line(error)
+        says = flat_message(error)
         raise UsageError(f"judge card {folder} cannot be used: {says}; correct card.yaml or prompt.txt") from error
 
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from ..core.errors import JudgeError
 from ..core.records import Outcome, Question, Trajectory, Verdict, stop_verdict, verdict_key
-from .card import Card
+from .card import Card, CardRules
 from .prompt import parse_label
+from .released import released_label, score_released
 from .rules import score
 
 
@@ -71,7 +72,7 @@ class Judge:
 
     def by_rule(self, question: Question, answer: str, shown: str = "") -> Verdict:
         """What the rules say; unscored where they are undecided."""
-        ruling = score(answer, question)
+        ruling = (score_released if self._released else score)(answer, question)
         key = self.key(question, answer, shown)
         if ruling.outcome is None:
             reason = f"the rules are undecided ({ruling.rule})"
@@ -94,7 +95,7 @@ class Judge:
         except JudgeError as error:
             return self._unscored(ruled, str(error), time.monotonic() - started)
         seconds = round(time.monotonic() - started, 4)
-        label = parse_label(said, self.card.labels)
+        label = self.label_of(said)
         if label is None:
             says = f"the judge replied {said[:60]!r}; expected one of {', '.join(self.card.labels)}"
             return self._unscored(ruled, says, seconds, said)
@@ -105,6 +106,14 @@ class Judge:
         """Close the connections to a served judge."""
         if self.client:
             await self.client.close()
+
+    def label_of(self, reply: str) -> str | None:
+        """The card's label that a judge's reply amounts to; None if it is none."""
+        return (released_label if self._released else parse_label)(reply, self.card.labels)
+
+    @property
+    def _released(self) -> bool:
+        return self.card.rules is CardRules.COF_RELEASED
 
     def _image(self, shown: str) -> bytes | None:
         """The image for a card that sees it."""

@@ -7,7 +7,6 @@ import io
 from ..core.errors import JudgeError
 from ..core.records import Outcome, Question
 from .judge import Judge
-from .prompt import parse_label
 
 _QUESTION = Question(
     id="known",
@@ -39,7 +38,7 @@ async def _check(judge: Judge, label: Outcome, answer: str) -> str:
         said = await judge.client.ask(judge.card.render(_QUESTION, answer), judge.card, image)
     except JudgeError as error:
         return str(error)
-    found = parse_label(said, judge.card.labels)
+    found = judge.label_of(said)
     if found is None:
         return f"it replied {said[:60]!r}; expected one of {', '.join(judge.card.labels)}"
     if judge.card.labels[found] is not label:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.errors import UsageError, one_line
+from ..core.errors import UsageError, flat_message
 from ..core.letters import option_lines
 from ..core.records import Outcome, Question, from_json
 from .card import card_folder
@@ -22,7 +22,7 @@ class Pair:
     question: str
     options: tuple[str, ...] = ()
     reference: str
-    """The standard answer: an option's letter, or text where there are no options."""
+    """The reference: an option's letter, or text where there are no options."""
     answer: str
     label: Outcome
     """Correct or wrong."""
@@ -79,6 +79,6 @@ def _pair(file: Path, number: int, line: str) -> Pair:
             raise ValueError(f"unknown {', '.join(sorted(unknown))}")
         pair.ask()
     except ValueError as error:
-        says = one_line(error)
+        says = flat_message(error)
         raise UsageError(f"{file}, line {number}: {says}; known: {', '.join(Pair.__slots__)}") from error
     return pair

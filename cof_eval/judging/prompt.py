@@ -24,11 +24,6 @@ def fenced(answer: str, limit: int) -> str:
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"
 
 
-def replace_surrogates(text: str) -> str:
-    """The text with only such characters as UTF-8 can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _NAMED = re.compile(r"(?:(?:the )?(?:judge?ment|verdict|label|score|answer)(?: is)?\s*[:=]?\s*)?(.+?)[.]?", re.IGNORECASE)
 _DRESS = "*_`\"'()[] \t\r\n"

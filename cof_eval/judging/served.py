@@ -113,7 +113,7 @@ async def start_judge(
         base_url: one or several base URLs of servers of the same judge model; None for rules alone.
         api_key: sent to all of them.
         concurrency: most questions at once to each server.
-        retry_policy: how long to go on with servers in trouble.
+        retry_policy: how long to keep trying servers in trouble.
 
     Raises:
         UsageError: if the card is unknown, or no server that is given answers or serves the judge.

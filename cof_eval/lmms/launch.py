@@ -17,11 +17,21 @@ from ..agent.protocols import parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..benchmarks import BENCHMARKS
 from ..core.errors import RunError, UsageError
-from ..core.paths import data_dir
+from ..core.lazy_imports import LMMS_EVAL, imported_later
+from ..core.paths import data_dir, run_path
 from ..core.resolution import SWEEP, Resolution, parse_resolution
-from ..core.settings import data_folder, parse_model_args, quiet_engines, use_data_folder, use_option_order, use_question_limit
+from ..core.settings import (
+    ModelSettings,
+    data_folder,
+    parse_model_args,
+    quiet_engines,
+    use_data_folder,
+    use_option_order,
+    use_question_limit,
+)
 from ..engines import check_engine
 from ..judging import load_card
+from ..runs.console import Screen, say_header
 from ..runs.folder import RunData, load_run
 
 
@@ -85,6 +95,7 @@ def launch(
     limit: int | None,
     repeats: int = 1,
     order: str = "dataset",
+    screen: Screen | None = None,
 ) -> RunData:
     """Evaluate, and return what the run folder then holds.
 
@@ -96,6 +107,7 @@ def launch(
         limit: only the first questions of every task.
         repeats: how often every question is asked, by a protocol that samples.
         order: in which order options are shown; see `options.parse_order`.
+        screen: where the run speaks; by default on stderr.
 
     Raises:
         CofError: for anything that a user can fix.
@@ -104,32 +116,53 @@ def launch(
     use_data(data)
     use_option_order(order)
     use_question_limit(limit)
-    _check(arguments, benchmarks, repeats)
-    quiet_engines()
-    _quiet_lmms_eval()
-    from lmms_eval.evaluator import simple_evaluate
-    from lmms_eval.tasks import TaskManager
+    settings = _check(arguments, benchmarks, repeats)
+    screen = screen or Screen()
+    say_header(screen, settings, run_path(settings, parse_protocol(settings.protocol, settings.protocol_args).name))
+    screen.wait("loading lmms-eval")
+    quiet_engines(logged=screen.log is not None)
+    _quiet_lmms_eval("INFO" if screen.log else "WARNING")
+    with imported_later(LMMS_EVAL):
+        from lmms_eval.evaluator import simple_evaluate
+        from lmms_eval.tasks import TaskManager
 
-    from .model import Cof
+        from .model import Cof
+        from .task import load_rows
 
+    for name in parse_benchmarks(benchmarks):
+        folder = data_folder(name)
+        waits_for = "" if folder else BENCHMARKS[name].waits_for()
+        screen.wait(f"reading {name} ({waits_for})" if waits_for else f"reading {name}")
+        load_rows(name, folder)
     model = Cof(**arguments)
+    model.screen = screen
     try:
+        screen.wait("making the tasks")
         results = simple_evaluate(
             model=model,
             tasks=names,
             repeats=repeats,
-            task_manager=TaskManager(include_path=str(data_dir("tasks")), include_defaults=False),
+            task_manager=TaskManager(include_path=_task_folders(benchmarks), include_defaults=False),
             cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
             bootstrap_iters=0,
+            torch_random_seed=None,  # seeds go with every request; this would import torch for a served model
+            distributed_executor_backend="torchrun",  # one process: the other one would make an `Accelerator`
         )
     finally:
+        screen.wait("stopping the engine", step=False)
         model.close()
+        screen.clear()
     _write_results(model.run_path / "lmms_eval", results)
     return load_run(model.run_path)
 
 
-def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
-    """Refuse at once what would fail after imports that take many seconds."""
+def _task_folders(benchmarks: str) -> list[str]:
+    """Where the tasks of these benchmarks are; lmms-eval reads every file of a folder that it is given."""
+    return [str(data_dir("tasks") / name) for name in parse_benchmarks(benchmarks)]
+
+
+def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> ModelSettings:
+    """The settings. Refuse at once what would fail after imports that take many seconds."""
     settings = parse_model_args(arguments)
     check_repeats(parse_protocol(settings.protocol, settings.protocol_args), repeats)
     check_engine(settings)
@@ -138,6 +171,7 @@ def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> None:
         folder = data_folder(name)
         if folder is not None:
             BENCHMARKS[name].load(folder)
+    return settings
 
 
 def _write_results(folder: Path, results: Mapping[str, Any]) -> None:
@@ -153,9 +187,9 @@ def _write_results(folder: Path, results: Mapping[str, Any]) -> None:
         raise RunError(f"cannot write {folder}: {error.strerror}; free space and run the same command again") from error
 
 
-def _quiet_lmms_eval() -> None:
-    """Let lmms-eval speak up only when something is wrong."""
+def _quiet_lmms_eval(level: str) -> None:
+    """Let lmms-eval speak up from this level on."""
     from loguru import logger
 
     logger.remove()
-    logger.add(sys.stderr, level="WARNING", format="{level}: {message}")
+    logger.add(sys.stderr, level=level, format="{level}: {message}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,27 +19,29 @@ import msgspec
 from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
 from lmms_eval.api.model import lmms
 from loguru import logger
-from tqdm import tqdm
 
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..core.errors import RunError, UsageError
 from ..core.images import ImageSource, encode_png
-from ..core.paths import default_run
+from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import NATIVE, Resolution, parse_resolution
 from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
 from ..engines import EngineSettings, check_engine, open_engine
-from ..engines.checkpoint import find_adapter, find_checkpoint, find_served, fingerprint
-from ..engines.gpus import find_gpus
+from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
-from ..runs.console import Bar, say_findings, say_plan, say_troubles
+from ..runs.console import Screen, say_findings, say_plan, say_troubles
+from ..runs.costs import run_costs
+from ..runs.estimate_text import estimate_line
 from ..runs.evaluate import Evaluation, Progress
+from ..runs.finding import Finding, Level
 from ..runs.folder import RunFolder, kept_image
 from ..runs.plan import Job, PlannedJob, Planner
-from ..runs.preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
+from ..runs.preflight import preflight
+from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
 from .task import CofTask, data_digest, row_question, row_source
@@ -67,17 +69,10 @@ class Cof(lmms):  # type: ignore[misc]
             )
         check_engine(self.settings)
         load_card(self.settings.judge)
-        self.checkpoint = _identify(self.settings)
-        self.run_path = (
-            Path(self.settings.run).expanduser()
-            if self.settings.run
-            else default_run(
-                self.settings.pretrained,
-                self.protocol.name,
-                Path(self.settings.lora or "").name,
-                "" if self.settings.engine == "vllm" else self.settings.engine,
-            )
-        )
+        self.checkpoint = identify(self.settings)
+        self.run_path = run_path(self.settings, self.protocol.name)
+        self.screen = Screen(shared=True)
+        """Where a run speaks: on lmms-eval's terminal; `cof-eval run` sets its own."""
         expect_replies(self.run_path)
         self._runner = asyncio.Runner()
         self._engine: Engine | None = None
@@ -122,12 +117,13 @@ class Cof(lmms):  # type: ignore[misc]
         planner = Planner(
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
         )
-        plans = [planner.plan(job) for job in tqdm(jobs, desc="looking at images", unit="row", disable=None, leave=False)]
+        plans = [planner.plan(job) for job in self.screen.track(jobs, "looking at the rows' images")]
         judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
         try:
             judge.images = partial(kept_image, self.run_path)
             tested = await self._selftest(engine, plans)
             with self._open_run(self._run_settings(engine, jobs, judge, tested)) as run:
+                self.screen.log_to(run.path)
                 await self._evaluate(engine, plans, judge, run, tested)
                 return [run.trajectories[plan.key] for plan in plans]
         finally:
@@ -159,24 +155,25 @@ class Cof(lmms):  # type: ignore[misc]
             seed=self.settings.seed,
         )
         pending = work.pending(plans)
-        say_plan(plans, pending, run.path)
-        served = None if self.settings.served_name else getattr(engine, "served_name", None)
+        say_plan(self.screen, plans, pending, run.settings["sessions"])
+        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
+        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot)
+        self.screen.say(estimate_line(costs))
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
-        findings = [
-            *check_served(self.settings.pretrained, served),
-            *preflight(self.protocol, engine, _resolutions(plans), natives),
-        ]
-        if self.settings.engine != "openai":
-            folder = find_checkpoint(self.settings.pretrained)
-            findings += check_memory(folder, self.settings.engine_args, engine.context, find_gpus())
-        findings += check_boxes(self.protocol, [plan.job.question for plan in plans if plan.job.source])
-        say_findings([*findings, *tested])
+        questions = [plan.job.question for plan in plans if plan.job.source]
+        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
+        say_findings(self.screen, [*findings, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
+            if self.settings.engine != "openai":
+                self.screen.wait(f"starting {self.settings.engine}")
             await engine.start()
             self._started = True
-        with Bar(len(pending)) as bar:
+        keys = {plan.key for plan in plans}
+        self.screen.kept = partial(_kept, run, keys)
+        with self.screen.bar(len(keys), finished=len(keys) - len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
-        say_troubles(getattr(engine, "troubles", {}))
+        say_troubles(self.screen, getattr(engine, "troubles", {}))
+        self.screen.wait("writing lmms-eval's results")
 
     def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
         settings = self.settings
@@ -192,7 +189,7 @@ class Cof(lmms):  # type: ignore[misc]
             "engine": {
                 "name": settings.engine,
                 "engine_args": dict(settings.engine_args),
-                "limits": msgspec.to_builtins(engine.limits),
+                "limits": {name: getattr(engine.limits, name) for name in ("factor", "min_pixels", "max_pixels")},
                 "max_images": engine.max_images,
                 "context": engine.context,
                 "served": getattr(engine, "served_name", None),
@@ -217,26 +214,15 @@ class Cof(lmms):  # type: ignore[misc]
         }
 
 
+def _kept(run: RunFolder, keys: Collection[str]) -> str:
+    """What is on disk; progress counts lag behind the writes that an interruption waits for."""
+    return f"{sum(run.finished(key) is not None for key in keys):,} of {len(keys):,} rollouts are finished and kept"
+
+
 def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
     return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
-
-
-def _identify(settings: ModelSettings) -> dict[str, Any]:
-    """What checkpoint this is: part of every trajectory's key."""
-    identity: dict[str, Any] = {"pretrained": settings.pretrained}
-    if settings.engine != "openai":
-        parts = [fingerprint(find_checkpoint(settings.pretrained))]
-    else:
-        folder = find_served(settings.pretrained)
-        here = Path(settings.pretrained).expanduser().is_dir()
-        known = fingerprint(folder, weights=here) if folder else f"served:{settings.pretrained}"  # by name only
-        parts = [known, *([f"served:{settings.served_name}"] if settings.served_name else [])]
-    if settings.lora:
-        identity["lora"] = settings.lora
-        parts.append(fingerprint(find_adapter(settings.lora)))
-    return identity | {"fingerprint": "+".join(parts)}
 
 
 def _resolutions(plans: Sequence[PlannedJob]) -> set[Resolution]:

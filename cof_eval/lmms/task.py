@@ -35,7 +35,7 @@ METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens",
 """Columns of lmms-eval's table for every benchmark; see docs/vocabulary.md."""
 
 ACCURACY = ("acc", "acc_upper")
-"""Those that compare with a standard answer."""
+"""Those that compare with a reference."""
 
 SPLIT = "test"
 
@@ -72,7 +72,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
             "test_split": SPLIT,
             "output_type": "generate_until",
             "doc_to_text": question_text,
-            "doc_to_target": standard_answer,
+            "doc_to_target": reference_answer,
             "doc_to_messages": self.messages,
             "process_results": self.row_metrics,
             "metric_list": metrics,
@@ -98,7 +98,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         self.dataset, self.dataset_no_image = before
 
     def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
-        """The shown image and the question, for models other than `cof`; an image that cannot be shown is left out."""
+        """The shown image and the question, for models other than `cof`; an image that cannot be shown is excluded."""
         text = {"type": "text", "text": question_text(doc)}
         try:
             native = load_native(row_source(doc).read())
@@ -156,7 +156,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
             return _metrics(None, None)
 
     def _metrics(self, question: Question, trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, Any]:
-        """All metrics of a row; without a standard answer there is nothing to be right about."""
+        """All metrics of a row; without a reference there is nothing to be right about."""
         values: dict[str, Any] = _metrics(trajectory, verdict)
         if not question.answer:
             return {name: value for name, value in values.items() if name not in ACCURACY}
@@ -220,7 +220,7 @@ _SECRET = re.compile(r"(\w*(?:api_key|token|secret|password))=[^,]*", re.IGNOREC
 
 
 def _model_name(command_line: Any) -> str:
-    """What lmms-eval's command line says about the model, secrets left out; empty if there was no command line."""
+    """What lmms-eval's command line says about the model, secrets excluded; empty if there was no command line."""
     said = (str(getattr(command_line, name, None) or "") for name in ("model", "model_args"))
     return _SECRET.sub(r"\1=…", " ".join(filter(None, said)))
 
@@ -246,8 +246,8 @@ def question_text(doc: dict[str, Any]) -> str:
     return row_question(doc).text
 
 
-def standard_answer(doc: dict[str, Any]) -> str:
-    """The standard answer."""
+def reference_answer(doc: dict[str, Any]) -> str:
+    """The reference."""
     return str(doc["answer"])
 
 

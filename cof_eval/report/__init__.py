@@ -15,16 +15,16 @@ from .published import comparable, load_published
 from .report_run import ReportRun, report_runs
 from .rows import write_table
 from .target_summary import target_summary
-from .terminal import summary_lines
+from .terminal import caveat_lines, side_by_side, summary
 from .viewer import write_viewer
 
-__all__ = ["ReportRun", "report_runs", "summary_lines", "write_report"]
+__all__ = ["ReportRun", "caveat_lines", "report_runs", "side_by_side", "summary", "write_report"]
 
 
 def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = None) -> list[Path]:
     """Writes the report of one run, or of several side by side, and returns the files' paths.
 
-    `index.html`, with `viewer/` beside it, shows every trajectory in a browser. Beside it stand `summary.md` (the model card) and
+    `index.html`, with `viewer/` next to it, shows every trajectory in a browser. Next to it stand `summary.md` (the model card) and
     `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per benchmark, category and resolution),
     `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes, `pairs.csv` and `flips.csv` where runs are
     compared; and the figures of `figures.write_figures`. Unfinished, partly unscored and empty runs are reported as they are.

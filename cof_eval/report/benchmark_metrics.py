@@ -28,13 +28,13 @@ class MetricValue:
     value_high: float
     """95% interval over clusters: Wilson's or the cluster bootstrap's, as for accuracy; NaN with the value."""
     n: int
-    """Rows that have ended and have a standard answer."""
+    """Rows that have ended and have a reference."""
 
 
 def metric_values(run: RunData) -> list[MetricValue]:
     """Every metric of its own that a benchmark in the run has, by task in order of its rows.
 
-    A row whose trajectory is still to come, or that has no standard answer, is not counted.
+    A row whose trajectory is still to come, or that has no reference, is not counted.
     """
     return [each for task, rows in groupby(run.rows, key=lambda row: row.task) for each in _of_task(run, task, list(rows))]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..core.records import Call, Crop, Trajectory
 
 USEFUL = 0.5
-"""Least share of some target that a crop must hold, shown larger than before, for its zoom to be useful."""
+"""Least fraction of some target that a crop must hold, shown larger than before, for its zoom to be useful."""
 
 CALL_COLUMNS = {
     "run": "object",
@@ -44,7 +44,7 @@ CALL_COLUMNS = {
 }
 """Columns of the calls table, a row per call. `zoom` counts the executed calls of a trajectory from 1; `x1` to `y2` are what the
 crop shows, px of the native image; `target_px` are the targets' pixels in it, `gain` that over their pixels in the shown image;
-`coverage` is the share of the best covered target inside the crop, `iou` of the box as the model gave it with the best
+`coverage` is the fraction of the best covered target inside the crop, `iou` of the box as the model gave it with the best
 fitting target, or with all of them together. Without annotated boxes the last five are empty."""
 
 

@@ -18,7 +18,7 @@ PAIRED_COLUMNS = (
     *("benchmark", "resolution", "n", "clusters", "acc", "acc_other", "difference", "difference_low", "difference_high"),
     *("p", "p_holm", "detectable", "wins", "losses", "both", "neither", "unscored"),
 )
-"""Columns of the paired table. `n` pairs are scored on both sides and `unscored` are not. `difference` is ours less theirs, with
+"""Columns of the paired table. `n` pairs are scored on both sides and `unscored` are not. `difference` is ours minus theirs, with
 the interval of the paired cluster bootstrap; `p` is McNemar's exact test (over clusters where rows share them), `p_holm` that
 corrected over the benchmark's resolutions; `detectable` is the smallest difference found with a power of 80% at 0.05 shared by the
 resolutions. `wins` are questions that only ours got right (more often), `losses` those that only theirs did; `both` and `neither` are
@@ -31,7 +31,7 @@ FLIP_COLUMNS = (
 """Columns of the wins and losses; `outcome` is `win` or `loss` of `run`. Of repeats, the first one's answer is shown."""
 
 NEED_COLUMNS = ("benchmark", "resolution", "baseline", "n", "zoomed", "zoomed_low", "zoomed_high", "acc")
-"""Columns of the table of need: of the questions that the baseline got `right` or `wrong`, the share that was zoomed into, and how
+"""Columns of the table of need: of the questions that the baseline got `right` or `wrong`, the fraction that was zoomed into, and how
 many of them came out right."""
 
 

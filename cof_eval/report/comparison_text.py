@@ -40,7 +40,7 @@ def comparison(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[s
     if not len(pairs):
         return
     first, second = escape(ours.label), escape(theirs.label)
-    yield f"### {first} less {second}, on the questions that both have"
+    yield f"### {first} minus {second}, on the questions that both have"
     columns = [
         "resolution",
         "pairs",

@@ -90,7 +90,7 @@ def _differences(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator
         )
         test = "McNemar exact" if line["clusters"] == line["n"] else "exact, over images"
         yield (
-            f"{line['resolution']}: {ours.label} less {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
+            f"{line['resolution']}: {ours.label} minus {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
             f"questions, p = {probability(line['p_holm'])} ({test}, Holm); detectable: {percent(line['detectable'])} points"
         )
 

@@ -1,4 +1,4 @@
-"""Names and order: labels of runs, resolutions in the order of the sweep, text on one line."""
+"""Names and order: labels of runs, resolutions in the order of the sweep."""
 
 from __future__ import annotations
 
@@ -25,8 +25,3 @@ def resolution_order(names: Iterable[str]) -> list[str]:
     """The distinct resolutions among `names` in sweep order, `native` last."""
     rank = {name: i for i, name in enumerate(RESOLUTIONS)}
     return sorted(set(names), key=lambda name: (rank.get(name, len(rank)), name))
-
-
-def one_line(text: object) -> str:
-    """Any text as one line of printable characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())

@@ -61,13 +61,13 @@ ROW_COLUMNS = {
 `output_tokens` are the generated ones, over all turns; `visual_tokens` count each image once; `prompt_tokens` and
 `cached_tokens` (those of them that the engine's prefix cache held) are summed over turns, so an image in a prompt counts in each.
 `correct` is 1, 0 or unknown while unscored. `targets` is the number of annotated boxes, `target_px` their pixels in the shown image,
-`best_target_px` those in the best crop; `coverage` is the mean over targets of the share that some crop held, `iou` the best of any
+`best_target_px` those in the best crop; `coverage` is the mean over targets of the fraction that some crop held, `iou` the best of any
 call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`).
 """
 
 
 UNANSWERABLE = "no standard answer"
-"""Who decided on a row whose benchmark gives no standard answer: nobody, and it is not unscored either."""
+"""Who decided on a row whose benchmark gives no reference: nobody, and it is not unscored either."""
 
 
 @dataclass(frozen=True, slots=True)

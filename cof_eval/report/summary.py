@@ -53,7 +53,7 @@ def sweep_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per run, benchmark, category (`overall` first) and resolution of a rows table.
 
-    Rows whose benchmark gives no standard answer have costs, and count neither as right nor as wrong.
+    Rows whose benchmark gives no reference have costs, and count neither as right nor as wrong.
     """
     lines = [line for part in _parts(rows) for line in _sweep_lines(part)]
     return pd.DataFrame(lines, columns=list(SWEEP_COLUMNS))

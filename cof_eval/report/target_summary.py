@@ -20,7 +20,7 @@ TARGET_COLUMNS = (
 """Columns of the looking table, over the scored rows of questions with annotated boxes.
 
 `target_side` is the median side of one target in the shown image, `best_target_side` that in the best crop of the zoomed rows, px (the
-root of its area); `coverage`, `iou` and `first_useful_zoom` are means over zoomed rows; `found` is the share of zoomed rows with a useful
+root of its area); `coverage`, `iou` and `first_useful_zoom` are means over zoomed rows; `found` is the fraction of zoomed rows with a useful
 zoom, with its 95% interval. The last six count rows by verdict and place: `right_elsewhere` is "right answer, wrong place".
 """
 

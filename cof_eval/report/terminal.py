@@ -1,60 +1,117 @@
-"""The report's core as plain text, for the end of a command."""
+"""The report's core for the end of a command: tables and lines of text for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
-from .caveats import state_line
+from ..core.text import one_line
+from ..runs.console import table
+from .caveats import caveats, state_line
 from .deciders import deciders_lines
-from .names import OVERALL
-from .text import percent, points, probability
+from .names import OVERALL, resolution_order
+from .text import accuracy, count, mean, percent, points, probability
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .report_run import ReportRun
 
-_COLUMNS = (
-    f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'accuracy [95%]':>20}{'unscored':>10}{'zooms':>7}{'output tok':>12}"
-    f"{'visual tok':>12}{'truncated':>11}{'tool err':>10}"
-)
-_PAIRED_COLUMNS = f"{'benchmark':<14}{'resolution':>10}{'n':>6}{'difference [95%]':>24}{'p (Holm)':>10}{'detectable':>12}{'wins':>6}{'losses':>8}"
+_FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors", "tool errors"))
+"""Columns that stand only where they are not all 0."""
 
 
-def summary_lines(runs: Sequence[ReportRun]) -> Iterator[str]:
+def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
-    yield state_line(runs)
-    yield from deciders_lines(runs)
+    yield Text(state_line(runs))
+    yield from (Text(one_line(line)) for line in deciders_lines(runs))
     for run in runs:
-        overall = run.sweep[run.sweep["category"] == OVERALL]
-        yield f"\n{run.label}"
-        if overall.empty:
-            yield "  nothing answered yet"
-            continue
-        yield _COLUMNS
-        yield from (_line(line) for _, line in overall.iterrows())
+        overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")
+        names = list(dict.fromkeys(line["benchmark"] for line in overall))
+        yield ""
+        yield Text(one_line(f"{run.label}, {names[0]}" if len(names) == 1 else run.label), style="bold")
+        yield _sweep(overall, several=len(names) > 1) if overall else "  nothing answered yet"
     for other in runs[1:]:
         pairs = runs[0].pairs_with(other)
         if len(pairs):
-            yield f"\n{runs[0].label} less {other.label}, paired by question"
-            yield _PAIRED_COLUMNS
-            yield from (_paired_line(line) for _, line in pairs.iterrows())
+            yield ""
+            yield Text(one_line(f"{runs[0].label} minus {other.label}, paired by question"), style="bold")
+            yield _paired(pairs.to_dict("records"))
 
 
-def _paired_line(line: pd.Series) -> str:
-    known = line.difference_low == line.difference_low
-    bounds = f" [{points(line.difference_low)}, {points(line.difference_high)}]" if known else ""
-    difference = f"{points(line.difference)}{bounds}"
-    return (
-        f"{line.benchmark:<14}{line.resolution:>10}{line.n:>6}{difference:>24}{probability(line.p_holm):>10}"
-        f"{percent(line.detectable):>12}{line.wins:>6}{line.losses:>8}"
-    )
+def caveat_lines(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
+    """What the reader of the numbers must know, a line each."""
+    for caveat in caveats(runs):
+        yield Text.assemble(("caveat", "bold yellow"), f"  {one_line(caveat)}")
 
 
-def _line(line: pd.Series) -> str:
-    accuracy = f"{100 * line.acc:.1f} [{100 * line.acc_low:.1f}, {100 * line.acc_high:.1f}]"
-    return (
-        f"{line.benchmark:<14}{line.resolution:>10}{line.n:>6}{accuracy:>20}{line.unscored:>10}{line.zooms:>7.2f}"
-        f"{line.output_tokens:>12,.0f}{line.visual_tokens:>12,.0f}{line.truncated:>11}{line.tool_errors:>10.2f}"
-    )
+def side_by_side(runs: Mapping[str, ReportRun]) -> Table:
+    """Several runs on one benchmark in one table: a line per resolution, accuracy and zooms of each run.
+
+    Args:
+        runs: by the name of their columns. One that never zooms has no column for zooms.
+    """
+    zooming = {name for name, run in runs.items() if (run.rows["zooms"].fillna(0) > 0).any()}
+    made = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    made.add_column("shown at", no_wrap=True)
+    for name in runs:
+        for column in (f"{one_line(name)}, % [95%]", *(["zooms"] if name in zooming else [])):
+            made.add_column(column, justify="right", no_wrap=True)
+    lines = {name: by_resolution(run.sweep) for name, run in runs.items()}
+    for resolution in resolution_order(each for by in lines.values() for each in by):
+        cells = []
+        for name, by in lines.items():
+            line = by.get(resolution)
+            cells.append(accuracy(line) if line else "–")
+            cells += [mean(float(line["zooms"])) if line else "–"] if name in zooming else []
+        made.add_row(resolution, *cells)
+    return made
+
+
+def by_resolution(sweep: pd.DataFrame) -> dict[str, dict[Any, Any]]:
+    """The lines of one benchmark's sweep that count all categories, by resolution."""
+    overall = sweep[sweep["category"] == OVERALL]
+    return {line["resolution"]: line for line in overall.to_dict("records")}
+
+
+def _sweep(lines: Sequence[Mapping[Any, Any]], *, several: bool) -> Table:
+    failures = [(key, title) for key, title in _FAILURES if any(line[key] > 0 for line in lines)]
+    bounded = any(line["unscored"] > 0 for line in lines)
+    columns = [
+        "resolution",
+        "n",
+        "accuracy [95%]",
+        *(["upper bound"] if bounded else []),
+        "zooms",
+        "text tokens",
+        "visual tokens",
+    ]
+    made = table(*(["benchmark"] if several else []), *columns, *(title for _, title in failures), words=1 + several)
+    for line in lines:
+        cells = [line["benchmark"]] if several else []
+        cells += [line["resolution"], count(line["n"]), accuracy(line), *([percent(line["acc_upper"])] if bounded else [])]
+        cells += [mean(line["zooms"]), count(line["output_tokens"]), count(line["visual_tokens"])]
+        made.add_row(*cells, *(mean(line[key]) if key == "tool_errors" else count(line[key]) for key, _ in failures))
+    return made
+
+
+def _paired(lines: Sequence[Mapping[Any, Any]]) -> Table:
+    several = len({line["benchmark"] for line in lines}) > 1
+    columns = ("resolution", "n", "difference [95%]", "p (Holm)", "detectable", "wins", "losses")
+    made = table(*(["benchmark"] if several else []), *columns, words=1 + several)
+    for line in lines:
+        cells = [*([line["benchmark"]] if several else []), line["resolution"], count(line["n"]), difference(line)]
+        cells += [probability(line["p_holm"]), percent(line["detectable"])]
+        made.add_row(*cells, count(line["wins"]), count(line["losses"]))
+    return made
+
+
+def difference(line: Mapping[Any, Any]) -> str:
+    """A paired difference with its interval, in percentage points: `+8.6 [-2.9, +22.9]`."""
+    known = line["difference_low"] == line["difference_low"]
+    bounds = f" [{points(line['difference_low'])}, {points(line['difference_high'])}]" if known else ""
+    return f"{points(line['difference'])}{bounds}"

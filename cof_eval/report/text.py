@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .names import one_line
+from ..core.text import one_line
 
 ENTITIES = str.maketrans({char: f"&#{ord(char)};" for char in "&<>|\\`*[]#~"})
 """Characters that mean something to Markdown or HTML, as entities, which mean nothing but the character."""
@@ -40,7 +40,7 @@ def accuracy(line: Mapping[str, Any]) -> str:
 
 
 def share(line: Mapping[str, Any], column: str) -> str:
-    """A share with its interval, percent: `84.8 [79.0, 89.2]`."""
+    """A fraction with its interval, percent: `84.8 [79.0, 89.2]`."""
     value, low, high = (float(line[name]) for name in (column, f"{column}_low", f"{column}_high"))
     return "–" if math.isnan(value) else f"{percent(value)} [{percent(low)}, {percent(high)}]"
 

@@ -11,18 +11,17 @@ from PIL import Image
 
 from ..agent.protocols import Protocol
 from ..agent.rollout import OnTurn, Subject, rollout
-from ..agent.zoom import CropSource, View
+from ..agent.showing import look
+from ..benchmarks.options import ANSWER_LETTER, choice_text
 from ..core.errors import UsageError
-from ..core.images import ImageSource, load_native, pixel_hash, resize, source_hash
-from ..core.letters import LETTERS, option_lines
+from ..core.images import ImageSource, load_native, pixel_hash, source_hash
+from ..core.letters import LETTERS
 from ..core.records import ImageRef, Question, Trajectory, digest
-from ..core.resolution import Resolution, shown_size
+from ..core.resolution import Resolution
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
-from .preflight import Finding, preflight
-
-CLOSING = "Answer with the option's letter from the given choices directly."
-"""Follows the options, as in V* (its test_questions.jsonl)."""
+from .finding import Finding
+from .preflight import preflight
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def make_question(text: str, options: Sequence[str] = ()) -> Question:
         raise UsageError("the question is empty; ask for instance: What is the color of the mug?")
     if len(options) == 1 or len(options) > len(LETTERS) or not all(option.strip() for option in options):
         raise UsageError(f"--options {'|'.join(options)!r}: expected 2 to 26 options, separated by |, none of them empty")
-    whole = "\n".join([text, *option_lines(options), *([CLOSING] if options else [])])
+    whole = choice_text(text, options, ANSWER_LETTER) if options else text
     return Question("0", "ask", "", "", whole, tuple(options), "A" if options else "")
 
 
@@ -77,17 +76,17 @@ async def ask(
     native = load_native(data)
     engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     try:
-        shown = resize(native, shown_size(native.size, resolution, protocol.limits(engine.limits)))
-        name = pixel_hash(shown)
-        images = {name: shown}
+        view = look(native, resolution, protocol, protocol.limits(engine.limits))
+        name = pixel_hash(view.shown)
+        images = {name: view.shown}
         about = Subject(
             question=question,
             image=ImageRef(source_hash(data), native.size),
-            view=View(shown, native.size, native if protocol.crop_source is CropSource.NATIVE else None),
+            view=view,
             shown_hash=name,
             key=digest("ask", settings.pretrained, protocol, question.text, name),
         )
-        on_shown(shown, about.image, preflight(protocol, engine, [resolution], [native.size]))
+        on_shown(view.shown, about.image, preflight(settings, protocol, engine, [resolution], [native.size], [question]))
         await engine.start()
         trajectory = await rollout(about, engine, protocol, seed=settings.seed, keep_image=images.__setitem__, on_turn=on_turn)
     finally:

@@ -16,20 +16,24 @@ from PIL import Image
 from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
 from ..agent.protocols import Protocol
 from ..benchmarks import BENCHMARKS, Item
-from ..core.errors import CofError
+from ..benchmarks.hub import check_hub, without_fetching
+from ..benchmarks.sizes import PUBLISHED, published_tokens
+from ..core.errors import CofError, NotFetchedError
 from ..core.images import pixel_hash
 from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
-from ..engines.checkpoint import find_checkpoint
-from ..engines.gpus import find_gpus
+from ..engines.checkpoint import find_served, load_checkpoint
+from ..engines.openai import QWEN25_VL_LIMITS
 from ..judging import judge_settings, start_judge
 from ..judging.identity import who
 from ..judging.known_pairs import check_known_pairs
 from ..servers import parse_urls
+from .finding import Finding, Level
 from .plan import Job, PlannedJob, Planner
-from .preflight import Finding, Level, check_boxes, check_memory, check_served, preflight
+from .preflight import preflight
 from .selftest import selftest
+from .template_probe import check_template
 
 
 async def examine(
@@ -50,9 +54,13 @@ async def examine(
         limit: only the first questions of each benchmark.
     """
     items: dict[str, list[Item]] = {}
+    unfetched: dict[str, NotFetchedError] = {}
     for name, folder in benchmarks:
         try:
-            items[name] = BENCHMARKS[name].load(folder)[:limit]
+            with without_fetching():
+                items[name] = BENCHMARKS[name].load(folder)[:limit]
+        except NotFetchedError as error:
+            unfetched[name] = error
         except CofError as error:
             yield Finding(Level.FAILED, f"data of {name}", str(error))
     try:
@@ -60,7 +68,9 @@ async def examine(
         engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     except CofError as error:
         yield Finding(Level.FAILED, f"engine {settings.engine}", str(error))
+        limits = protocol.limits(QWEN25_VL_LIMITS)
     else:
+        limits = protocol.limits(engine.limits)
         yield Finding(Level.OK, f"engine {settings.engine}", _abilities(engine))
         async for finding in _with_engine(settings, protocol, engine, items, resolutions):
             yield finding
@@ -68,7 +78,29 @@ async def examine(
         for url in parse_urls(settings.base_url or "") if settings.engine == "openai" else ():
             for finding in await try_server(settings, protocol, url, resolutions):
                 yield finding
+    for name, missing in unfetched.items():
+        yield await asyncio.to_thread(check_unfetched, name, missing, resolutions, limits, limit)
     yield await check_judge(settings)
+
+
+def check_unfetched(
+    name: str, missing: NotFetchedError, resolutions: Sequence[Resolution], limits: PixelLimits, limit: int | None
+) -> Finding:
+    """Whether a benchmark that is not on this machine can be fetched, and what generating would cost, as far as published."""
+    what, (title, repository) = f"data of {name}", missing.args
+    known = PUBLISHED.get(name)
+    if known is None:
+        costs = "its costs are unknown until it is fetched"
+    else:
+        least, most = published_tokens(known, resolutions, limits, limit)
+        tokens = f"at most {most:,}" if least is None else f"about {least:,} to {most:,}"
+        rows = min(known.rows, limit or known.rows)
+        costs = f"{rows:,} questions, {tokens} visual tokens, crops aside (from the {known.source})"
+    try:
+        check_hub(title, name, repository)
+    except CofError as error:
+        return Finding(Level.FAILED, what, f"{error}. Expected: {costs}")
+    return Finding(Level.WARNING, what, f"not on this machine; a run fetches {repository}. Expected: {costs}")
 
 
 async def _with_engine(
@@ -82,15 +114,13 @@ async def _with_engine(
     for name, rows in items.items():
         yield check_data(name, rows, planner, resolutions)
     natives = {image.size for image in planner.seen.values()}
-    served = None if settings.served_name else getattr(engine, "served_name", None)
-    for finding in (*check_served(settings.pretrained, served), *preflight(protocol, engine, resolutions, natives)):
+    questions = [item.question for rows in items.values() for item in rows]
+    for finding in preflight(settings, protocol, engine, resolutions, natives, questions):
         yield finding
-    if settings.engine != "openai":
-        folder = find_checkpoint(settings.pretrained)
-        for finding in check_memory(folder, settings.engine_args, engine.context, find_gpus()):
+    if settings.engine == "openai" and getattr(engine, "checkpoint", None) is None:  # a run leaves transformers unloaded there
+        folder = find_served(settings.pretrained)
+        for finding in check_template(protocol, load_checkpoint(str(folder)) if folder else None):
             yield finding
-    for finding in check_boxes(protocol, [item.question for rows in items.values() for item in rows]):
-        yield finding
     for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):
         yield finding
 

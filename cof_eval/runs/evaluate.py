@@ -1,4 +1,4 @@
-"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged beside it.
+"""Jobs in, trajectories and verdicts out: bounded concurrency, journalled the moment something ends, judged meanwhile.
 
 At most `concurrency` rollouts run at once, so memory grows with it and not with the benchmark. Equal work runs once;
 finished work is not run again.
@@ -7,7 +7,7 @@ finished work is not run again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from ..core.errors import CofError
 from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
 from ..core.settings import JUDGE_CONCURRENCY
 from ..judging import Judge
+from ..stats import Interval, wilson
 from .folder import RunFolder
 from .plan import PlannedJob, in_order
 from .prepare import Preparer
@@ -39,11 +40,17 @@ class Progress:
     total: int
     """Distinct trajectories to generate."""
     done: int = 0
+    kept: int = 0
+    """Trajectories of earlier sessions, scored too; `zooms` and the verdicts count them."""
     zooms: int = 0
     errors: int = 0
     """Trajectories that stopped as `error`; they are among the unscored too."""
     unscored: int = 0
-    """Trajectories without a verdict, those of earlier sessions that were judged again included."""
+    """Verdicts that are none, those of earlier sessions included."""
+    verdicts: int = 0
+    correct: int = 0
+    images: set[str] = field(default_factory=set)
+    """Of the verdicts: what is independent in them."""
     changed: Callable[[Progress], None] = field(default=lambda _: None)
 
     def count_trajectory(self, trajectory: Trajectory) -> None:
@@ -53,10 +60,20 @@ class Progress:
         self.errors += trajectory.stop is Stop.ERROR
         self.changed(self)
 
-    def count_verdict(self, verdict: Verdict) -> None:
+    def count_verdict(self, verdict: Verdict, question: Question) -> None:
         """Count a verdict."""
+        self.verdicts += 1
+        self.correct += verdict.verdict is Outcome.CORRECT
         self.unscored += verdict.verdict is Outcome.UNSCORED
+        self.images.add(question.cluster)
         self.changed(self)
+
+    def accuracy(self) -> tuple[float, Interval] | None:
+        """Correct / all verdicts so far, with an interval as wide as if an image were always right or wrong; None without any."""
+        if not self.verdicts:
+            return None
+        estimate, independent = self.correct / self.verdicts, len(self.images)
+        return estimate, wilson(estimate * independent, independent)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +87,7 @@ class Evaluation:
     concurrency: int
     seed: int = 0
     asked: dict[str, list[Question]] = field(default_factory=dict)
-    """By trajectory key: the questions that it answers, with different standard answers."""
+    """By trajectory key: the questions that it answers, with different references."""
     judging: dict[str, asyncio.Future[Verdict]] = field(default_factory=dict)
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
@@ -94,6 +111,8 @@ class Evaluation:
         await asyncio.shield(self._write(self.run.add_questions, [plan.job.question for plan in plans]))
         await asyncio.shield(self._write(self.run.add_rows, [plan.row for plan in plans]))
         self.judging.clear()  # what failed in an earlier call is asked again
+        unjudged = list(self._unjudged({plan.key for plan in plans}))
+        self._count_kept(counts, {plan.key for plan in plans}.difference(unjudged))
         workers = min(self.concurrency, len(pending))
         ready: _Ready = asyncio.Queue(maxsize=_AHEAD)
         try:
@@ -101,7 +120,7 @@ class Evaluation:
                 group.create_task(self._prepare(pending, ready, workers))
                 for _ in range(workers):
                     group.create_task(self._work(ready, group, counts))
-                for key in self._unjudged({plan.key for plan in plans}):
+                for key in unjudged:
                     group.create_task(self._judge(self.run.trajectories[key], counts))
         except BaseExceptionGroup as failures:
             first = _first(failures)
@@ -125,9 +144,20 @@ class Evaluation:
             if any(v is None or (v.verdict is Outcome.UNSCORED and self.judge.client is not None) for v in verdicts):
                 yield key
 
+    def _count_kept(self, progress: Progress, keys: Iterable[str]) -> None:
+        """Count what earlier sessions have finished and scored."""
+        for trajectory in filter(None, map(self.run.finished, keys)):
+            progress.kept += 1
+            progress.zooms += trajectory.zooms
+            for question in self.asked[trajectory.key]:
+                key = self.judge.key(question, trajectory.answer, trajectory.shown.hash)
+                verdict = stop_verdict(trajectory, self.judge.card.id) or self.run.verdicts.get(key)
+                if verdict is not None:
+                    progress.count_verdict(verdict, question)
+
     async def _prepare(self, pending: Sequence[PlannedJob], ready: _Ready, workers: int) -> None:
         """Look at images ahead of the rollouts; a failed look is a trajectory already."""
-        preparer, queue = Preparer(self.protocol, self.run.keep_image), iter(pending)
+        preparer, queue = Preparer(self.protocol, self.protocol.limits(self.engine.limits), self.run.keep_image), iter(pending)
 
         async def prepare() -> None:
             for plan in queue:
@@ -157,17 +187,17 @@ class Evaluation:
         await self._judge(trajectory, progress)
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
-        """Judge a trajectory as an answer to each of its questions; one without a standard answer is left alone."""
+        """Judge a trajectory as an answer to each of its questions; one without a reference is left alone."""
         for question in self.asked[trajectory.key]:
             stopped = stop_verdict(trajectory, self.judge.card.id)  # needs no record: the stop says it
             if stopped is not None:
-                progress.count_verdict(stopped)
+                progress.count_verdict(stopped, question)
                 continue
             answer, shown = trajectory.answer, trajectory.shown.hash
             key = self.judge.key(question, answer, shown)
             if key not in self.judging:
                 self.judging[key] = asyncio.ensure_future(self._verdict(key, question, answer, shown))
-            progress.count_verdict(await self.judging[key])
+            progress.count_verdict(await self.judging[key], question)
 
     async def _verdict(self, key: str, question: Question, answer: str, shown: str) -> Verdict:
         """The verdict on an answer; the same content is judged once."""
@@ -180,7 +210,7 @@ class Evaluation:
         return verdict
 
     def _write(self, write: Callable[[_Written], None], what: _Written) -> asyncio.Future[None]:
-        """Begin a write beside the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
+        """Begin a write next to the event loop; whatever is cancelled meanwhile, `answer` waits for it."""
         writing = asyncio.get_running_loop().run_in_executor(None, write, what)
         self.writing.add(writing)
         writing.add_done_callback(self._written)
@@ -194,7 +224,7 @@ class Evaluation:
 
 
 def _asked(plans: Sequence[PlannedJob]) -> dict[str, list[Question]]:
-    """By trajectory key, the questions to judge it by: those with a standard answer, equal ones once."""
+    """By trajectory key, the questions to judge it by: those with a reference, equal ones once."""
     asked: dict[str, dict[object, Question]] = {}
     for plan in plans:
         question = plan.job.question

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Protocol as Seam
 
-from ..agent.protocols import Crops, Protocol
+from ..agent.protocols import Crops, Protocol, protocol_digest
+from ..agent.showing import size_shown
 from ..core.errors import ImageError
 from ..core.images import header_size, source_hash
-from ..core.records import ImageRef, Question, Row, Size, digest, question_key, to_json, trajectory_key
-from ..core.resolution import RESOLUTIONS, PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from ..core.records import ImageRef, Question, Row, Size, digest, question_key, trajectory_key
+from ..core.resolution import RESOLUTIONS, PixelLimits, Resolution, effective_cap, visual_tokens
 
 
 class StoredImage(Seam):
@@ -95,7 +95,7 @@ class Planner:
         cap = effective_cap(job.resolution, self.limits)
         try:
             image = self._look(job.source) if job.source else ImageRef("", (0, 0))
-            shown = shown_size(image.size, job.resolution, self.limits) if job.source else (0, 0)
+            shown = size_shown(image.size, job.resolution, self.protocol, self.limits) if job.source else (0, 0)
         except ImageError as error:
             key = digest("unreadable", self.checkpoint, self.protocol.name, job.task, job.doc_id, job.repeat)
             return PlannedJob(
@@ -123,12 +123,6 @@ class Planner:
 def _prompt(question: Question, protocol: Protocol) -> str:
     """What of a question decides its trajectory: its text, and its boxes where crops are cut at them."""
     return f"{question.text}\n{question.boxes}" if protocol.crops is Crops.ORACLE else question.text
-
-
-@lru_cache(maxsize=16)
-def protocol_digest(protocol: Protocol) -> str:
-    """Identifies a protocol's settings."""
-    return digest(to_json(protocol).decode())
 
 
 @dataclass(frozen=True, slots=True)

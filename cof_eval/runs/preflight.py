@@ -10,38 +10,21 @@ import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
 
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol
 from ..agent.rollout import MESSAGE_TOKENS
+from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
 from ..core.records import Question, Size
-from ..core.resolution import RESOLUTIONS, Resolution, effective_cap, shown_size
-from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, offered_gib, weights_gib
-
-
-class Level(StrEnum):
-    """How much a finding matters."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked."""
-
-    level: Level
-    what: str
-    says: str
-    """What was found, and what to do where it is not `ok`."""
-
-    def __str__(self) -> str:
-        return f"{self.level.value:<9}{self.what:<24}{self.says}"
+from ..core.resolution import RESOLUTIONS, Resolution, effective_cap
+from ..core.settings import ModelSettings
+from ..engines.checkpoint import find_checkpoint
+from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
+from .finding import Finding, Level
+from .template_probe import check_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +37,8 @@ class Budget:
     """Text, the largest shown image, and the reply."""
     zoom: int
     """Each further turn: the largest crop, the format instruction, and the reply."""
+    crop: int
+    """Visual tokens of the largest crop."""
 
     @property
     def zooms(self) -> int:
@@ -73,7 +58,8 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
     limits = protocol.limits(engine.limits)
     per_token = limits.factor**2
     shown = max(
-        (math.prod(shown_size(size, resolution, limits)) for size in natives), default=effective_cap(resolution, limits)
+        (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
+        default=effective_cap(resolution, limits),
     )
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
@@ -87,6 +73,7 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         + MESSAGE_TOKENS
         + crop // per_token
         + reply,
+        crop // per_token,
     )
 
 
@@ -95,9 +82,39 @@ _QUESTION_TOKENS = 200
 
 
 def preflight(
+    settings: ModelSettings,
+    protocol: Protocol,
+    engine: Engine,
+    resolutions: Collection[Resolution],
+    natives: Collection[Size],
+    questions: Sequence[Question],
+) -> list[Finding]:
+    """Everything that can be checked before an engine starts; a run, `cof-eval ask` and `cof-eval doctor` all tell this list.
+
+    Args:
+        settings: the model's arguments.
+        protocol: how the model is asked.
+        engine: not started yet.
+        resolutions: at which images are shown.
+        natives: (width, height) of the native images, px.
+        questions: those that have an image.
+    """
+    served = None if settings.served_name else getattr(engine, "served_name", None)
+    findings = [
+        *check_served(settings.pretrained, served),
+        *check_protocol(protocol, engine, resolutions, natives),
+    ]
+    if settings.engine != "openai":  # a server's memory is its own concern
+        folder = find_checkpoint(settings.pretrained)
+        findings += check_memory(folder, settings.engine_args, engine.context, find_gpus())
+    findings += check_template(protocol, getattr(engine, "checkpoint", None))
+    return findings + check_boxes(protocol, questions)
+
+
+def check_protocol(
     protocol: Protocol, engine: Engine, resolutions: Collection[Resolution], natives: Collection[Size] = ()
 ) -> list[Finding]:
-    """Everything that can be checked of a protocol on an engine, in the order of the sweep; `natives` as in `budget`."""
+    """What a protocol asks of an engine, in the order of the sweep; `natives` as in `budget`."""
     ordered = [r for r in RESOLUTIONS.values() if r in resolutions]
     if not ordered:
         return []
@@ -180,7 +197,7 @@ def _span(numbers: Iterable[int]) -> str:
 def check_memory(folder: Path, engine_args: Mapping[str, Any], context: int, gpus: list[Gpu]) -> list[Finding]:
     """Whether a checkpoint's weights and the cache of one longest conversation fit the GPUs that an engine in process takes.
 
-    An estimate: the size of the weights' files with a tenth beside them, and the cache as `config.json` tells it.
+    An estimate: the size of the weights' files and a tenth more, and the cache as `config.json` tells it.
     """
     weights, cache = weights_gib(str(folder)), cache_gib(folder, context)
     if weights is None or cache is None:

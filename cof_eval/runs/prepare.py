@@ -10,10 +10,11 @@ from PIL import Image
 
 from ..agent.protocols import Protocol
 from ..agent.rollout import KeepImage, Subject
-from ..agent.zoom import CropSource, View
+from ..agent.showing import look
 from ..core.errors import ImageError
-from ..core.images import load_native, pixel_hash, resize, source_hash
+from ..core.images import load_native, pixel_hash, source_hash
 from ..core.records import ShownImage, Stop, Trajectory
+from ..core.resolution import PixelLimits
 from .plan import PlannedJob, StoredImage
 
 _NATIVES = 2
@@ -23,8 +24,16 @@ _NATIVES = 2
 class Preparer:
     """Looks at the images of planned jobs; safe for threads."""
 
-    def __init__(self, protocol: Protocol, keep_image: KeepImage) -> None:
+    def __init__(self, protocol: Protocol, limits: PixelLimits, keep_image: KeepImage) -> None:
+        """Make one.
+
+        Args:
+            protocol: how images are shown.
+            limits: the protocol's pixel limits within the engine's.
+            keep_image: called with every shown image.
+        """
         self._protocol = protocol
+        self._limits = limits
         self._keep_image = keep_image
         self._natives = _NativeCache(_NATIVES)
 
@@ -43,10 +52,9 @@ class Preparer:
         if job.source is None:
             return Subject(question=job.question, image=plan.image, view=None, shown_hash="", key=plan.key, repeat=job.repeat)
         native = self._natives.get(plan.image.hash, job.source)
-        shown = resize(native, plan.shown)
-        name = pixel_hash(shown)
-        self._keep_image(name, shown)
-        view = View(shown, native.size, native if self._protocol.crop_source is CropSource.NATIVE else None)
+        view = look(native, job.resolution, self._protocol, self._limits)
+        name = pixel_hash(view.shown)
+        self._keep_image(name, view.shown)
         return Subject(question=job.question, image=plan.image, view=view, shown_hash=name, key=plan.key, repeat=job.repeat)
 
 

@@ -3,7 +3,8 @@
 A synthetic photograph holds flat squares of known colours at known places. It goes the way of every question: shown at its
 resolution, asked about in the protocol's prompt. A scripted model calls the tool on one square in the protocol's own syntax
 and frame, then, where calls may name an earlier crop, on the middle of that crop. The square must stand in the first crop where
-the protocol's rules put it, and fill the middle of the second.
+the protocol's rules put it, and fill the middle of the second. Where boxes may reach outside the image, one does: the square must
+stand where clipping or black padding puts it. A tool without a box must give the whole photograph.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from PIL import Image, ImageDraw
 
 from ..agent.engine import Request, Response, Role
 from ..agent.protocols import BoxFrame, Crops, Protocol
+from ..agent.reply import AnswerSyntax
 from ..agent.rollout import Subject, rollout
-from ..agent.zoom import CropSource, ImageNaming, View
+from ..agent.showing import look
+from ..agent.view import ImageNaming, View
+from ..agent.zoom import Outside, ToolKind
 from ..core.errors import EngineError
-from ..core.images import pixel_hash, resize
+from ..core.images import pixel_hash
 from ..core.records import Corners, Finish, ImageRef, Question, Size, Stop, Trajectory
-from ..core.resolution import PixelLimits, Resolution, shown_size
-from .preflight import Finding, Level
+from ..core.resolution import PixelLimits, Resolution
+from .finding import Finding, Level
 
 NATIVE = (2240, 1792)
 """Size of the synthetic photograph, px."""
@@ -31,7 +35,7 @@ _GREY = (128, 128, 128)
 _TOLERANCE = 60
 """How far a sample (0-255) may be off: resizing softens edges."""
 _SLACK = 0.08
-"""How far a square's edges may be off, as a share of the crop: whole pixels of a small shown image are that large."""
+"""How far a square's edges may be off, as a fraction of the crop: whole pixels of a small shown image are that large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +76,66 @@ def selftest(protocol: Protocol, limits: PixelLimits, resolutions: Collection[Re
     """
     if not protocol.zooms:
         return [Finding(Level.OK, _WHAT, f"protocol {protocol.name} has no tool")]
-    real = replace(protocol, crops=Crops.REAL, turn_patterns=())
+    real = replace(protocol, crops=Crops.REAL, turn_patterns=(), zoom_tokens=None)
     native = photograph()
     wrong = [f"at {r.name}, {says}" for r in resolutions for says in _wrong(native, real, limits, r)]
     if wrong:
         says = f"{len(wrong)} zooms show other pixels than were asked for, the first: {wrong[0]}. Do not trust this protocol's scores"
         return [Finding(Level.FAILED, _WHAT, says)]
-    count = len(SQUARES) * len(resolutions) * (1 + (protocol.image_naming is not ImageNaming.NONE))
+    count = len(resolutions) * (len(_targets(real)) + len(SQUARES) * _names_crops(real))
     return [Finding(Level.OK, _WHAT, f"{count} scripted zooms of {protocol.name} show what they point at")]
 
 
 _WHAT = "coordinates"
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What the scripted model points at."""
+
+    square: Square
+    box: Corners
+    """The box it gives, px of the native image; may reach outside."""
+
+
+def _targets(protocol: Protocol) -> list[_Target]:
+    """Every square, and one of them in a box that reaches outside where the protocol takes such boxes."""
+    targets = [_Target(square, square.corners) for square in SQUARES]
+    if protocol.outside is not Outside.REFUSE and protocol.tool_kind is ToolKind.CROP:
+        x1, y1, x2, y2 = SQUARES[0].corners
+        targets.append(_Target(SQUARES[0], (x1 - 2 * _BEYOND, y1 - _BEYOND / 2, x2, y2)))
+    return targets
+
+
+_BEYOND = 112
+"""px of the native image; twice as far as the first square stands from the edge."""
+
+
+def _names_crops(protocol: Protocol) -> bool:
+    """Whether calls may name an earlier crop."""
+    return protocol.image_naming is not ImageNaming.NONE and protocol.tool_kind is ToolKind.CROP
+
+
 def _wrong(native: Image.Image, protocol: Protocol, limits: PixelLimits, resolution: Resolution) -> Iterator[str]:
     """What is wrong with the crops at one resolution."""
-    shown = resize(native, shown_size(native.size, resolution, protocol.limits(limits)))
-    view = View(shown, native.size, native if protocol.crop_source is CropSource.NATIVE else None)
-    for square in SQUARES:
-        trajectory, crops = asyncio.run(_roll(protocol, view, limits, square))
-        expected = 1 + (protocol.image_naming is not ImageNaming.NONE)
+    view = look(native, resolution, protocol, protocol.limits(limits))
+    for target in _targets(protocol):
+        square, inside = target.square, target.box == target.square.corners
+        trajectory, crops = asyncio.run(_roll(protocol, view, limits, target))
+        expected = 1 + (_names_crops(protocol) and inside)
         errors = [call.error for call in trajectory.calls if call.error]
         if trajectory.stop is not Stop.ANSWERED or len(crops) != expected:
             yield f"{len(crops)} of {expected} calls were executed ({errors[0] if errors else trajectory.error or trajectory.stop.value})"
             continue
-        if not _stands_right(crops[0], square, protocol):
+        if not _stands_right(crops[0], target, protocol):
             yield f"a zoom on the square {square.corners} shows it in the wrong place"
-        if not all(_alike(_pixel(crop, crop.width // 2, crop.height // 2), square.colour) for crop in crops):
-            yield f"the middle of a zoom on the square {square.corners} has another colour"
+        if len(crops) > 1 and not _alike(_pixel(crops[1], crops[1].width // 2, crops[1].height // 2), square.colour):
+            yield f"the middle of a zoom on a zoom on the square {square.corners} has another colour"
 
 
-async def _roll(protocol: Protocol, view: View, limits: PixelLimits, square: Square) -> tuple[Trajectory, list[Image.Image]]:
+async def _roll(protocol: Protocol, view: View, limits: PixelLimits, target: _Target) -> tuple[Trajectory, list[Image.Image]]:
     """A rollout of the scripted model, and the crops that it was shown."""
-    model = _Pointer(protocol, view, limits, square)
+    model = _Pointer(protocol, view, limits, target)
     question = Question("0", "selftest", "", "", "What is the colour of the square?", (), "red")
     about = Subject(
         question=question, image=ImageRef("", view.native_size), view=view, shown_hash=pixel_hash(view.shown), key="selftest"
@@ -119,10 +150,10 @@ class _Pointer:
     context = 1 << 30
     max_images = 64
 
-    def __init__(self, protocol: Protocol, view: View, limits: PixelLimits, square: Square) -> None:
+    def __init__(self, protocol: Protocol, view: View, limits: PixelLimits, target: _Target) -> None:
         self.limits = limits
         self.crops: list[Image.Image] = []
-        self._protocol, self._view, self._square = protocol, view, square
+        self._protocol, self._view, self._target = protocol, view, target
 
     def text_tokens(self, text: str) -> int:
         """None worth counting."""
@@ -153,42 +184,48 @@ class _Pointer:
         )
 
     def _say(self, turn: int) -> str:
-        x1, y1, x2, y2 = self._square.corners
+        x1, y1, x2, y2 = self._target.box
         if turn == 0:
             place = (x1 / NATIVE[0], y1 / NATIVE[1], x2 / NATIVE[0], y2 / NATIVE[1])
-            return self._protocol.call_text(self._numbers(place, self._view.shown.size, NATIVE))
-        if turn == 1 and self._protocol.image_naming is not ImageNaming.NONE:
+            return self._protocol.call_text(self._numbers(place, self._view.source.size, NATIVE))
+        if turn == 1 and _names_crops(self._protocol) and self._target.box == self._target.square.corners:
             size = self.crops[0].size
             return self._protocol.call_text(self._numbers((0.25, 0.25, 0.75, 0.75), size, size), 1)
-        return r"<answer>red</answer> \boxed{red}"
+        boxed = self._protocol.answer_syntax in (AnswerSyntax.BOXED, AnswerSyntax.BOXED_OR_TAG)
+        return r"\boxed{red}" if boxed else "<answer>red</answer>"
 
     def _numbers(self, place: Corners, shown: Size, native: Size) -> Corners:
-        """A place (shares of an image) in the protocol's numbers, worked out here without the code under test."""
-        width, height = {
-            BoxFrame.SHOWN: shown,
-            BoxFrame.NATIVE: native,
-            BoxFrame.UNIT: (1, 1),
-            BoxFrame.UNIT_OR_PIXELS: (1, 1),
-            BoxFrame.MILLI: (1000, 1000),
-        }[self._protocol.frame]
+        """A place (fractions of an image) in the protocol's numbers, worked out here without the code under test."""
+        units = {BoxFrame.SHOWN: shown, BoxFrame.NATIVE: native, BoxFrame.MILLI: (1000, 1000)}
+        width, height = units.get(self._protocol.frame, (1, 1))
         x1, y1, x2, y2 = place
         return x1 * width, y1 * height, x2 * width, y2 * height
 
 
-def _stands_right(crop: Image.Image, square: Square, protocol: Protocol) -> bool:
-    """Whether the square's edges stand in the crop where widening, padding and clipping put them."""
-    x1, y1, x2, y2 = square.corners
-    across = [_alike(_pixel(crop, x, crop.height // 2), square.colour) for x in range(crop.width)]
-    down = [_alike(_pixel(crop, crop.width // 2, y), square.colour) for y in range(crop.height)]
-    axes = ((x1, x2, NATIVE[0], across), (y1, y2, NATIVE[1], down))
-    return all(_run_fits(run, *_place(low, high, size, protocol)) for low, high, size, run in axes)
+def _stands_right(crop: Image.Image, target: _Target, protocol: Protocol) -> bool:
+    """Whether the square's edges stand in the crop where widening, padding and the edges of the image put them."""
+    x1, y1, x2, y2 = target.square.corners
+    left, top, right, bottom = target.box
+    across, down = _place((left, right), (x1, x2), NATIVE[0], protocol), _place((top, bottom), (y1, y2), NATIVE[1], protocol)
+    middle_x, middle_y = int(sum(across) / 2 * crop.width), int(sum(down) / 2 * crop.height)
+    row = [_alike(_pixel(crop, x, middle_y), target.square.colour) for x in range(crop.width)]
+    column = [_alike(_pixel(crop, middle_x, y), target.square.colour) for y in range(crop.height)]
+    return _run_fits(row, *across) and _run_fits(column, *down)
 
 
-def _place(low: float, high: float, size: int, protocol: Protocol) -> tuple[float, float]:
-    """Where a square from `low` to `high` begins and ends in its crop along one axis, as shares of the crop."""
+def _place(box: tuple[float, float], square: tuple[float, float], size: int, protocol: Protocol) -> tuple[float, float]:
+    """Where a square begins and ends along one axis of the crop of a box, as fractions of the crop."""
+    if protocol.tool_kind is ToolKind.WHOLE:
+        return square[0] / size, square[1] / size
+    low, high = box
+    clips = protocol.outside is not Outside.PAD
+    if clips:
+        low, high = max(0.0, low), min(float(size), high)
     grow = (high - low) * (protocol.widen - 1) / 2 + protocol.pad * size
-    start, end = max(0.0, low - grow), min(float(size), high + grow)
-    return (low - start) / (end - start), (high - start) / (end - start)
+    start, end = low - grow, high + grow
+    if clips:
+        start, end = max(0.0, start), min(float(size), end)
+    return (square[0] - start) / (end - start), (square[1] - start) / (end - start)
 
 
 def _run_fits(run: Sequence[bool], start: float, end: float) -> bool:

@@ -36,7 +36,7 @@ async def connect(
         api_key: sent to all.
         served_name: the model's name; the only model that they serve if not given.
         concurrency: most requests at once, to each.
-        retry_policy: how long to go on with servers in trouble.
+        retry_policy: how long to keep trying servers in trouble.
 
     Raises:
         NoServerError: if none answers as an OpenAI-compatible server.

@@ -4,7 +4,7 @@ A conversation stays on one server, for its caches, while that one is up. What a
 
 | it | then |
 |---|---|
-| refuses the connection, or hangs | it rests; its conversations go on elsewhere; one of them tries it again after the rest |
+| refuses the connection, or hangs | it rests; its conversations continue elsewhere; one of them tries it again after the rest |
 | says 429 or 503 | fewer requests at once; sent again after the wait it asks for, or a growing one with jitter |
 | fails (5xx, reset, cut or senseless body) | sent again, `retries` times; after three in a row it rests, if another is up |
 | refuses (400, 413, 422) | the request's own fault: not sent again, unless an image id was unknown; then once with all images |
@@ -26,7 +26,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..core.errors import NoServerError, RefusedError, ServerError, one_line
+from ..core.errors import NoServerError, RefusedError, ServerError, flat_message
 from .reply import ChatReply, read_reply
 from .server import Server
 
@@ -44,7 +44,7 @@ Body = Callable[[Server, Collection[str]], Awaitable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long to go on with servers in trouble."""
+    """How long to keep trying servers in trouble."""
 
     retries: int = 4
     """How often a request that a server failed is sent again."""
@@ -228,7 +228,7 @@ class Pool:
         return _AgainError(says, counts=counts, wait_s=wait_s)
 
     def _lose(self, server: Server, why: str) -> Exception:
-        """Never ask this server again; its conversations go on elsewhere if there is another."""
+        """Never ask this server again; its conversations continue elsewhere if there is another."""
         if not server.gone:
             server.gone = why
             _log.warning("%s %s; it is not asked any more", server.url, why)
@@ -270,7 +270,7 @@ def root_cause(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
-    return one_line(error, chars=300)
+    return flat_message(error, chars=300)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -23,6 +23,15 @@ class ReplyMessage(msgspec.Struct, frozen=True):
     """A message of the model."""
 
     content: str | None = None
+    reasoning: str | None = None
+    """The thoughts, where the server was started with a reasoning parser; older ones call it `reasoning_content`."""
+    reasoning_content: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All that the model wrote. A parser that found no end of the thoughts puts everything there, the answer too."""
+        thought, said = self.reasoning or self.reasoning_content, self.content or ""
+        return said if not thought else f"{thought}\n</think>\n\n{said}" if said else thought
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ UNKNOWN = Interval(math.nan, math.nan)
 
 
 def wilson(correct: float, n: float, level: float = 0.95) -> Interval:
-    """Wilson's score interval for a share of `correct` in `n` independent answers, both bounds within 0–1.
+    """Wilson's score interval for a fraction of `correct` in `n` independent answers, both bounds within 0–1.
 
     No answers say nothing: (0, 1).
 

@@ -21,7 +21,7 @@ FLIPS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A paired comparison: ours less theirs."""
+    """A paired comparison: ours minus theirs."""
 
     difference: float
     """Mean over the pairs; NaN without pairs."""
@@ -101,7 +101,7 @@ def detectable_difference(differences: Clusters, *, alpha: float = 0.05, power: 
     1987, of first order). Never less than what an exact test needs at all: 6 clusters that all differ one way at alpha 0.05.
 
     Returns:
-        A share; NaN without pairs.
+        A fraction; NaN without pairs.
     """
     n = float(differences.sizes.sum())
     if not n:

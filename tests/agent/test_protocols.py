@@ -32,7 +32,7 @@ from cof_eval.agent.reply import SYNTAXES, CallSyntax, parse_reply
 from cof_eval.agent.zoom import CropSource, View
 from cof_eval.core.errors import UsageError
 from cof_eval.core.resolution import RESOLUTIONS
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
 from cof_eval.runs.selftest import selftest
 
 
@@ -108,11 +108,11 @@ def test_a_question_without_options_is_asked_without_any() -> None:
 
 @pytest.mark.parametrize("protocol", [p for p in PROTOCOLS.values() if p.zooms], ids=lambda p: p.name)
 def test_a_call_is_written_as_it_is_read(protocol: Protocol) -> None:
-    (found,) = parse_reply(protocol.call_text((0.1, 0.2, 0.3, 0.4), 1), protocol.call_syntax, protocol.answer_syntax).calls
+    (found,) = protocol.read(protocol.call_text((0.1, 0.2, 0.3, 0.4), 1)).calls
     assert (found.name, found.error) == (protocol.tool, None)
     assert found.arguments is not None
     assert found.arguments["bbox_2d"] == [0.1, 0.2, 0.3, 0.4]
-    assert set(found.arguments) == {"bbox_2d", *([protocol.image_argument] if protocol.image_argument else [])}
+    assert set(found.arguments) == {"bbox_2d", *filter(None, [protocol.image_argument]), *protocol.text_arguments}
 
 
 NEW = """
@@ -138,7 +138,11 @@ def test_a_new_protocol_is_one_new_file(tmp_path: Path) -> None:
 def test_a_new_call_syntax_is_one_more_file() -> None:
     package = Path(protocols.__file__).parent.parent
     elsewhere = [path for path in package.rglob("*.py") if path.parent.name != "protocols" and path.name != "calls.py"]
-    for syntax in set(CallSyntax) - {CallSyntax.NONE}:
+    for syntax in set(CallSyntax) - {
+        CallSyntax.NONE,
+        CallSyntax.TOOL_CALL,
+        CallSyntax.PATTERN,
+    }:  # the default, and the one without code
         assert not [path for path in elsewhere if f"CallSyntax.{syntax.name}" in path.read_text()]
     assert set(SYNTAXES) == set(CallSyntax)
 
@@ -169,6 +173,19 @@ class TestYaml:
             ("base: cof\nmax_turns: 0", "must be positive"),
             ("base: cof\ncrop_turn: none", "must hold <image> once"),
             ("base: cof\nimage_naming: from_one", "go together"),
+            ("base: cof\noutside: ignore", "unknown outside 'ignore'; known: refuse, clip, clip_last_pixel, pad"),
+            ("base: cof\nstop: [1]", "stop"),
+            ("base: cof\nstop: ['']", "would end every turn"),
+            ("base: cof\ntop_p: 2", "between 0 and 1"),
+            ("base: cof\nimage_default: 0", "image_default=0 must be the index"),
+            ("base: cof\ncall_syntax: pattern", "go together"),
+            ("base: cof\ncall_syntax: pattern\ncall_pattern: '{box}'", "must begin with the text that opens a call"),
+            ("base: cof\nshown_fits: [{by: scale, sclae: 2}]", "unknown sclae; known: by, min_pixels"),
+            ("base: cof\nshown_fits: [{by: half}]", "unknown by 'half'; known: patches, area, short_side, scale"),
+            ("base: cof\nshown_fits: [{by: short_side}]", "cannot be done"),
+            ("base: cof\nshown_fits: 3", "shown_fits"),
+            ("base: cof\nmin_pixels: 10\nmax_pixels: 5", "0 < min_pixels"),
+            ("base: cof\nchat_template_kwargs: [1]", "chat_template_kwargs"),
             ("max_turns: 3", "neither base nor system"),
             ("- 1", "holds no settings"),
             ("", "holds no settings"),
@@ -201,7 +218,9 @@ def test_the_tool_in_the_prompt_is_the_tool_that_is_executed() -> None:
 
 def test_the_released_protocol_differs_from_cof_only_in_its_quirks() -> None:
     changed = {f for f in msgspec.to_builtins(COF) if msgspec.to_builtins(COF)[f] != msgspec.to_builtins(COF_RELEASED)[f]}
-    assert changed == {"name", "answer_syntax", "precedence", "calls_per_turn", "bad_call"}
+    reading = {"call_dialect", "call_unclosed", "exact_tags", "answer_tag", "answer_form", "answer_place", "first_box"}
+    resizing = {"shown_fits", "crop_fits", "shown_filter", "crop_filter"}
+    assert changed == {"name", "precedence", "calls_per_turn", "bad_call", "any_tool", *reading, *resizing}
 
 
 def test_the_baseline_sees_the_same_pixels() -> None:
@@ -222,7 +241,7 @@ def test_a_forced_reply_is_one_the_parser_reads() -> None:
 def test_every_frame_spans_the_whole_image(frame: BoxFrame) -> None:
     view = View(noise(56, 28), (112, 56))
     box_frame = replace(COF, frame=frame).box_frame(view)
-    assert box_frame.name == ("unit" if frame is BoxFrame.UNIT_OR_PIXELS else frame.value)
+    assert box_frame.name == ("unit" if frame.value.endswith("_or_pixels") else frame.value)
     assert box_frame.covers == (0, 0, 1, 1)
 
 

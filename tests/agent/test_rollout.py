@@ -180,10 +180,10 @@ class TestReleasedQuirks:
         result = roll(ScriptedEngine([BOX + answer("A"), answer("B")]), COF_RELEASED)
         assert (result.zooms, result.answer) == (1, "B")
 
-    @pytest.mark.parametrize("finish", list(Finish))
-    def test_untagged_text_is_the_answer_even_if_cut(self, finish: Finish) -> None:
-        result = roll(ScriptedEngine(["It is B, because"], finish=finish), COF_RELEASED)
-        assert (result.stop, result.answer) == (Stop.ANSWERED, "It is B, because")
+    def test_only_the_first_closed_tag_on_one_line_is_an_answer(self) -> None:
+        for text in ("It is B", "<answer>B", "<answer>B\nblue</answer>", "<answer>\\boxed{B}</answer>", "<ANSWER>B</ANSWER>"):
+            assert roll(ScriptedEngine([text]), COF_RELEASED).stop is Stop.NO_ANSWER
+        assert roll(ScriptedEngine(["<think><answer>A</answer></think> <answer>B</answer>"]), COF_RELEASED).answer == "A"
 
 
 def shapes(message: Message) -> list[str]:
@@ -230,8 +230,8 @@ class TestOtherProtocols:
         )
         assert said[2].startswith("ERROR occurs during grounding. Error Information: Invalid ")
         assert [call.crop and call.crop.native_box for call in result.calls] == [
-            (560, 392, 1120, 784),
-            (840, 588, 1120, 784),
+            (560, 392, 1119, 783),  # one pixel short of the edges
+            (839, 587, 1118, 782),
             None,
         ]
         assert [call.frame for call in result.calls] == ["unit", "crop[1]", "unit"]
@@ -244,7 +244,8 @@ class TestOtherProtocols:
         skipped, made = result.calls
         assert not skipped.executed
         assert made.crop is not None
-        width, height = made.crop.size
+        width, height = 560, 392  # before the processor, which makes it 784 by 532
+        assert made.crop.size == (784, 532)
         assert shapes(engine.requests[1].messages[-1]) == [
             f"\nHere is the cropped image (Image Size: {width}x{height}):",
             "<image>",

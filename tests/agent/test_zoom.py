@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cof_eval.agent.reply import RawCall
+from cof_eval.agent.view import Seen
 from cof_eval.agent.zoom import (
     TOOL_NAME,
     BadCall,
@@ -154,7 +155,7 @@ class TestEarlierCrops:
     """A call may name the crop that its box lies on."""
 
     FIRST = Frame("crop[1]", 280, 196, (0.25, 0.25, 0.75, 0.75))
-    VIEW = View(VIEW.shown, VIEW.native_size, VIEW.native, (FIRST,))
+    VIEW = View(VIEW.shown, VIEW.native_size, VIEW.native, seen=(Seen(FIRST, Box(280, 196, 840, 588, VIEW.native_frame)),))
 
     def ask(self, box: object, image: object, naming: ImageNaming, frame: Frame = Frame.unit(), **rules: object) -> ZoomResult:  # noqa: B008
         how = ZoomRules(CropSource.NATIVE, 1.0, 1.0, LIMITS, naming=naming, image_argument="image", **rules)  # type: ignore[arg-type]
@@ -236,7 +237,7 @@ class TestEarlierCrops:
 
 
 def test_numbers_above_one_are_pixels_where_the_protocol_says_so() -> None:
-    rules = ZoomRules(CropSource.SHOWN, 1.0, 1.0, LIMITS, pixels_beyond_unit=True)
+    rules = ZoomRules(CropSource.SHOWN, 1.0, 1.0, LIMITS, pixels_above=1.0)
     boxes = ([0.25, 0.25, 0.5, 1.0], [140, 98, 280, 392])
     shares, pixels = (zoom(RawCall("raw", TOOL_NAME, {"bbox_2d": box}), VIEW, Frame.unit(), rules) for box in boxes)
     assert shares.native_box == pixels.native_box

@@ -55,6 +55,7 @@ def test_every_row_becomes_a_question_about_an_image_that_can_be_read(name: str,
         assert item.image.path is not None, "an image in memory would stay there for the whole run"
 
 
+@pytest.mark.slow
 def test_every_benchmark_that_has_a_hub_dataset_says_how_to_go_without_the_hub(tmp_path: Path) -> None:
     """In a process of its own: the hub's client reads its settings when it is imported."""
     code = """
@@ -124,6 +125,7 @@ class TestHrBench:
         file = write_tsv(tmp_path / "hr_bench_4k.tsv", tables.hr_rows())
         assert questions("hrbench4k", file) == questions("hrbench4k", tables.write_hrbench(tmp_path / "parquet"))
 
+    @pytest.mark.slow
     def test_an_8k_image_is_shown_at_4k_and_zoomed_into_at_its_own_size(self, tmp_path: Path) -> None:
         photograph = Image.new("RGB", (7680, 4320), (90, 90, 90))
         photograph.paste((250, 20, 20), (7000, 4000, 7112, 4112))

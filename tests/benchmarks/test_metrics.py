@@ -92,6 +92,7 @@ class TestYesNo:
         assert (found["recall"], found["f1"], found["yes_ratio"]) == (0, 0, 0)
         assert math.isnan(found["precision"])
 
+    @pytest.mark.slow
     def test_figures_are_those_of_scikit_learn(self) -> None:
         from sklearn.metrics import precision_recall_fscore_support
 

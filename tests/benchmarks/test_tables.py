@@ -199,6 +199,7 @@ def write_large(file: Path, rows: int, size: int) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     """Python's and Arrow's memory together, for 4 and for 24 images of 2 MB in one row group."""
     peaks = []

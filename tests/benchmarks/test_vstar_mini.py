@@ -19,6 +19,8 @@ from cof_eval.core.images import load_native
 from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
 
 MANY = 1_600
+FEW = 12
+"""Pictures to draw where their number proves nothing."""
 
 
 Set = list[SceneQuestion]
@@ -79,6 +81,7 @@ def ground(one: SceneQuestion) -> list[float]:
     return list(np.asarray(paint(Scene((), one.scene.clutter), (64, 48)).reduce(4), dtype=float).mean(axis=-1).ravel())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [words, standing, ground])
 @pytest.mark.parametrize("category", [DIRECT, RELATIVE])
 def test_a_classifier_without_the_targets_picture_finds_chance(
@@ -89,6 +92,7 @@ def test_a_classifier_without_the_targets_picture_finds_chance(
     assert low <= 1 / len(test[0].options) <= high
 
 
+@pytest.mark.slow
 def test_a_classifier_that_sees_what_is_asked_does_not_find_chance(asked: Set, fresh: Set) -> None:
     def told(one: SceneQuestion) -> list[float]:
         return [float(option == one.targets[0].dot) for option in one.options]
@@ -138,6 +142,7 @@ def test_right_options_are_true_of_the_scene_and_plates_are_told_by_their_colour
             assert one.options[one.right] == ("left" if first.x < second.x else "right")
 
 
+@pytest.mark.slow
 def test_boxes_hold_the_plate_to_the_pixel() -> None:
     for one in make_questions(20, seed="boxes"):
         with_, without = (
@@ -176,6 +181,7 @@ def test_targets_span_what_is_readable_at_224_448_672_and_only_in_a_zoom(asked: 
     assert share["native"] < 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", ["224", "448", "672", "native"])
 def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(resolution: str) -> None:
     from training.mini.language import ALL_SIZES
@@ -187,14 +193,15 @@ def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(reso
 
 def test_the_set_without_data_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COF_CACHE", str(tmp_path))
+    monkeypatch.setattr(vstar_mini, "TEST_COUNT", FEW)
     first = BENCHMARKS["vstar_mini"].load(None)
     stamps = [Path(item.image.path or "").stat().st_mtime_ns for item in first]
     assert BENCHMARKS["vstar_mini"].load(None) == first
     assert [Path(item.image.path or "").stat().st_mtime_ns for item in first] == stamps
-    assert len(first) == TEST_COUNT
+    assert len(first) == FEW
     assert {item.question.benchmark for item in first} == {"vstar_mini"}
     assert load_native(first[0].image.read()).size == NATIVE
-    for item, one in zip(first, make_questions(TEST_COUNT, seed=TEST_SEED), strict=True):
+    for item, one in zip(first, make_questions(FEW, seed=TEST_SEED), strict=True):
         assert item.question.options == one.options
         assert item.question.answer_text == one.options[one.right]
         assert len(item.question.boxes) == len(one.targets)

@@ -22,6 +22,8 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "vllm", "transformers", "lmms_eval", "datasets", "pandas", "matplotlib", "openai")
 
 
@@ -46,7 +48,7 @@ def one_line(done: Done, status: int = 2) -> str:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["run", "report", "doctor", "tasks"])
+    @pytest.mark.parametrize("command", ["run", "report", "doctor", "demo", "tasks"])
     def test_every_command_explains_itself(self, command: str) -> None:
         done = cof_eval(command, "--help")
         assert (done.status, done.err) == (0, "")
@@ -56,7 +58,7 @@ class TestHelp:
     def test_all_commands_are_listed_and_no_argument_means_help(self) -> None:
         done = cof_eval("--help")
         assert (done.status, done.err) == (0, "")
-        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "tasks"))
+        assert all(f"  {command} " in done.out for command in ("run", "report", "doctor", "demo", "tasks"))
         assert cof_eval() == done
 
     def test_every_option_of_run_says_what_it_does(self) -> None:
@@ -143,6 +145,15 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "hub id without a network": (["run", "--model", "some/one"], "could not be fetched from the hub"),
     "no model": (["run", "--model", ""], "pretrained is missing"),
     "folder without config": (["run", "--model", "."], "has no config.json"),
+    "one price of tokens": (["run", *MODEL, "--estimate", "--price-in", "1"], "--price-in and --price-out go together"),
+    "two ways to pay": (
+        ["run", *MODEL, "--estimate", "--price-in", "1", "--price-out", "1", "--price-per-gpu-hour", "2"],
+        "are two ways to pay; name one of them",
+    ),
+    "negative price": (["run", *MODEL, "--estimate", "--price-per-gpu-hour", "-1"], "Invalid value for '--price-per-gpu-hour'"),
+    "price without limit": (["run", *MODEL, "--estimate", "--price-per-gpu-hour", "inf"], "a price is a number of dollars"),
+    "price without estimate": (["run", *MODEL, "--price-per-gpu-hour", "2"], "are for the estimate: add --estimate"),
+    "estimate of nothing": (["run", *MODEL, "--estimate", "--resolutions", "7"], "unknown resolution '7'"),
     "report of nothing": (["report", "nowhere"], "nowhere is no run folder: it has no run.yaml"),
 }
 
@@ -192,9 +203,9 @@ class TestRun:
     def test_it_ends_with_0_and_says_what_it_will_do_and_what_it_wrote(self, finished: tuple[Done, FakeServer, Path]) -> None:
         done, server, run = finished
         assert done.status == 0, done.err
-        assert "6 rows are 6 distinct rollouts: 0 are finished, 6 to go" in done.err
+        assert "6 rows are 6 distinct rollouts: 6 to go" in done.err
         assert "Traceback" not in done.err
-        assert f"wrote {run / 'report' / 'report.md'}" in done.out
+        assert f"report in {run / 'report'}: open index.html in a browser, or read report.md" in done.out
         assert len(server.log) == 2 * 6
         assert load_run(run).settings["notes"] == ["mine"]
 
@@ -296,6 +307,46 @@ class TestOddImages:
             ("224", "10", "4"),
             ("native", "10", "4"),
         ]
+
+
+class TestEstimate:
+    def test_a_pilot_gives_seconds_tokens_and_dollars_and_nothing_is_generated(self, scenes: Path, tmp_path: Path) -> None:
+        run = tmp_path / "run"
+        with serve() as server:
+            asked = served(server, scenes, run, "--resolutions", "224,448")
+            first = cof_eval(*asked, "--estimate")
+            assert (first.status, first.err) == (0, "")
+            assert "make a pilot in the same run folder" in first.out
+            assert (server.log, run.exists()) == ([], False)
+            pilot = cof_eval(*asked, "--limit", "3")
+            assert pilot.status == 0, pilot.err
+            assert "estimate: " in pilot.err
+            requests, before = len(server.log), sorted(path.stat().st_mtime_ns for path in run.rglob("*"))
+            second = cof_eval(*asked, "--estimate", "--price-in", "1000", "--price-out", "1000")
+            assert (second.status, second.err) == (0, "")
+            assert len(server.log) == requests
+            assert sorted(path.stat().st_mtime_ns for path in run.rglob("*")) == before
+            rows = [line.split() for line in second.out.splitlines()[:4]]
+            assert [row[:3] for row in rows[1:]] == [["vstar", "224", "1"], ["vstar", "448", "1"], ["total", "2", rows[3][2]]]
+            assert rows[0][-1] == "$"
+            assert "unknown" not in second.out
+            assert "Rates come from 6 finished rollouts of this run folder" in second.out
+            rest = cof_eval(*asked)
+            assert "8 rows are 8 distinct rollouts: 6 are finished, 2 to go" in rest.err
+            assert "rates of this run folder" in rest.err
+            assert "Nothing is left to generate." in cof_eval(*asked, "--estimate").out
+
+    def test_rates_of_another_run_are_named_with_what_differs(
+        self, finished: tuple[Done, FakeServer, Path], scenes: Path, tmp_path: Path
+    ) -> None:
+        run = finished[2]
+        with serve() as server:
+            done = cof_eval(*served(server, scenes, tmp_path / "new", "--concurrency", "2"), "--estimate-from", run)
+            none = cof_eval(*served(server, scenes, tmp_path / "new"), "--estimate-from", tmp_path)
+        assert done.status == 0, done.err
+        assert f"Rates come from 6 finished rollouts of {run}" in done.out
+        assert "concurrency: 64" in done.out
+        assert "is no run folder" in one_line(none, 1)
 
 
 class TestRunFolder:

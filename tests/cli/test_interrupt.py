@@ -1,4 +1,4 @@
-"""Runs that are stopped at any moment, by Ctrl-C, by SIGKILL or by a full disk: nothing finished is lost or done again."""
+"""Runs that are stopped at any moment, by a signal or by a full disk: nothing finished is lost or done again."""
 
 from __future__ import annotations
 
@@ -129,7 +129,10 @@ def test_ctrl_c_keeps_the_journal_and_prints_the_command_that_finishes_the_run(
         assert first.returncode == 130, said
         assert "Traceback" not in said
         (printed,) = (line.strip() for line in said.splitlines() if line.startswith("  ") and "cof-eval run " in line)
-        assert "interrupted; everything finished is kept" in said
+        assert (
+            f"interrupted; {len(finished(load_run(tmp_path / 'my run')))} of {len(expected[1])} rollouts are finished and kept"
+            in said
+        )
         done, asked = finished(load_run(tmp_path / "my run")), len(server.log)
         assert 0 < len(done) < len(expected[1])
 
@@ -138,9 +141,49 @@ def test_ctrl_c_keeps_the_journal_and_prints_the_command_that_finishes_the_run(
             [str(BIN / Path(name).name), *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert second.returncode == 0, second.stderr
-        assert f"{len(done)} are finished" in second.stderr
+        assert f"resuming: {len(done)} of {len(expected[1])} rollouts are finished (run of 20" in second.stderr
         assert again(server.log[asked:], done) == []
     assert results(tmp_path / "my run") == expected
+
+
+ENDS = {
+    "Slurm": (signal.SIGTERM, 143, False),
+    "a lost terminal": (signal.SIGHUP, 129, False),
+    "Slurm, in the background of a shell": (signal.SIGTERM, 143, True),
+}
+
+
+@pytest.mark.parametrize(("number", "status", "ignores_ctrl_c"), ENDS.values(), ids=ENDS.keys())
+def test_a_signal_ends_a_run_as_ctrl_c_does_and_the_next_start_says_where_it_resumes(
+    number: signal.Signals, status: int, ignores_ctrl_c: bool, scenes: Path, tmp_path: Path, expected: tuple[Any, ...]
+) -> None:
+    run, stopper = tmp_path / "run", Stopper(after=12)
+    with serve(reply=stopper) as server, serve(models=["judge"], label=label) as judge:
+        arguments = run_arguments(server, judge, scenes, run)
+        command = start(*arguments, folder=tmp_path / "1", ignores_ctrl_c=ignores_ctrl_c)
+        stopper.stop = lambda: command.kill(number)
+        first = command.wait()
+        done, asked = finished(load_run(run)), len(server.log)
+        assert first.status == status, first.err
+        assert "Traceback" not in first.err
+        kept = f"{len(done)} of {len(expected[1])} rollouts are finished and kept"
+        assert f"cof-eval: ended by {number.name}; {kept}. To resume, run the same command again:\n  cof-eval run " in first.err
+        second = forked(*arguments, folder=tmp_path / "2")
+        assert second.status == 0, second.err
+        left = len(expected[1]) - len(done)
+        assert f"resuming: {len(done)} of {len(expected[1])} rollouts are finished (run of 2" in second.err
+        assert f"UTC), {left} to go\n" in second.err
+        assert again(server.log[asked:], done) == []
+    assert results(run) == expected
+
+
+def test_a_signal_that_nohup_has_switched_off_ends_nothing(scenes: Path, tmp_path: Path, expected: tuple[Any, ...]) -> None:
+    stopper = Stopper(after=12)
+    with serve(reply=stopper) as server, serve(models=["judge"], label=label) as judge:
+        command = start(*run_arguments(server, judge, scenes, tmp_path / "run"), folder=tmp_path / "1", ignores_hangup=True)
+        stopper.stop = lambda: command.kill(signal.SIGHUP)
+        assert command.wait().status == 0
+    assert results(tmp_path / "run") == expected
 
 
 def test_kill_at_any_moment_loses_nothing_and_repeats_nothing_finished(

@@ -12,6 +12,8 @@ from cof_eval.cli.judge_server import _check_installed, check_cpu, check_memory,
 from cof_eval.core.errors import UsageError
 from cof_eval.engines.gpus import Gpu, parse_gpus, weights_gib
 
+pytestmark = pytest.mark.slow
+
 MODEL = "Qwen/Qwen2.5-VL-72B-Instruct"
 A100 = Gpu(81_920, 81_000)
 

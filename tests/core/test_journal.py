@@ -104,6 +104,7 @@ def test_a_record_that_could_not_be_read_back_is_refused_before_anything_is_writ
     assert numbers(path) == [0, 2]
 
 
+@pytest.mark.slow
 class TestTornLine:
     @pytest.mark.parametrize("last", [record(2), record(2, ""), record(2, "\U0001f600" * 40), record(2, "}" * 60)])
     def test_cut_anywhere_it_is_dropped_or_completed_and_nothing_before_it_is_touched(self, path: Path, last: Verdict) -> None:
@@ -236,6 +237,7 @@ class TestFailingDisk:
         assert numbers(path) == [0]
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_moment_loses_nothing_acknowledged_and_repeats_nothing(tmp_path: Path) -> None:
     chance = random.Random(0)
     torn = 0

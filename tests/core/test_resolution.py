@@ -41,6 +41,7 @@ def test_an_unknown_resolution_lists_the_known_ones(name: str) -> None:
         parse_resolution(name)
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 9000),
     st.integers(1, 9000),

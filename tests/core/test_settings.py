@@ -73,8 +73,19 @@ class TestModelArguments:
         with pytest.raises(UsageError, match="keep_images='some' is unknown; known: none, crops, all"):
             parsed(keep_images="some")
 
-    def test_names_that_look_like_numbers_stay_names(self) -> None:
-        assert parsed(run=2024, served_name=7).run == "2024"
+    @pytest.mark.parametrize("name", [2024, "null", "true", "1e3", "none"])
+    def test_names_that_look_like_something_else_stay_names(self, name: object) -> None:
+        settings = parsed(run=name, served_name=name, lora=name)
+        assert settings.run == settings.served_name == settings.lora == str(name)
+
+    @pytest.mark.parametrize(
+        "values",
+        [{"engine_args": {1: 2}}, {"protocol_args": [["a", 1]]}, {"keep_images": 3}, {"seed": "1" * 5000}],
+    )
+    def test_any_other_value_is_refused_in_one_line(self, values: dict[str, Any]) -> None:
+        with pytest.raises(UsageError) as refused:
+            parsed(**values)
+        assert next(iter(values)) in str(refused.value) and "\n" not in str(refused.value)
 
 
 ENGINE_ARGS: dict[str, Any] = {
@@ -91,11 +102,13 @@ class TestJsonArguments:
     def test_a_mapping_is_taken_as_it_is(self, name: str) -> None:
         assert getattr(parsed(**{name: ENGINE_ARGS}), name) == ENGINE_ARGS
 
+    @pytest.mark.slow
     def test_protocol_settings_survive_lmms_evals_parser_too(self) -> None:
         split = pytest.importorskip("lmms_eval.utils").simple_parse_args_string
         settings = parse_model_args(split('pretrained=a/b,protocol_args={"max_turns": 3, "temperature": 0.5},run=x'))
         assert (settings.protocol_args, settings.run) == ({"max_turns": 3, "temperature": 0.5}, "x")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("quote", ["", "'"])
     @pytest.mark.parametrize("before", ["", "protocol=cof,"])
     @pytest.mark.parametrize("after", ["", ",seed=3"])

@@ -19,6 +19,7 @@ from cof_eval.core.resolution import PixelLimits
 from cof_eval.core.settings import ModelSettings
 from cof_eval.engines import check_engine
 from cof_eval.engines.checkpoint import (
+    Checkpoint,
     find_adapter,
     find_checkpoint,
     find_served,
@@ -26,6 +27,9 @@ from cof_eval.engines.checkpoint import (
     load_checkpoint,
     model_type,
 )
+from cof_eval.engines.served_checkpoint import ServedCheckpoint, load_served
+
+pytestmark = pytest.mark.slow
 
 LIMITS = PixelLimits(28, 3136, 3840 * 3840)
 
@@ -230,6 +234,53 @@ class TestLoading:
 
     def test_text_is_counted_by_the_tokenizer(self, tiny: Path) -> None:
         assert load_checkpoint(str(tiny)).text_tokens("<answer>12</answer>") == 4
+
+
+class TestServed:
+    """What is read of a served model's checkpoint without transformers is what its processor says."""
+
+    TEXTS = ("", "<answer>12</answer>", "<|im_start|>user\nWhat? é 猫 <|vision_start|><|image_pad|>", "a  b\t\n" * 50)
+
+    def alike(self, folder: Path) -> type:
+        here, there = load_served(str(folder)), load_checkpoint(str(folder))
+        assert (here.limits, here.context, here.image_token_id) == (there.limits, there.context, there.image_token_id)
+        assert [here.text_tokens(text) for text in self.TEXTS] == [there.text_tokens(text) for text in self.TEXTS]
+        return type(here)
+
+    def test_as_new_versions_write_it(self, tiny: Path) -> None:
+        assert self.alike(tiny) is ServedCheckpoint
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"min_pixels": 50_176, "max_pixels": 1_003_520, "size": None},
+            {"size": {"shortest_edge": 6272, "longest_edge": 1_003_520}},
+            {"min_pixels": 3136, "max_pixels": 12_845_056, "size": {"shortest_edge": 3136, "longest_edge": 12_845_056}},
+        ],
+    )
+    def test_as_old_versions_wrote_it(self, copy: Path, changes: dict[str, Any]) -> None:
+        kept = json.loads((copy / "processor_config.json").read_text())["image_processor"] | changes
+        (copy / "preprocessor_config.json").write_text(json.dumps({k: v for k, v in kept.items() if v is not None}))
+        (copy / "processor_config.json").unlink()
+        assert self.alike(copy) is ServedCheckpoint
+
+    def test_whatever_is_not_plain_is_left_to_the_processor(self, copy: Path) -> None:
+        config = json.loads((copy / "processor_config.json").read_text())
+        config["image_processor"] |= {"min_pixels": 6272}
+        (copy / "processor_config.json").write_text(json.dumps(config))
+        assert self.alike(copy) is Checkpoint
+
+    @pytest.mark.parametrize("name", ["processor_config.json", "tokenizer.json", "tokenizer_config.json", "config.json"])
+    @pytest.mark.parametrize("content", [None, "", "{", '{"a": 1}', "[]"], ids=["missing", "empty", "cut", "other", "list"])
+    def test_a_damaged_one_is_one_line_or_as_the_processor_has_it(self, copy: Path, name: str, content: str | None) -> None:
+        if content is None:
+            (copy / name).unlink()
+        else:
+            (copy / name).write_text(content)
+        try:
+            self.alike(copy)
+        except CofError as error:
+            assert "\n" not in str(error)
 
 
 def settings(**changes: Any) -> ModelSettings:

@@ -25,6 +25,8 @@ from cof_eval.engines import EngineSettings, open_engine
 from cof_eval.runs.evaluate import Progress
 from cof_eval.runs.folder import load_run
 
+pytestmark = pytest.mark.slow
+
 PLANS = sample(5, ("224", "448", "4k"))
 KEYS = {plan.key for plan in PLANS}
 STURDY = {"retries": 30, "timeout_s": 30.0, "backoff_s": 0.001, "patience_s": 60}
@@ -76,7 +78,7 @@ def healthy(tiny: Path, **options: Any) -> Iterator[FakeServer]:
 def content(path: Path) -> dict[str, Any]:
     """What a run found, without times and cached tokens."""
     return {
-        key: replace(t, wall_s=0.0, turns=tuple(replace(turn, engine_s=0.0, cached_tokens=0) for turn in t.turns))
+        key: replace(t, wall_s=0.0, ended=0.0, turns=tuple(replace(turn, engine_s=0.0, cached_tokens=0) for turn in t.turns))
         for key, t in load_run(path).trajectories.items()
     }
 

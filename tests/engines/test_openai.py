@@ -24,6 +24,8 @@ from cof_eval.core.records import Finish, Stop
 from cof_eval.core.resolution import PixelLimits, visual_tokens
 from cof_eval.engines import EngineSettings, open_engine
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 
@@ -110,8 +112,21 @@ class TestWhatTravels:
         with serve() as server:
             generate(server)
         body = server.log[0].body
-        sent = {name: body[name] for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")}
-        assert sent == {"temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        expected = {"temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        expected |= {"presence_penalty": 0.0, "frequency_penalty": 0.0}
+        assert {name: body[name] for name in expected} == expected
+        assert not {"stop", "chat_template_kwargs"} & set(body)
+
+    def test_stop_strings_penalties_and_the_templates_arguments_travel(self) -> None:
+        more = {"top_k": 20, "min_p": 0.1, "presence_penalty": 1.5, "frequency_penalty": 0.5, "stop": ("</grounding>", "END")}
+        for owner in ("vllm", "some-company"):
+            with serve(owner=owner) as server:
+                generate(server, request(stop_kept=False, template_kwargs={"enable_thinking": True}, **more))
+            body = server.log[0].body
+            assert (body["stop"], body["presence_penalty"], body["frequency_penalty"]) == (["</grounding>", "END"], 1.5, 0.5)
+            assert body["chat_template_kwargs"] == {"enable_thinking": True}
+            assert (body.get("top_k"), body.get("min_p")) == ((20, 0.1) if owner == "vllm" else (None, None))
+            assert body.get("include_stop_str_in_output") is (False if owner == "vllm" else None)
 
     @pytest.mark.parametrize(
         ("owner", "sampling", "ids"), [("vllm", True, True), ("sglang", True, False), ("some-company", False, False)]

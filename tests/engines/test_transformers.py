@@ -124,3 +124,23 @@ def test_weights_that_do_not_load_are_one_line(tiny: Path, tmp_path: Path) -> No
     with pytest.raises(EngineUnusableError, match="does not load") as caught:
         asyncio.run(opened(tmp_path, {}))
     assert "\n" not in str(caught.value)
+
+
+def test_a_stop_string_ends_a_turn_and_stays_or_goes(tiny: Path) -> None:
+    (whole,), _ = answers(tiny, [request(image_part(seed=1), max_tokens=24)], together=True)
+    middle = len(whole.text) // 2
+    ending = whole.text[middle : middle + 3]
+    until = whole.text[: whole.text.index(ending)]
+    asked = [request(image_part(seed=1), max_tokens=24, stop=(ending,), stop_kept=kept) for kept in (True, False)]
+    kept, cut = answers(tiny, asked, together=False)[0]
+    assert (kept.text, kept.finish) == (until + ending, Finish.STOP)
+    assert (cut.text, cut.finish) == (until, Finish.STOP)
+    assert kept.output_tokens < whole.output_tokens
+
+
+def test_penalties_lower_what_a_reply_holds_already(tiny: Path) -> None:
+    asked = [request(max_tokens=24, presence_penalty=presence) for presence in (0.0, 2.0)]
+    asked += [request(max_tokens=24, frequency_penalty=2.0), request(max_tokens=24, presence_penalty=1e-9)]
+    plain, present, frequent, hardly = (reply.text for reply in answers(tiny, asked, together=True)[0])
+    assert hardly == plain
+    assert len({plain, present, frequent}) >= 2

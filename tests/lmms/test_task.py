@@ -27,7 +27,7 @@ from cof_eval.core.images import encode_png, load_native
 from cof_eval.core.paths import data_dir
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import NATIVE, SWEEP
-from cof_eval.lmms.task import METRICS, CofTask, load_rows, row_question, row_source, standard_answer
+from cof_eval.lmms.task import METRICS, CofTask, load_rows, reference_answer, row_question, row_source
 from cof_eval.runs.folder import load_run
 
 pytestmark = pytest.mark.slow
@@ -127,7 +127,7 @@ class TestRows:
         items = BENCHMARKS["vstar"].load(scenes)
         assert [row_question(doc) for doc in docs] == [item.question for item in items]
         assert [row_source(doc) for doc in docs] == [item.image for item in items]
-        assert [standard_answer(doc) for doc in docs] == [item.question.answer for item in items]
+        assert [reference_answer(doc) for doc in docs] == [item.question.answer for item in items]
         assert all(isinstance(doc["image"], dict) for doc in docs)
 
     def test_rows_for_scoring_hold_no_image(self) -> None:
@@ -209,7 +209,7 @@ def acc(rows: list[dict[str, float]]) -> list[str]:
 
 
 def right(one: CofTask, row: int) -> str:
-    return standard_answer(one.test_docs()[row])
+    return reference_answer(one.test_docs()[row])
 
 
 def other(one: CofTask, row: int) -> str:

@@ -20,6 +20,8 @@ from cof_eval.report.plots.size import size_figure
 from cof_eval.report.rows import rows_table
 from cof_eval.report.summary import summarize
 
+pytestmark = pytest.mark.slow
+
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 HOSTILE = "_$x^2$ | <b>\n" + "W" * 120
 

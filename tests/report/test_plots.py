@@ -20,6 +20,8 @@ from cof_eval.report.plots.sweep import sweep_figure
 from cof_eval.report.published import load_published
 from cof_eval.report.summary import sweep_table
 
+pytestmark = pytest.mark.slow
+
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
 NAMES = [resolution.name for resolution in SWEEP]
 PUBLISHED = load_published(Path(__file__).parents[2] / "results" / "published")

@@ -11,11 +11,14 @@ from commands import forked
 from fake_server import ChatRequest, serve
 from fakes import call, noise, trajectory
 
+from cof_eval.benchmarks.options import ANSWER_LETTER
 from cof_eval.core.errors import UsageError
 from cof_eval.core.images import pixel_hash
 from cof_eval.core.records import Call, Crop, Finish, ShownImage, Turn
 from cof_eval.report.ask_page import render_page
-from cof_eval.runs.ask import CLOSING, AskResult, make_question, reply_pieces
+from cof_eval.runs.ask import AskResult, make_question, reply_pieces
+
+pytestmark = pytest.mark.slow
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J"
 
@@ -47,7 +50,7 @@ def test_turns_are_printed_and_written_as_a_page(photo: Path) -> None:
         done = ask(photo, server, "--options", "red|blue")
         asked = server.log[0].text
     assert done.status == 0, done.err
-    assert f"What color is it?\n(A) red\n(B) blue\n{CLOSING}" in asked
+    assert f"What color is it?\n(A) red\n(B) blue\n{ANSWER_LETTER}" in asked
     for line in (
         "shown at 308 × 196",
         "turn 1",

@@ -15,7 +15,9 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.resolution import parse_resolution
 from cof_eval.core.settings import ModelSettings
 from cof_eval.runs.doctor import examine
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
+
+pytestmark = pytest.mark.slow
 
 OK, WARNING, FAILED = Level.OK, Level.WARNING, Level.FAILED
 
@@ -164,3 +166,61 @@ def test_an_engine_in_process_is_looked_at_without_its_weights(tiny: Path, scene
 
 def test_a_checkpoint_that_is_none_is_found(scenes: Path, tmp_path: Path) -> None:
     assert found(tmp_path, scenes, engine="transformers")["engine transformers"][0] is FAILED
+
+
+class TestUnfetched:
+    """Benchmarks that are not on this machine: nothing is downloaded to look at them."""
+
+    @pytest.fixture(autouse=True)
+    def hub(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+        """A hub that can be reached, and what was asked of it; an empty cache."""
+        import huggingface_hub
+
+        asked: list[str] = []
+
+        def fetch(repository: str, *, local_files_only: bool, **_: object) -> str:
+            assert local_files_only, "something was fetched"
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not here")
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda _, repository, timeout: asked.append(repository))
+        return asked
+
+    def unfetched(self, name: str, *resolutions: str, limit: int | None = None) -> tuple[Level, str]:
+        async def run() -> tuple[Level, str]:
+            with serve() as server:
+                findings = examine(
+                    ModelSettings(pretrained="by-name", engine="openai", base_url=server.url),
+                    COF,
+                    benchmarks=[(name, None)],
+                    resolutions=[parse_resolution(r) for r in resolutions],
+                    limit=limit,
+                )
+                return {f.what: (f.level, f.says) async for f in findings}[f"data of {name}"]
+
+        return asyncio.run(run())
+
+    def test_published_sizes_tell_the_tokens(self, hub: list[str]) -> None:
+        level, says = self.unfetched("vstar", "224", "448")
+        assert level is WARNING
+        assert says.startswith("not on this machine; a run fetches craigwu/vstar_bench. Expected: 191 questions, about ")
+        low, high = (int(word.replace(",", "")) for word in says.split("about ")[1].split(" visual")[0].split(" to "))
+        assert 191 * (56 + 224) < low <= high <= 191 * (64 + 256)
+        assert "crops aside (from the statistics of vstar_bench" in says
+        assert hub == ["craigwu/vstar_bench"]
+
+    def test_where_sizes_are_unknown_the_resolutions_caps_are_the_most(self) -> None:
+        assert "800 questions, at most 51,200 visual tokens" in self.unfetched("hrbench8k", "224")[1]
+        assert "10 questions, at most 640 visual tokens" in self.unfetched("hrbench8k", "224", limit=10)[1]
+
+    def test_what_is_not_published_is_said_to_be_unknown(self) -> None:
+        assert "its costs are unknown until it is fetched" in self.unfetched("mmstar", "224")[1]
+
+    def test_a_hub_that_cannot_be_reached_is_a_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unreachable(*_: object, **__: object) -> None:
+            raise ConnectionError("no route")
+
+        monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
+        level, says = self.unfetched("vstar", "224")
+        assert level is FAILED
+        assert "cannot be fetched from the Hugging Face hub (no route); pass --data vstar=PATH" in says

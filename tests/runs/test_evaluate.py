@@ -75,7 +75,7 @@ def started(engine: ScriptedEngine) -> Counter[str]:
 def result(path: Path) -> object:
     """What a run says: everything but times and the order in which it happened."""
     run = load_run(path)
-    trajectories = {key: replace(t, wall_s=0.0) for key, t in run.trajectories.items()}
+    trajectories = {key: replace(t, wall_s=0.0, ended=0.0) for key, t in run.trajectories.items()}
     verdicts = {key: replace(v, judge_s=0.0) for key, v in run.verdicts.items()}
     return sorted(run.rows, key=lambda r: (r.task, r.doc_id, r.repeat)), trajectories, verdicts
 
@@ -208,6 +208,7 @@ class TestProgress:
         assert len(seen) == 2 * progress.total  # each trajectory ends, and is judged
 
 
+@pytest.mark.slow
 class TestResume:
     @pytest.mark.parametrize("concurrency", [1, 5])
     def test_after_a_crash_at_any_turn_equals_an_uninterrupted_run(self, path: Path, concurrency: int, whole: object) -> None:

@@ -187,6 +187,7 @@ class TestLock:
             make(path)
         make(path)
 
+    @pytest.mark.slow
     def test_a_second_process_is_refused_while_the_first_lives_and_admitted_after_its_sigkill(self, path: Path) -> None:
         program = Path(__file__).parents[1] / "programs" / "hold_run.py"
         first = subprocess.Popen([sys.executable, str(program), str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -299,6 +300,7 @@ class TestRunYaml:
         make(path)
         assert load_run(path).expected_rows == 2
 
+    @pytest.mark.slow
     def test_is_whole_after_sigkill_at_any_moment_and_the_folder_opens_again(self, path: Path) -> None:
         chance = random.Random(0)
         opened = 0

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import ScriptedEngine
+from fakes import ScriptedEngine, question
 
-from cof_eval.agent.protocols import COF, DIRECT
+from cof_eval.agent.protocols import COF, DIRECT, Crops
 from cof_eval.agent.zoom import CropSource
 from cof_eval.core.resolution import SWEEP, PixelLimits, parse_resolution
+from cof_eval.core.settings import ModelSettings
 from cof_eval.engines.gpus import Gpu
+from cof_eval.runs.finding import Level
 from cof_eval.runs.preflight import (
-    Level,
     budget,
     check_context,
     check_images,
     check_memory,
     check_pixels,
+    check_protocol,
     check_served,
     preflight,
 )
 
+PACKAGE = Path(__file__).resolve().parents[2] / "cof_eval"
 SMALL, LARGE = parse_resolution("224"), parse_resolution("4k")
 
 
@@ -95,7 +99,7 @@ def test_a_server_with_another_model_than_the_runs_is_told(served: str | None, w
 
 
 def test_neighbours_in_the_sweep_share_a_finding_that_holds_the_worst_of_them() -> None:
-    findings = preflight(COF, engine(context=16_000), set(SWEEP))
+    findings = check_protocol(COF, engine(context=16_000), set(SWEEP))
     said = {f.what: f for f in findings if f.what.startswith("context")}
     assert [(what, f.level) for what, f in said.items()] == [
         ("context at 224–448", Level.OK),
@@ -109,8 +113,8 @@ def test_neighbours_in_the_sweep_share_a_finding_that_holds_the_worst_of_them() 
 
 
 def test_each_finding_is_a_line_and_nothing_to_check_is_none() -> None:
-    assert all("\n" not in str(f) for f in preflight(COF, engine(), set(SWEEP)))
-    assert preflight(COF, engine(), set()) == []
+    assert all("\n" not in str(f) for f in check_protocol(COF, engine(), set(SWEEP)))
+    assert check_protocol(COF, engine(), set()) == []
 
 
 CONFIG = {"text_config": {"num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4, "hidden_size": 3584}}
@@ -148,3 +152,22 @@ def test_memory_is_estimated_before_weights_load(
 
 def test_without_weights_or_sizes_nothing_is_guessed(tmp_path: Path) -> None:
     assert check_memory(tmp_path, {}, 32_768, []) == []
+
+
+def test_a_run_a_question_and_doctor_tell_one_list_of_findings() -> None:
+    parts = {"check_served", "check_protocol", "check_memory", "check_boxes"}
+    others = [PACKAGE / name for name in ("runs/doctor.py", "runs/ask.py", "lmms/model.py")]
+    for path in others:
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        assert "preflight" in names and not names & parts, path
+
+
+def test_the_list_holds_the_server_the_protocol_and_the_boxes() -> None:
+    settings = ModelSettings(pretrained="org/cof-7b", engine="openai", base_url="http://127.0.0.1:1/v1")
+    served = engine()
+    served.served_name = "another"  # type: ignore[attr-defined]
+    oracle = replace(COF, crops=Crops.ORACLE)
+    found = preflight(settings, oracle, served, [SMALL], [(400, 300)], [question()])
+    assert [each.what for each in found] == ["served model", "images", "pixels", "context at 224", "oracle crops"]
+    named = preflight(replace(settings, served_name="another"), oracle, served, [SMALL], [(400, 300)], [question()])
+    assert found[1:] == named

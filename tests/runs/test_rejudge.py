@@ -24,6 +24,8 @@ from cof_eval.judging.identity import same_name, who
 from cof_eval.runs.folder import RunFolder, load_run
 from cof_eval.runs.rejudge import rejudge
 
+pytestmark = pytest.mark.slow
+
 
 def by_meaning(prompt: str) -> str:
     """A judge that looks at the answer alone."""
@@ -63,7 +65,7 @@ def test_nothing_is_asked_twice_and_the_earlier_verdicts_stay(tmp_path: Path) ->
         used = load_run(run, name)
         assert used.settings["judge"]["model"] == "judge"
         assert Outcome.UNSCORED not in {verdict.verdict for verdict in used.verdicts.values()}
-    with pytest.raises(RunError, match=r"no verdicts of judge 'nonesuch'; it has old, strict, equivalence:judge. Make"):
+    with pytest.raises(RunError, match=r"no verdicts of judge 'nonesuch'; it has old, strict, equivalence:judge\. Make"):
         load_run(run, "nonesuch")
     with pytest.raises(RunError, match="no verdicts of judge 'equivalence:other'"):
         load_run(run, "equivalence:other")

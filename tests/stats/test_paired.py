@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cof_eval.stats import Clusters, compare_paired, detectable_difference, holm, sign_flip_test
 
 
+@pytest.mark.slow
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_single_pairs_have_mcnemars_exact_p(wins: int, losses: int) -> None:
     from statsmodels.stats.contingency_tables import mcnemar
@@ -49,6 +50,7 @@ def test_holm_multiplies_each_p_by_the_number_not_smaller_and_keeps_the_order() 
     assert holm([0.03, 0.01, 0.02, 0.5]) == pytest.approx([0.06, 0.04, 0.06, 0.5])
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_rejects_step_by_step_until_a_test_fails(p: list[float]) -> None:

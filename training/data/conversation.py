@@ -1,6 +1,6 @@
 """The conversation contract: evaluation, SFT and GRPO see the same messages, rendered by the same template to the same tokens.
 
-Messages come from `cof_eval.agent.conversation`, which evaluation uses too. TRL wants them as dicts, takes images beside
+Messages come from `cof_eval.agent.conversation`, which evaluation uses too. TRL wants them as dicts, takes images next to
 them, and hands crops back in `tool` turns where Chain-of-Focus has `user` turns; the template renders both alike.
 """
 
@@ -12,7 +12,6 @@ from typing import Any
 
 from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.engine import Message, TextPart
-from cof_eval.agent.reply import parse_reply
 from cof_eval.agent.zoom import TOOL_NAME
 from cof_eval.core.records import Call
 
@@ -21,7 +20,9 @@ TEMPLATE_FILE = Path(__file__).resolve().parent / "chat_template.jinja"
 WRITTEN = "written"
 """The argument that holds a whole turn as the model wrote it, where TRL parsed it as a call."""
 
-_ANSWERS = r"(?:<think>.*?</think>|(?!<think>.*?</think>).)*?<answer>(?!\s*(?:</answer>|<answer>|\Z))"
+_NO_THOUGHT = r"(?!(?:<think>.*?</think>|(?!</?think>).)*</think>)"
+"""Ahead: no `</think>` without its opening tag, which would make everything before it a thought."""
+_ANSWERS = rf"(?:<think>.*?</think>|(?!<think>.*?</think>).)*?<answer>(?!\s*(?:</answer>|<answer>|\Z)){_NO_THOUGHT}"
 """From a turn's start: an answer outside the thoughts; such a turn ends the rollout, whatever it calls."""
 
 RESPONSE_TEMPLATE: dict[str, Any] = {
@@ -66,7 +67,7 @@ def add_turn(conversation: Conversation, text: str) -> tuple[tuple[Call, ...], M
     Returns:
         The calls, and the user message that answers them.
     """
-    calls = parse_reply(text, conversation.protocol.call_syntax, conversation.protocol.answer_syntax).calls
+    calls = conversation.protocol.read(text).calls
     conversation.add_assistant_turn(text)
     return conversation.execute_calls(calls)
 

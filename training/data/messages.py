@@ -13,7 +13,6 @@ from typing import Any
 
 from cof_eval.agent.conversation import escape_control_tokens
 from cof_eval.agent.protocols import Protocol
-from cof_eval.agent.reply import parse_reply
 
 from ..recipe.recipe import DataSource
 from .rows import ChatMessage, DraftRow, DroppedRow, Reason, RowError
@@ -78,9 +77,9 @@ def check_conversation(messages: Sequence[ChatMessage], images: int, protocol: P
         raise RowError(Reason.ROLES, "an image stands outside the user's messages")
     *before, last = [message.text for message in messages if message.role == "assistant"]
     for number, text in enumerate(before, start=1):
-        if not parse_reply(text, protocol.call_syntax, protocol.answer_syntax).calls:
+        if not protocol.read(text).calls:
             raise RowError(Reason.CALL, f"turn {number} of {len(before) + 1} calls no tool, and is not the last")
-    if not parse_reply(last, protocol.call_syntax, protocol.answer_syntax).answer:
+    if not protocol.read(last).answer:
         raise RowError(Reason.ANSWER, f"the last turn gives no answer: {last[-80:]!r}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cof_eval.core.errors import DataError, one_line
+from cof_eval.core.errors import DataError, flat_message
 from cof_eval.core.images import ImageSource
 
 from .rows import Reason, RowError
@@ -56,7 +56,7 @@ def read_table(path: Path) -> Iterator[Cell]:
         try:
             yield from _READERS[file.suffix](file, where)
         except (OSError, ValueError) as error:  # pyarrow's and json's errors are ValueErrors
-            raise DataError(f"{file} cannot be read: {one_line(error)}") from error
+            raise DataError(f"{file} cannot be read: {flat_message(error)}") from error
 
 
 def image_sources(value: object, folder: Path) -> tuple[ImageSource, ...]:

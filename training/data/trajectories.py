@@ -87,7 +87,7 @@ def check_good(trajectory: Trajectory, verdict: Verdict | None, source: DataSour
 
 
 def coverage(trajectory: Trajectory) -> float | None:
-    """Share (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
+    """Fraction (0-1) of the worst covered target that its best crop holds; None without annotated targets."""
     crops = [crop_box(trajectory, call.crop) for call in trajectory.calls if call.crop]
     held = (max((crop.coverage(target) for crop in crops if crop), default=0.0) for target in target_boxes(trajectory))
     return min(held, default=None)
@@ -121,11 +121,15 @@ class Replay:
 
     def _view(self, trajectory: Trajectory) -> View:
         native = self._native(trajectory)
-        shown = self._shown(trajectory) or (native and resize(native, trajectory.shown.size))
+        shown = self._shown(trajectory) or (native and resize(native, trajectory.shown.size, self.protocol.shown_filter))
         if shown is None or pixel_hash(shown) != trajectory.shown.hash:
             raise RowError(
                 Reason.REPLAY,
                 "the shown image is not to be had: run with --keep-images all, or name the folder of the native images (images: …)",
+            )
+        if self.protocol.shown_fits and self.protocol.crop_source is CropSource.SHOWN and trajectory.calls:
+            raise RowError(
+                Reason.REPLAY, "its crops were cut from an image of another size than the shown one, which no run keeps"
             )
         held = native if self.protocol.crop_source is CropSource.NATIVE else None
         if held is None and self.protocol.crop_source is CropSource.NATIVE and trajectory.calls:

@@ -1,4 +1,4 @@
-"""`python -m training.mini FOLDER`: pre-trains the small model from scratch; the same command goes on after an interruption.
+"""`python -m training.mini FOLDER`: pre-trains the small model from scratch; the same command resumes after an interruption.
 
 Writes two checkpoints that transformers, vLLM and `cof-eval` load: `base/`, which answers directly, and `calls/`, which can write a call
 besides and is what supervised fine-tuning begins with.

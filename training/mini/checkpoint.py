@@ -11,7 +11,7 @@ from typing import Any
 from cof_eval.agent.protocols import COF_MINI, DIRECT
 from cof_eval.benchmarks.synthetic import questions
 from cof_eval.benchmarks.vstar_mini import TRAINING, question_text
-from cof_eval.engines.tiny_checkpoint import CONTEXT, MAX_PIXELS, build_processor, build_tokenizer
+from cof_eval.engines.tiny_checkpoint import CONTEXT, MAX_PIXELS, build_processor, build_tokenizer, config_of
 
 from .wording import direct_turn, zoom_turn
 
@@ -60,19 +60,13 @@ def _spread(model: Any) -> None:
 
 def build_config(tokenizer: Any) -> Any:
     """The architecture: 1.2 million parameters; heads of 32, which vLLM's CPU attention takes."""
-    from transformers import Qwen2_5_VLConfig
-
-    token = tokenizer.convert_tokens_to_ids
     text = {
-        "vocab_size": -(-len(tokenizer) // 64) * 64,
         "hidden_size": WIDTH,
         "intermediate_size": 3 * WIDTH,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": 4,
         "num_key_value_heads": 4,
         "max_position_embeddings": CONTEXT,
-        "bos_token_id": token("<|endoftext|>"),
-        "eos_token_id": token("<|im_end|>"),
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
     }
     vision = {
@@ -81,22 +75,8 @@ def build_config(tokenizer: Any) -> Any:
         "intermediate_size": 2 * VISION_WIDTH,
         "num_heads": 3,
         "out_hidden_size": WIDTH,
-        "patch_size": 14,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
-        "window_size": 112,
-        "in_channels": 3,
-        "fullatt_block_indexes": [],
     }
-    return Qwen2_5_VLConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=token("<|image_pad|>"),
-        video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"),
-        vision_end_token_id=token("<|vision_end|>"),
-        tie_word_embeddings=False,
-    )
+    return config_of(tokenizer, text, vision)
 
 
 def corpus() -> str:

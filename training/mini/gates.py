@@ -1,6 +1,6 @@
 """`python -m training.mini.gates FOLDER`: what the small model must show, measured from run folders of the harness.
 
-Which runs there must be is said by `RUNS`; `make measure-mini` makes them. Every figure has its interval: Wilson for shares, a bootstrap
+Which runs there must be is said by `RUNS`; `make measure-mini` makes them. Every figure has its interval: Wilson for fractions, a bootstrap
 over scenes for differences of the same questions.
 """
 
@@ -79,7 +79,7 @@ def _centred(run: RunData, key: str) -> bool:
 
 
 def share(name: str, right: pd.Series, needs: float, of: str) -> Gate:
-    """A share of rows that must reach a bound."""
+    """A fraction of rows that must reach a bound."""
     low, high = wilson(int(right.sum()), len(right))
     return Gate(name, float(right.mean()), low, high, f"≥ {needs:.0%}", bool(right.mean() >= needs), f"{of}, n = {len(right)}")
 
@@ -153,7 +153,7 @@ def _chance(rows: pd.DataFrame, category: str) -> Gate:
 
 
 def _lost(kind: str, rows: Mapping[str, pd.DataFrame], small: pd.DataFrame, helped: float) -> Gate:
-    """The share of the gain that is lost where crops show something else."""
+    """The fraction of the gain that is lost where crops show something else."""
     lost = gain(
         f"{kind} crops lose the gain",
         same_questions(rows["sft"], small),

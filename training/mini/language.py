@@ -1,7 +1,7 @@
 """Second stage: with the vision encoder fixed, the language model learns to look plates up, to place them, and to compare places.
 
 Features of a pool of scenes are computed once. A sequence is one image and many look-ups, so that most of what is computed
-is taught; answers and calls from thoughts are taught beside it without any image.
+is taught; answers and calls from thoughts are taught along with it, without any image.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SceneSampling:
     share: float = 1.0
     """Of the steps."""
     smallest: float = 0.0
-    """The share of the range of sizes that is left out, from the smallest on."""
+    """The fraction of the range of sizes that is excluded, from the smallest on."""
 
 
 SMALL = (SceneSampling(size=SIZE, pool=4_000, images=32, smallest=0.75),)
@@ -67,11 +67,11 @@ class LanguagePlan:
     steps: int
     views: tuple[SceneSampling, ...] = SMALL
     lists: float = 0.0
-    """Share of the images whose plates are only listed."""
+    """Fraction of the images whose plates are only listed."""
     turns: int = 8
     """Questions about each other image."""
     full: float = 0.0
-    """Share of the questions that are asked as in the benchmark, with options."""
+    """Fraction of the questions that are asked as in the benchmark, with options."""
     texts: int = 12
     """Questions without image in a step."""
     calls: int = 0
@@ -152,7 +152,7 @@ def measured(
     features: torch.Tensor | None = None,
     size: Size = SIZE,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """The loss of conversations, about images of these features or without any, and the share of colours, digits and sides that were right."""
+    """The loss of conversations, about images of these features or without any, and the fraction of colours, digits and sides that were right."""
     batch = chat_tokenizer.batch(conversations)
     loss, telling, right = chat_tokenizer.loss(run_model(model, chat_tokenizer, batch, features, size), batch["labels"])
     names = [chat_tokenizer.tokenizer.decode([i]).strip() for i in telling.tolist()]

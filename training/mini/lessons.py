@@ -22,7 +22,7 @@ def scene_with_one_of_each(rng: Random, *, smallest: float = 0.0) -> Scene:
 
     Args:
         rng: draws it.
-        smallest: the share of the range of sizes that is left out, from the smallest on.
+        smallest: the fraction of the range of sizes that is excluded, from the smallest on.
     """
     plates: list[Plate] = []
     for colour in rng.sample(list(COLOURS), len(COLOURS)):

@@ -14,7 +14,7 @@ from cof_eval.benchmarks.synthetic.world import ASPECT, COLOURS, DOT, NATIVE, Pl
 
 FACTOR, PATCH = 28, 14
 COLUMNS, ROWS = 10, 10
-"""Cells of the grid that places are rounded to: their first digit in thousandths tells the cell."""
+"""Cells of the grid that places are rounded to: their first digit in 0-1000 tells the cell."""
 NOTHING, UNREADABLE = len(COLOURS), len(COLOURS)
 """Classes after the colours': a token with no plate's centre; a dot too small to tell its colour."""
 READABLE = 3.0
@@ -53,7 +53,7 @@ class PlateWindow:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """The window as (x1, y1, x2, y2), in shares of the scene's width."""
+        """The window as (x1, y1, x2, y2), in fractions of the scene's width."""
         return tuple(v / self.width for v in (self.left, self.top, self.left + self.size[0], self.top + self.size[1]))  # type: ignore[return-value]
 
 

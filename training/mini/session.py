@@ -1,4 +1,4 @@
-"""A training session in a folder: steps that go on where they stopped, a line of progress with the time left, and metrics."""
+"""A training session in a folder: steps that resume where they stopped, a line of progress with the time left, and metrics."""
 
 from __future__ import annotations
 

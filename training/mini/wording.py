@@ -1,7 +1,7 @@
 """What the model is taught to say: where it looks and what it sees, then a call or the answer.
 
 What is looked up (the dot, the place across, the place down) follows directly on the plate's colour: one step of attention finds it, where
-words or even a blank between them would make it two, which takes much longer to learn. Places are thousandths of the image's width and height, rounded to the middle of a cell,
+words or even a blank between them would make it two, which takes much longer to learn. Places are 0-1000 of the image's width and height, rounded to the middle of a cell,
 and the numbers of a call repeat their digits.
 """
 
@@ -14,15 +14,15 @@ from cof_eval.benchmarks.synthetic.world import Plate
 from .pixels import COLUMNS, READABLE, cell
 
 CELL = 1000 // COLUMNS
-"""Side of a cell, thousandths."""
+"""Side of a cell, 0-1000."""
 TOO_SMALL = "tiny"
 """Said of a dot whose colour cannot be told."""
 REACH = 49
-"""Half the side of a call's box, thousandths: widened by the protocol, it holds its cell and a quarter of those beside it."""
+"""Half the side of a call's box, 0-1000: widened by the protocol, it holds its cell and a quarter of its neighbours."""
 
 
 def middle(index: int) -> int:
-    """The middle of a column or row, in thousandths."""
+    """The middle of a column or row, in 0-1000."""
     return index * CELL + CELL // 2
 
 

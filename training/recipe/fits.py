@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cof_eval.agent.protocols import CallsPerTurn, Protocol
 from cof_eval.agent.rollout import MESSAGE_TOKENS
 from cof_eval.core.resolution import RESOLUTIONS
-from cof_eval.runs.preflight import Finding, Level
+from cof_eval.runs.finding import Finding, Level
 
 from .recipe import Device, Method, Precision, Recipe, RecipeError, Sharding
 from .shapes import Shape

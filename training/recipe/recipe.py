@@ -78,13 +78,13 @@ class DataSource:
     path: str
     """File or folder (parquet, JSON, JSONL, a run folder), or a hub id of a dataset."""
     images: str | None = None
-    """Folder that image paths are relative to (default: beside the file), or where a run's native images are."""
+    """Folder that image paths are relative to (default: next to the file), or where a run's native images are."""
     limit: int | None = None
     """At most so many rows, from the first on."""
     zooms: tuple[int, int] = (0, 99)
     """Format `run`: keep trajectories with this many executed calls (from, to)."""
     coverage: float = 0.0
-    """Format `run`: keep zoomed trajectories whose crops hold at least this share (0-1) of each annotated target."""
+    """Format `run`: keep zoomed trajectories whose crops hold at least this fraction (0-1) of each annotated target."""
     errors: bool = False
     """Format `run`: whether trajectories with calls that failed are kept."""
 
@@ -122,7 +122,7 @@ class Train:
     schedule: str = "cosine"
     """A learning rate schedule of transformers: cosine, linear, constant, constant_with_warmup, …"""
     warmup: float = 0.1
-    """Share of the steps that warm up."""
+    """Fraction of the steps that warm up."""
     epochs: float = 3.0
     max_steps: int | None = None
     """So many steps instead of `epochs`, whatever the data holds."""
@@ -219,7 +219,7 @@ class Grpo:
     """Base URL of the judge's server; without one, rules alone decide."""
     generation: Generation = Generation.VLLM
     generation_share: float = 0.4
-    """Share of a device's memory that vLLM takes."""
+    """Fraction of a device's memory that vLLM takes."""
 
     def __post_init__(self) -> None:
         for name in ("group", "max_prompt_tokens", "max_completion_tokens", "crop_pixels"):

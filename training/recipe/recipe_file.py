@@ -1,4 +1,4 @@
-"""Recipes as YAML: read whole, with every unknown key named, and written out again beside what they made."""
+"""Recipes as YAML: read whole, with every unknown key named, and written out again next to what they made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import yaml
 
-from cof_eval.core.errors import UsageError, one_line
+from cof_eval.core.errors import UsageError, flat_message
 
 from .recipe import Recipe, RecipeError
 
@@ -66,7 +66,7 @@ def _read(file: Path) -> dict[str, Any]:
         known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise RecipeError(f"no recipe {str(file)!r}; pass a YAML file, or one of {known}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{file} cannot be read: {one_line(error)}") from error
+        raise RecipeError(f"{file} cannot be read: {flat_message(error)}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{file} is no recipe: expected keys and values, got {type(values).__name__}")
     return values

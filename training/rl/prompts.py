@@ -9,11 +9,11 @@ from typing import Any
 from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.protocols import Protocol
 from cof_eval.agent.rollout import Subject
-from cof_eval.agent.zoom import CropSource, View
+from cof_eval.agent.showing import look
 from cof_eval.benchmarks import Item
-from cof_eval.core.images import load_native, pixel_hash, resize, source_hash
+from cof_eval.core.images import load_native, pixel_hash, source_hash
 from cof_eval.core.records import ImageRef, Row, digest
-from cof_eval.core.resolution import PixelLimits, Resolution, effective_cap, shown_size
+from cof_eval.core.resolution import PixelLimits, Resolution, effective_cap
 from training.data.conversation import messages_for_trl
 
 
@@ -63,8 +63,7 @@ def prompt_rows(
 def _subject(item: Item, protocol: Protocol, limits: PixelLimits, resolution: Resolution) -> Subject:
     data = item.image.read()
     native = load_native(data)
-    shown = resize(native, shown_size(native.size, resolution, limits))
-    name, source = pixel_hash(shown), ImageRef(source_hash(data), native.size)
-    view = View(shown, native.size, native if protocol.crop_source is CropSource.NATIVE else None)
-    key = digest("prompt", item.question, source.hash, shown.size)
+    view = look(native, resolution, protocol, limits)
+    name, source = pixel_hash(view.shown), ImageRef(source_hash(data), native.size)
+    key = digest("prompt", item.question, source.hash, view.shown.size)
     return Subject(question=item.question, image=source, view=view, shown_hash=name, key=key)

@@ -1,6 +1,6 @@
 """Our zoom tool and rewards in the interfaces of verl, for reinforcement learning on many machines. Not run here: see docs/scaling.md.
 
-verl (0.9) lives in an environment of its own, with this project installed beside it; nothing of verl is imported until it
+verl (0.9) lives in an environment of its own, with this project installed next to it; nothing of verl is imported until it
 asks for the tool. It finds things by name:
 
 - tool config: `class_name: training.rl.verl_adapter.CofZoomTool`, with `config: {checkpoint: …, protocol: cof, crop_pixels: …}`;
@@ -25,13 +25,15 @@ from PIL import Image
 from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.engine import Message, TextPart
 from cof_eval.agent.protocols import Protocol, parse_protocol
-from cof_eval.agent.reply import RawCall, parse_reply
-from cof_eval.agent.zoom import TOOL_NAME, CropSource, View
+from cof_eval.agent.reply import RawCall
+from cof_eval.agent.showing import look
+from cof_eval.agent.view import View
+from cof_eval.agent.zoom import TOOL_NAME, CropSource
 from cof_eval.benchmarks import Item
 from cof_eval.core.errors import UsageError
-from cof_eval.core.images import encode_png, load_native, resize
+from cof_eval.core.images import encode_png, load_native
 from cof_eval.core.records import Outcome, Question, from_json, to_json
-from cof_eval.core.resolution import PixelLimits, Resolution, shown_size
+from cof_eval.core.resolution import PixelLimits, Resolution
 from cof_eval.engines.checkpoint import load_checkpoint
 from cof_eval.judging.rules import score
 
@@ -132,7 +134,7 @@ def verl_row(item: Item, index: int, protocol: Protocol, limits: PixelLimits, re
         resolution: cap on the shown image.
     """
     native = load_native(item.image.read())
-    shown = {"bytes": encode_png(resize(native, shown_size(native.size, resolution, protocol.limits(limits))))}
+    shown = {"bytes": encode_png(look(native, resolution, protocol, protocol.limits(limits)).shown)}
     system, user = Conversation(protocol, protocol.limits(limits), item.question, None).messages
     question = to_json(item.question).decode()
     return {
@@ -195,7 +197,7 @@ def compute_scores(
 _HANDED_BACK = re.compile(
     r"(?:<\|im_end\|>)?\n?(?:<\|im_start\|>)?user\n(.*?)(?:<\|im_end\|>)?\n(?:<\|im_start\|>)?assistant\n", re.DOTALL
 )
-"""A tool's turn inside a decoded rollout, whether special tokens were decoded or left out."""
+"""A tool's turn inside a decoded rollout, whether special tokens were decoded or excluded."""
 
 
 def facts_of_text(text: str, question: Question, protocol: Protocol | None = None) -> Facts:
@@ -206,7 +208,7 @@ def facts_of_text(text: str, question: Question, protocol: Protocol | None = Non
     protocol = protocol or parse_protocol("cof")
     handed = _HANDED_BACK.findall(text)
     turns = [turn.removesuffix("\n").removesuffix("<|im_end|>") for turn in _HANDED_BACK.sub("\0", text).split("\0")]
-    answer = parse_reply(turns[-1], protocol.call_syntax, protocol.answer_syntax).answer
+    answer = protocol.read(turns[-1]).answer
     zoomed = any(protocol.format.strip() in between for between in handed)
     if answer is None:
         return Facts(False, zoomed, False)

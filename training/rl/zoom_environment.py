@@ -90,7 +90,7 @@ class SampledCompletion:
         """The model's turns.
 
         Args:
-            decode: text of token ids, special tokens left out.
+            decode: text of token ids, special tokens excluded.
             end_ids: tokens that end a turn.
             image_id: the image placeholder.
         """

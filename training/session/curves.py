@@ -21,7 +21,7 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gradient norm", ("grad_norm",)),
     ("learning rate", ("learning_rate",)),
 )
-"""Panels in their order, and the metrics that each shows; a panel without any is left out. `rewards/…/mean` join `reward`."""
+"""Panels in their order, and the metrics that each shows; a panel without any is excluded. `rewards/…/mean` join `reward`."""
 _WIDTH_IN, _PANEL_IN = 6.0, 1.25
 
 

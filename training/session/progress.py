@@ -1,4 +1,4 @@
-"""What a training run says while it goes on: how many steps there are, a bar, and a readable line for each logged step."""
+"""What a training run says while it runs: how many steps there are, a bar, and a readable line for each logged step."""
 
 from __future__ import annotations
 

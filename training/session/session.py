@@ -1,4 +1,4 @@
-"""One session of a training run, whatever its stage: check, launch, prepare, train or go on, and write the checkpoint."""
+"""One session of a training run, whatever its stage: check, launch, prepare, train or resume, and write the checkpoint."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_command(
         words: of the command line.
         build: makes the trainer.
         refuse: raises a `CofError` for what only this stage knows to be wrong with a recipe.
-        resume: prepares a trainer to go on from a checkpoint.
+        resume: prepares a trainer to resume from a checkpoint.
     """
     given = parser(stage).parse_intermixed_args(words)
     try:
@@ -88,7 +88,7 @@ def check_fits(recipe: Recipe, *, here: bool) -> None:
 
 
 def train(recipe: Recipe, build: BuildTrainer, resume: Callable[[Any, Path], None]) -> int:
-    """Prepare the data, train (or go on), and write the checkpoint; returns the exit status."""
+    """Prepare the data, train (or resume), and write the checkpoint; returns the exit status."""
     quiet_engines()
     from accelerate import PartialState
     from transformers.utils import logging
@@ -133,7 +133,7 @@ def common_arguments(recipe: Recipe, out: Path) -> dict[str, Any]:
         "output_dir": str(out),
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": train.schedule,
-        "warmup_steps": train.warmup,  # below 1: a share of the steps
+        "warmup_steps": train.warmup,  # below 1: a fraction of the steps
         "num_train_epochs": train.epochs,
         "max_steps": train.max_steps or -1,
         "per_device_train_batch_size": train.per_device,

@@ -13,18 +13,19 @@ from .changed import load_protocol, parse_protocol_in
 from .cof import COF, COF_FORCED, COF_RELEASED
 from .cof_mini import COF_MINI
 from .direct import DIRECT, DIRECT_FORCED
-from .protocol import BoxFrame, CallsPerTurn, Crops, Precedence, Protocol, fill
+from .protocol import BoxFrame, CallsPerTurn, Crops, Precedence, Protocol, complete, fill, protocol_digest
 
 __all__ = [
     "COF", "COF_FORCED", "COF_MINI", "COF_RELEASED", "DIRECT", "DIRECT_FORCED", "PROTOCOLS", "BoxFrame", "CallsPerTurn", "Crops", "Precedence",
-    "Protocol", "fill", "parse_protocol",
+    "Protocol", "complete", "fill", "parse_protocol", "protocol_digest",
 ]  # fmt: skip
 
 
 def _found() -> Mapping[str, Protocol]:
     """Every protocol that a module of this folder defines, by name."""
     modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
-    return {value.name: value for module in modules for value in vars(module).values() if isinstance(value, Protocol)}
+    public = (vars(module)[name] for module in modules for name in vars(module) if not name.startswith("_"))
+    return {value.name: value for value in public if isinstance(value, Protocol)}
 
 
 PROTOCOLS: Mapping[str, Protocol] = _found()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
-from ...core.errors import UsageError, one_line
+from ...core.errors import UsageError, flat_message
+from ...core.resolution import Filter, Fit, FitBy
 from .protocol import Protocol
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -44,7 +46,7 @@ def load_protocol(path: str, known: Mapping[str, Protocol]) -> Protocol:
     try:
         values: Any = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        reason = error.strerror if isinstance(error, OSError) else flat_message(error)
         raise UsageError(f"protocol file {path} cannot be read: {reason}") from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"protocol file {path} holds no settings; expected lines such as `base: cof` and `max_turns: 4`")
@@ -62,11 +64,30 @@ def load_protocol(path: str, known: Mapping[str, Protocol]) -> Protocol:
     return _changed(start, values, name, f"protocol file {path}")
 
 
+def _check_value(key: str, value: object, where: str) -> None:
+    """Refuse a value that is none of a setting's choices, listing them; msgspec would only say that it is wrong."""
+    kind = get_type_hints(Protocol)[key]
+    if isinstance(kind, type) and issubclass(kind, StrEnum) and value not in set(kind):
+        raise UsageError(f"{where}: unknown {key} {value!r}; known: {', '.join(kind)}")
+    if key in ("shown_fits", "crop_fits") and isinstance(value, list):
+        hints = get_type_hints(Fit)
+        for each in value:
+            given = each if isinstance(each, dict) else {}
+            unknown = sorted(map(str, set(given) - set(hints)))
+            if unknown:
+                raise UsageError(f"{where}: {key}: unknown {', '.join(unknown)}; known: {', '.join(hints)}")
+            for name, choices in (("by", FitBy), ("filter", Filter)):
+                if name in given and given[name] not in set(choices):
+                    raise UsageError(f"{where}: {key}: unknown {name} {given[name]!r}; known: {', '.join(choices)}")
+
+
 def _changed(base: Protocol, changes: Mapping[str, Any], name: str, where: str) -> Protocol:
     values = msgspec.to_builtins(base)
     unknown = sorted(set(changes) - (set(values) - {"name"}))
     if unknown:
         raise UsageError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(k for k in values if k != 'name')}")
+    for key, value in changes.items():
+        _check_value(key, value, where)
     try:
         return msgspec.convert({**values, **changes, "name": name}, Protocol)
     except msgspec.ValidationError as error:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..reply import AnswerSyntax
-from ..zoom import CropSource
-from .protocol import BoxFrame, CallsPerTurn, Protocol
+from ...core.resolution import Filter
+from ..reply import AnswerForm, AnswerPlace, AnswerSyntax, AnswerTag, Dialect, Unclosed
+from ..zoom import BadCall, CropSize, CropSource, Edges, Outside
+from .calling import AtLimit
+from .protocol import BoxFrame, CallsPerTurn, Precedence, Protocol
 
 _SYSTEM = (
     "You are a helpful assistant.\n"
@@ -61,8 +63,65 @@ DEEPEYES = Protocol(
 )
 """DeepEyes, its boxes read in the pixels that it sees, whatever the resolution."""
 
-DEEPEYES_RELEASED = replace(DEEPEYES, name="deepeyes_released", frame=BoxFrame.NATIVE, answer_syntax=AnswerSyntax.ANY_TEXT)
-"""The released evaluation: boxes are read as pixels of the file, however small the shown image is, and untagged text is the answer.
+_RELEASED = replace(
+    DEEPEYES,
+    frame=BoxFrame.NATIVE,
+    precedence=Precedence.ANSWER,
+    bad_call=BadCall.ANSWER,
+    any_tool=True,
+    call_dialect=Dialect.PYTHON,
+    exact_tags=True,
+    answer_syntax=AnswerSyntax.WHOLE_TEXT,
+    answer_tag=AnswerTag.FIRST,
+    answer_form=AnswerForm.CLOSED,
+    answer_place=AnswerPlace.ANYWHERE,
+    at_limit=AtLimit.TEXT,
+    outside=Outside.PAD,
+    edges=Edges.ROUND,
+    crop_size_from=CropSize.BOX,
+    size_floor=True,
+    late_aspect=True,
+    shown_filter=Filter.BICUBIC,
+    crop_filter=Filter.BICUBIC,
+    max_pixels=16_384 * 28 * 28,
+    max_images=12,
+)
 
-Only at the resolution `native`, and below the pixel limit, do both read boxes alike (HR-Bench 8K is above it).
+DEEPEYES_RELEASED = replace(_RELEASED, name="deepeyes_released", stop=("<|im_end|>",))
+"""The released V* script: boxes are read as pixels of the file, however small the shown image is, and what lies outside is black.
+
+Only at the resolution `native`, and below the pixel limit, does the model see the pixels that its boxes mean. A turn with neither
+answer nor call is asked again there; at temperature 0 that gives the same text, which is the answer in the end, as here. A call that
+cannot be executed ends the rollout, and the turn's whole text is judged.
 """
+
+DEEPEYES_HRBENCH = replace(
+    _RELEASED,
+    name="deepeyes_hrbench",
+    stop=("<|im_end|>", "</tool_call>"),
+    stop_kept=False,
+    shown_size_floor=True,
+    max_new_tokens=8192,
+)
+"""The later HR-Bench script: the same loop, but each turn ends at its first call."""
+
+DEEPEYES_TOOL = replace(
+    DEEPEYES,
+    name="deepeyes_tool",
+    frame=BoxFrame.NATIVE,
+    calls_per_turn=CallsPerTurn.LAST,
+    call_dialect=Dialect.JSON,
+    call_unclosed=Unclosed.IGNORE,
+    exact_tags=True,
+    answer_tag=AnswerTag.LAST,
+    answer_form=AnswerForm.CLOSED,
+    answer_place=AnswerPlace.ANYWHERE,
+    outside=Outside.CLIP,
+    edges=Edges.ROUND,
+    min_side=31,
+    max_aspect=100,
+    size_floor=True,
+    shown_filter=Filter.BICUBIC,
+    crop_filter=Filter.BICUBIC,
+)
+"""The tool of the RL training: the last call of a turn counts, boxes are clipped, and a bad one is answered with a text."""

@@ -1,36 +1,17 @@
-"""What a model's text says: its calls and its answer, per syntax. Pure.
+"""What a model's text says: its calls and its answer, as a protocol's `Reading` has it. Pure.
 
-A reply is data. Nothing is guessed and nothing is evaluated: calls are read as JSON, with single-quoted strings and
-Python's three constants tolerated because models often write them.
+A reply is data. Nothing is guessed and nothing is evaluated, and every reader passes over the text once, whatever it holds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from .answers import AnswerSyntax, find_answer, find_answers, without_thoughts
-from .calls import SYNTAXES, CallSyntax, RawCall
+from .answers import AnswerForm, AnswerPlace, AnswerSyntax, AnswerTag, find_answers
+from .calls import SYNTAXES, CallSyntax, RawCall, Unclosed
+from .dialects import Dialect
 from .loose_json import MAX_CALL_CHARS, quoted
+from .reading import CallPlace, Reading, Reply, parse_reply
 
 __all__ = [
-    "MAX_CALL_CHARS", "SYNTAXES", "AnswerSyntax", "CallSyntax", "RawCall", "Reply", "find_answers", "parse_reply", "quoted",
+    "MAX_CALL_CHARS", "SYNTAXES", "AnswerForm", "AnswerPlace", "AnswerSyntax", "AnswerTag", "CallPlace", "CallSyntax", "Dialect", "RawCall",
+    "Reading", "Reply", "Unclosed", "find_answers", "parse_reply", "quoted",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """All that a turn's text says."""
-
-    calls: tuple[RawCall, ...]
-    answer: str | None
-    """The answer's text; several different ones are all kept, one a line. None if there is none."""
-    answer_complete: bool = True
-    """Whether the answer is known to be complete; an unclosed one counts only if the turn was not cut."""
-
-
-def parse_reply(text: str, calls: CallSyntax, answer: AnswerSyntax) -> Reply:
-    """Read one turn's text."""
-    read = SYNTAXES[calls].read
-    found = tuple(read(text))
-    said, complete = find_answer(text, answer, allow_in_thoughts=not any(read(without_thoughts(text))), has_call=bool(found))
-    return Reply(found, said, complete)

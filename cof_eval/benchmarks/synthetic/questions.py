@@ -20,9 +20,9 @@ SIDES = ("left", "right")
 _DIRECT_SHARE = 0.6
 """Of the questions, as in V* (115 of 191)."""
 _OTHERS = 5
-"""Plates that a scene holds beside its targets, where there is room."""
+"""Plates that a scene holds besides its targets, where there is room."""
 LEAST_GAP = 0.15
-"""Least horizontal distance of two targets that are compared, as a share of the width."""
+"""Least horizontal distance of two targets that are compared, as a fraction of the width."""
 
 T = TypeVar("T")
 

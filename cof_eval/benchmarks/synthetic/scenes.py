@@ -14,13 +14,14 @@ from random import Random
 from PIL import Image, ImageDraw, ImageOps
 
 from ...core.errors import UsageError
+from ...core.letters import LETTERS
 from ...core.records import Size
+from ..options import ANSWER_LETTER, choice_text
 
 Rgb = tuple[int, int, int]
 Area = tuple[int, int, int, int]
 """(x, y, width, height) in px, as V* writes boxes."""
 
-CLOSING = "Answer with the option's letter from the given choices directly."
 SIZES: tuple[Size, ...] = ((640, 480), (1280, 960), (2400, 1600), (1024, 768), (800, 600), (1600, 1200), (480, 640))
 COLOURS: dict[str, Rgb] = {
     "red": (205, 40, 45),
@@ -81,7 +82,7 @@ class _QuestionTemplate:
     kinds: tuple[str, ...]
     colours: tuple[str, ...]
     lefts: tuple[float, ...]
-    """Where each object stands, as a share of the width."""
+    """Where each object stands, as a fraction of the width."""
 
 
 def write_scenes(folder: Path, *, count: int, seed: int) -> Path:
@@ -114,9 +115,8 @@ def _write_scene(folder: Path, index: int, rng: Random) -> dict[str, object]:
     (folder / name).with_suffix(".json").write_text(json.dumps(annotation), encoding="utf-8")
     shown, right = list(ask.options[1:]), index // 2 % len(ask.options)
     shown.insert(right, ask.options[0])
-    lines = [f"({'ABCD'[i]}) {option}" for i, option in enumerate(shown)]
-    text = "\n".join([ask.question, *lines, CLOSING])
-    return {"image": name, "text": text, "label": "ABCD"[right], "category": ask.category, "question_id": index}
+    text = choice_text(ask.question, shown, ANSWER_LETTER)
+    return {"image": name, "text": text, "label": LETTERS[right], "category": ask.category, "question_id": index}
 
 
 def _ask_colour(rng: Random) -> _QuestionTemplate:

@@ -1,6 +1,6 @@
 """Scenes of the synthetic world: what stands where, drawn from a seed, and the picture of it at any size.
 
-Everything is measured as a share of the picture's width, so that one scene can be painted at its native size for evaluation
+Everything is measured as a fraction of the picture's width, so that one scene can be painted at its native size for evaluation
 and at a smaller one for training. The ground is tinted more and more red to the right and green to the bottom, a soft cue of
 the position; clutter is grey light and shadow upon it, which leaves the tint as it is.
 """
@@ -36,9 +36,9 @@ COLOURS: dict[str, Rgb] = {
 SMALLEST, LARGEST = 8 / NATIVE[0], 96 / NATIVE[0]
 """Sides of plates: 8 to 96 px of the native image. Shown at 224 they are 1.6 to 19 px."""
 DOT = 0.3
-"""Side of a dot, as a share of its plate's: a plate is found long before its dot can be read."""
+"""Side of a dot, as a fraction of its plate's: a plate is found long before its dot can be read."""
 _MARGIN = 0.012
-"""Least distance of two plates, and of a plate and the edge, as a share of the width."""
+"""Least distance of two plates, and of a plate and the edge, as a fraction of the width."""
 _CLUTTER = 60
 _TINT = 90
 """How much the ground's red and green change from edge to edge, of 255."""
@@ -51,11 +51,11 @@ class Plate:
     colour: str
     dot: str
     x: float
-    """Centre, as a share of the width; from the left."""
+    """Centre, as a fraction of the width; from the left."""
     y: float
-    """Centre, as a share of the width; from the top."""
+    """Centre, as a fraction of the width; from the top."""
     side: float
-    """As a share of the width."""
+    """As a fraction of the width."""
     round: bool
 
     def corners(self, width: float) -> Corners:
@@ -91,7 +91,7 @@ def place(plates: list[Plate], rng: Random, *, colour: str, dot: str, side: floa
         rng: draws the place.
         colour: of the plate.
         dot: colour of its dot.
-        side: as a share of the width.
+        side: as a fraction of the width.
         spot: where its centre may be, as shares of the width; None for anywhere.
     """
     edge = side / 2 + _MARGIN

@@ -26,7 +26,7 @@ OUTCOMES = (
 
 
 def counts_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] = ()) -> Figure:
-    """Share of a resolution's rows by number of zooms; a line of panels per run that ever zoomed (or of all if none did)."""
+    """Fraction of a resolution's rows by number of zooms; a line of panels per run that ever zoomed (or of all if none did)."""
     rows = rows[(rows["benchmark"] == benchmark) & rows["stop"].notna() & (rows["stop"] != Stop.ERROR.value)]
     zooming = [run for run in dict.fromkeys(rows["run"]) if (rows.loc[rows["run"] == run, "zooms"] > 0).any()]
     runs = zooming or list(dict.fromkeys(rows["run"]))

@@ -85,7 +85,7 @@ def _set_axes(axes: Axes, points: pd.DataFrame) -> None:
 def _name_points(figure: Figure, axes: Axes, runs: Sequence[tuple[str, pd.DataFrame]]) -> None:
     """The resolutions of each run's points, above or below their bars; neighbours that touch share a name.
 
-    Where several runs crowd, a name goes to the other side, or is left out; the ends of each curve are named first.
+    Where several runs crowd, a name goes to the other side, or is excluded; the ends of each curve are named first.
     """
     figure.draw_without_rendering()
     names = [

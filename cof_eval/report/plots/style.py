@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from ..names import one_line
+from ...core.text import one_line
 
 STYLE = Path(__file__).with_name("cof.mplstyle")
 

@@ -49,7 +49,7 @@ SCRIPTS = (
 def write_viewer(
     runs: Sequence[RunData], out: Path, *, labels: Sequence[str], sweep: pd.DataFrame, files: Sequence[Path] = ()
 ) -> Path:
-    """Write `index.html` and the folder `viewer/` beside it; returns the page's path.
+    """Write `index.html` and the folder `viewer/` next to it; returns the page's path.
 
     Args:
         runs: one or several runs; unfinished, partly unscored and empty ones are shown as they are.

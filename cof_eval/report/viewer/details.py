@@ -12,7 +12,7 @@ from ...core.geometry import Box, Frame
 from ...core.records import Call, Corners, Trajectory, Verdict
 
 _DIGITS = 5
-"""Decimals of a share (0-1) of the image: a hundredth of a pixel in 1,000."""
+"""Decimals of a fraction (0-1) of the image: a hundredth of a pixel in 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class TrajectoryDetails:
     trajectory: Trajectory
     verdict: Verdict | None
     boxes: tuple[tuple[Corners | None, ...], ...]
-    """For each call of each turn, the box as shares (0-1) of the image; None where it cannot be placed."""
+    """For each call of each turn, the box as fractions (0-1) of the image; None where it cannot be placed."""
     cuts: tuple[tuple[Corners | None, ...], ...]
     """Likewise, what the crop shows: the box widened, clipped and truncated to whole pixels."""
     targets: tuple[Corners, ...]
-    """The annotated boxes as shares (0-1) of the image."""
+    """The annotated boxes as fractions (0-1) of the image."""
     pictures: dict[str, str]
     """File suffix of each picture that was kept, by content hash."""
 

@@ -59,7 +59,7 @@ class Cell:
     pending: int
     unscored: int
     acc: float
-    """Share (0-1); not a number while nothing is answered."""
+    """Fraction (0-1); not a number while nothing is answered."""
     low: float
     high: float
     upper: float

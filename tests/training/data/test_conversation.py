@@ -25,6 +25,8 @@ from training.data.prepare import Inspector
 from training.data.rows import DraftRow, TrainingRow
 from training.sft import dataset
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = {
     "zooms, two in one turn": TURNS,
     "calls that fail": [f"{call(9, 9, 2, 2)} {call(20, 20, 60, 60)}", "<tool_call>{broken</tool_call>", answer("B")],
@@ -199,6 +201,10 @@ TEXTS = [
     ("\n <TOOL_CALL>{}</TOOL_CALL><answer> </answer>", True),
     ("<tool_call>cut off", True),
     ("I see nothing.", False),
+    ("maybe <answer>A</answer></think> <tool_call>{}</tool_call>", True),
+    ("maybe</think> <answer>A</answer> <tool_call>{}</tool_call>", False),
+    ("maybe</think> <think>x</think> <answer>A</answer> <think>y</think> <tool_call>{}</tool_call>", False),
+    ("<think>x</think> <answer>A</answer> still</think> <tool_call>{}</tool_call>", True),
 ]
 
 

@@ -15,6 +15,8 @@ from training.data.prepare import PreparedData, prepare
 from training.data.rows import Reason
 from training.session.model import open_checkpoint
 
+pytestmark = pytest.mark.slow
+
 GOOD = row("a.png")
 MESSAGES: list[dict[str, Any]] = GOOD["messages"]
 

@@ -59,6 +59,7 @@ def verdicts(found: dict[str, pd.DataFrame]) -> dict[str, bool | None]:
     }
 
 
+@pytest.mark.slow
 def test_a_model_that_zooms_well_reaches_every_gate() -> None:
     assert set(runs()) == set(RUNS)
     assert {name for name, reached in verdicts(runs()).items() if not reached} == set()

@@ -21,6 +21,8 @@ from training.mini.searcher import LEGIBLE, SHARES, converse, main, zooms
 from training.recipe.recipe import DataSource, Format
 from training.recipe.recipe_file import load_recipe
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"224": 252, "448": 504, "672": 756, "native": 1260}
 
 

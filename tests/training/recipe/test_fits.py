@@ -8,12 +8,14 @@ import pytest
 from tiny_run import tiny_recipe
 
 from cof_eval.core.errors import UsageError
-from cof_eval.runs.preflight import Level
+from cof_eval.runs.finding import Level
 from training.recipe.fits import check, demand, memory, trained_weights
 from training.recipe.launch import launch_command
 from training.recipe.recipe import RecipeError
 from training.recipe.recipe_file import load_recipe
 from training.recipe.shapes import PUBLISHED, find_shape, parse_shape
+
+pytestmark = pytest.mark.slow
 
 
 def words(text: str) -> int:
@@ -27,6 +29,7 @@ def test_weights_are_counted_as_the_model_cards_count_them(name: str, weights: i
     assert parse_shape(PUBLISHED[name]).total == weights
 
 
+@pytest.mark.slow
 def test_weights_and_adapter_are_counted_as_torch_counts_them(tiny_data: Path, tmp_path: Path) -> None:
     from peft import get_peft_model
 

@@ -115,6 +115,7 @@ def test_each_rollout_is_seen_with_its_whole_group() -> None:
     assert seen == [(ZOOM_RIGHT, [ZOOM_RIGHT, DIRECT_RIGHT]), (ZOOM_WRONG, [ZOOM_WRONG, DIRECT_WRONG])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reward", ["agar", "agar_released"])
 def test_agar_equals_its_table_when_two_processes_share_each_group(reward: str, tmp_path: Path) -> None:
     table = {"agar": PAPER, "agar_released": RELEASED}[reward]

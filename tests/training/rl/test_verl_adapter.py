@@ -20,6 +20,8 @@ from training.rl.prompts import prompt_rows
 from training.rl.rewards import Facts
 from training.rl.verl_adapter import compute_score, compute_scores, facts_of_text, open_sessions, verl_row
 
+pytestmark = pytest.mark.slow
+
 COF_TURNS = [CALL, ANSWERS[0]]
 
 

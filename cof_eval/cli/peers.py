@@ -1,0 +1,30 @@
+"""`python -m cof_eval.cli.peers VECTORS [PAGE]`: the table of docs/protocols.md, measured (`make peers`)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..core.errors import CofError
+
+
+def main(arguments: list[str]) -> int:
+    """Measure every protocol that is held to a peer, and write the table; without a page, print it."""
+    from ..runs.peers.table import measure, table, write_table
+
+    if not 1 <= len(arguments) <= 2:
+        print("usage: python -m cof_eval.cli.peers VECTORS [PAGE]", file=sys.stderr)
+        return 2
+    try:
+        text = table(measure(Path(arguments[0])))
+        if arguments[1:]:
+            write_table(Path(arguments[1]), text)
+    except (CofError, OSError) as error:
+        print(f"peers: {error}", file=sys.stderr)
+        return 2
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,13 @@
+"""Text from outside (models, data sets, users, other programs) as it may be printed: no character can steer a terminal."""
+
+from __future__ import annotations
+
+
+def one_line(text: object) -> str:
+    """Any text as one line of printable characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+
+
+def printable(text: object) -> str:
+    """Any text with its lines and spaces; every other character that does not print is replaced."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(text))

@@ -1,0 +1,84 @@
+"""What is known of a served model from its checkpoint's own files, without transformers: importing it takes seconds.
+
+Only plain cases are read here, as stock Qwen-VL checkpoints are written; anything else is left to the processor itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.resolution import PixelLimits
+from .checkpoint import Checkpoint, find_checkpoint, load_checkpoint, model_type
+
+
+@dataclass(frozen=True, slots=True)
+class ServedCheckpoint:
+    """A checkpoint's limits and tokenizer: all that is needed where a server renders the prompts."""
+
+    limits: PixelLimits
+    context: int
+    """`max_position_embeddings` of the language model."""
+    image_token_id: int
+    tokenizer: Any
+
+    def text_tokens(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def load_served(pretrained: str) -> ServedCheckpoint | Checkpoint:
+    """What is to be known of a served model; its whole processor where its files are not plain.
+
+    Raises:
+        UsageError: if it is no Qwen-VL checkpoint.
+        EngineUnusableError: if its files cannot be read.
+    """
+    folder = find_checkpoint(pretrained, weights=False)
+    model_type(folder)
+    try:
+        return _read(folder)
+    except Exception:  # tokenizers raises plain ones; whatever it is, the processor knows better or says what is wrong
+        return load_checkpoint(str(folder))
+
+
+def _read(folder: Path) -> ServedCheckpoint:
+    """From the JSON files; an error of any kind where they do not plainly say it."""
+    from tokenizers import Tokenizer
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    contexts = {part["max_position_embeddings"] for part in (config, config.get("text_config") or {}) if _CONTEXT in part}
+    (context,) = contexts
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise ValueError("the tokenizer is kept in another format")
+    tokenizer = Tokenizer.from_file(str(file))
+    added = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("added_tokens_decoder") or {}
+    if any(tokenizer.token_to_id(token["content"]) != int(number) for number, token in added.items()):
+        raise ValueError("tokenizer.json lacks tokens that tokenizer_config.json adds")
+    tokenizer.no_truncation()
+    return ServedCheckpoint(_limits(_image_processor(folder)), int(context), int(config["image_token_id"]), tokenizer)
+
+
+_CONTEXT = "max_position_embeddings"
+
+
+def _image_processor(folder: Path) -> Mapping[str, Any]:
+    """The image processor's settings; they are in one of two files, by the version that wrote them."""
+    old, new = folder / "preprocessor_config.json", folder / "processor_config.json"
+    whole = json.loads(new.read_text(encoding="utf-8")) if new.is_file() else {}
+    parts = [part for part in (whole.get("image_processor"),) if part]
+    parts += [json.loads(old.read_text(encoding="utf-8"))] if old.is_file() else []
+    (found,) = parts
+    return dict(found)
+
+
+def _limits(settings: Mapping[str, Any]) -> PixelLimits:
+    size = settings.get("size") or {}
+    least = {value for value in (settings.get("min_pixels"), size.get("shortest_edge")) if value is not None}
+    most = {value for value in (settings.get("max_pixels"), size.get("longest_edge")) if value is not None}
+    ((low,), (high,)) = least, most
+    return PixelLimits(int(settings["patch_size"]) * int(settings["merge_size"]), int(low), int(high))
