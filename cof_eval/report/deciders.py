@@ -30,7 +30,7 @@ def deciders_text(run: ReportRun) -> Iterator[str]:
         return
     parts = {"with options": rows[rows["options"] > 0], "open": rows[~(rows["options"] > 0)], "all": rows}
     lines = [[name, count(len(part)), *(count(n) for n in _counts(part).values())] for name, part in parts.items() if len(part)]
-    yield table(["decided by", "rows", *_DECIDERS], lines)
+    yield table(["decided", "rows", *(f"by {name}" for name in _DECIDERS)], lines)
     names = rows.loc[rows["by"].str.startswith("rule:"), "by"].str.removeprefix("rule:").value_counts()
     if len(names):
         yield f"Rules: {', '.join(f'{escape(name)} {n:,}' for name, n in names.items())}."

@@ -55,8 +55,8 @@ def report_text(runs: Sequence[ReportRun], published: pd.DataFrame, figures: Map
     title = " and ".join(escape(run.label) for run in runs)
     parts = [
         f"**{escape(state_line(runs))}**",
-        *map(escape, deciders_lines(runs)),
         *differences_text(runs),
+        *map(escape, deciders_lines(runs)),
         f"# Accuracy, zooms and tokens against resolution: {title}",
     ]
     parts += bullets(caveats(runs))

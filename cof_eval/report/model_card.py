@@ -35,7 +35,7 @@ never upsampled. Unscored answers count as not correct."""
 def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [f"**{escape(state_line(runs))}**", *map(escape, deciders_lines(runs)), *differences_text(runs), f"# {title}"]
+    parts = [f"**{escape(state_line(runs))}**", *differences_text(runs), *map(escape, deciders_lines(runs)), f"# {title}"]
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs)
     parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]
