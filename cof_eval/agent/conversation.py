@@ -94,21 +94,26 @@ class Conversation:
         rules, frame = protocol.zoom_rules(self.limits), protocol.box_frame(view)
         result = self._counterfactual.crop(zoom(raw, view, frame, rules), self.zooms, view, rules)
         box, frame = (result.box.corners, result.box.frame) if result.box else (None, frame)
+        native = result.box.to(view.native_frame).corners if result.box else None
         source = result.source
         if result.image is None or source is None or result.native_box is None:
             error = result.error or ""
-            return Call(raw.raw, box, frame.name, error=error), self._text(protocol.error_turn, error=error)
+            return Call(raw.raw, box, frame.name, error=error, native_box=native), self._text(protocol.error_turn, error=error)
         self.zooms += 1
         held = source if protocol.crop_of_crop is CropOfCrop.ENLARGED else None
         self.view = view.with_crop(source.size, result.native_box, held)
         instead = None if protocol.crops is Crops.REAL else protocol.crops.value
         if result.withheld:
             told = self._text(protocol.crop_turn.replace(IMAGE, WITHHELD))
-            return Call(raw.raw, box, frame.name, instead=instead), told
+            return Call(raw.raw, box, frame.name, instead=instead, native_box=native), told
         part = self._image(result.image)
         crop = Crop(part.hash, result.image.size, result.native_box.corners, part.visual_tokens)
         before, after = protocol.crop_turn.split(IMAGE)
-        return Call(raw.raw, box, frame.name, result.error, crop, instead), (*self._text(before), part, *self._text(after))
+        return Call(raw.raw, box, frame.name, result.error, crop, instead, native), (
+            *self._text(before),
+            part,
+            *self._text(after),
+        )
 
     def _text(self, template: str, *, error: str = "") -> tuple[Part, ...]:
         """A text of the protocol with its placeholders filled in; nothing where it is empty."""

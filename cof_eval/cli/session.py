@@ -43,7 +43,7 @@ def session(detail: Detail = Detail.NORMAL, *, name: str = "run") -> Iterator[Sc
 
 def interrupted(stopped: Stopped, screen: Screen | None) -> InterruptedRunError:
     """The error for a command that was stopped."""
-    kept = screen.progress.kept if screen and screen.progress else "everything finished is kept"
+    kept = screen.kept() if screen else "everything finished is kept"
     return InterruptedRunError(f"{stopped.words}; {kept}. To resume, run the same command again:\n  {_command()}", stopped.by)
 
 

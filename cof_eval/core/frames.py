@@ -23,16 +23,18 @@ def box_units(settings: Mapping[str, Any]) -> str:
 
 
 def asked_box(trajectory: Trajectory, call: Call, units: str = "") -> Box | None:
-    """The box that a model asked for, in the frame that it was given in.
+    """The box that a model asked for.
 
     Args:
-        trajectory: the whole record; an earlier crop is found in it.
+        trajectory: the whole record.
         call: one of its calls.
-        units: as of `box_units`; needed only for a box on an earlier crop, whose record names the crop alone.
+        units: as of `box_units`. Older records hold the box only as it was given; on an earlier crop they do not tell its units.
 
     Returns:
         None if the box is unreadable or has no area, or if its frame is not known.
     """
+    if call.native_box is not None:
+        return _box(call.native_box, find_frame(trajectory, "native"))
     if call.box is None:
         return None
     if units == "unit_or_pixels":

@@ -144,6 +144,8 @@ class Call:
     crop: Crop | None = None
     instead: str | None = None
     """What the model was given in place of what it asked for: `withheld`, `blank`, `random` or `oracle`."""
+    native_box: Corners | None = None
+    """`box` in px of the native image, whatever image it was given on; None in older runs, and where the box could not be read."""
 
     @property
     def executed(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -168,8 +168,9 @@ class Cof(lmms):  # type: ignore[misc]
                 self.screen.wait(f"starting {self.settings.engine}")
             await engine.start()
             self._started = True
-        distinct = len({plan.key for plan in plans})
-        with self.screen.bar(distinct, finished=distinct - len(pending)) as bar:
+        keys = {plan.key for plan in plans}
+        self.screen.kept = partial(_kept, run, keys)
+        with self.screen.bar(len(keys), finished=len(keys) - len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
         say_troubles(self.screen, getattr(engine, "troubles", {}))
         self.screen.wait("writing lmms-eval's results")
@@ -211,6 +212,11 @@ class Cof(lmms):  # type: ignore[misc]
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
             "sessions": [{"started": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, **_session(settings)}],
         }
+
+
+def _kept(run: RunFolder, keys: Collection[str]) -> str:
+    """What is on disk; progress counts lag behind the writes that an interruption waits for."""
+    return f"{sum(run.finished(key) is not None for key in keys):,} of {len(keys):,} rollouts are finished and kept"
 
 
 def _session(settings: ModelSettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -64,8 +64,8 @@ class Screen:
         self._err = _console(log.err if log else None, stderr=True)
         self._out = _console(log.out if log else None, stderr=False)
         self._waits = False
-        self.progress: Bar | None = None
-        """The bar, once there is one."""
+        self.kept: Callable[[], str] = lambda: "everything finished is kept"
+        """What a run that ends now has kept, in words; asked once its folder is closed."""
 
     @property
     def live(self) -> bool:
@@ -123,8 +123,7 @@ class Screen:
         """The progress bar of `total` rollouts, of which `finished` were done by earlier sessions."""
         self.clear()
         on = self.detail >= Detail.BAR
-        self.progress = Bar(self._err, total=total, finished=finished, name=self.name, live=self.live, on=on)
-        return self.progress
+        return Bar(self._err, total=total, finished=finished, name=self.name, live=self.live, on=on)
 
     def log_to(self, run: Path) -> None:
         """The run folder is there: keep the log in it."""

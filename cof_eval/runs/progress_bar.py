@@ -74,11 +74,6 @@ class Bar:
             self._say()
 
     @property
-    def kept(self) -> str:
-        """What is finished, in words."""
-        return f"{self.done:,} of {self._total:,} rollouts are finished and kept"
-
-    @property
     def done(self) -> int:
         """Finished rollouts, those of earlier sessions included."""
         return self._finished + self._progress.done

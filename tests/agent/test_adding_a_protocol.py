@@ -10,13 +10,17 @@ from fake_server import serve
 from fakes import call
 from guides import blocks, copied_checkout, run_in, run_test
 
+from cof_eval.agent.protocols import parse_protocol
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.records import Stop
+from cof_eval.core.resolution import SWEEP, PixelLimits
+from cof_eval.runs.finding import Level
 from cof_eval.runs.folder import load_run
+from cof_eval.runs.selftest import selftest
 
 pytestmark = pytest.mark.slow
 
-(YAML,) = blocks("adding-a-protocol.md", "yaml")
+YAML, WRITTEN_OUT = blocks("adding-a-protocol.md", "yaml")
 MODULE, TEST = blocks("adding-a-protocol.md", "python")
 WITH_FILE, WITH_MODULE = blocks("adding-a-protocol.md", "bash")
 
@@ -48,3 +52,11 @@ def test_it_runs_and_zooms(checkout: Path, command: str, zoom: str) -> None:
     assert run.settings["protocol"]["name"] == {"file": "unit_cof", "module": "lens"}[name]
     assert len(run.rows) == 3
     assert {(t.stop, t.zooms, t.tool_errors) for t in run.trajectories.values()} == {(Stop.ANSWERED, 1, 0)}
+
+
+def test_the_file_with_a_pattern_of_its_own_reads_what_it_writes(tmp_path: Path) -> None:
+    (tmp_path / "written_out.yaml").write_text(WRITTEN_OUT)
+    protocol = parse_protocol(str(tmp_path / "written_out.yaml"))
+    assert [call.error for call in protocol.read("<zoom>crop(0.1, 0.2, 0.5, 0.6)</zoom>").calls] == [None]
+    (finding,) = selftest(protocol, PixelLimits(28, 3136, 12_845_056), SWEEP)
+    assert finding.level is Level.OK, finding

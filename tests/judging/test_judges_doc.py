@@ -50,10 +50,11 @@ def test_cof_eval_commands_name_options_that_exist(command: str) -> None:
 
 def test_judging_again_calibrating_and_reporting_run_as_written(tmp_path: Path) -> None:
     run = made(tmp_path / "RUN")
+    (tmp_path / "REPLIES.jsonl").write_text('{"question": "Is it red?", "reply": "Yes", "reference": "yes"}\n')
     with serve(models=["judge"]) as server:
         again(run, server)
         written = [c for c in COMMANDS if c.startswith((".venv/bin/cof-eval judge", ".venv/bin/cof-eval report"))]
-        assert len(written) == 6
+        assert len(written) == 9
         for command in written:
             words = shlex.split(command.replace("http://127.0.0.1:51232/v1", server.url))[1:]
             done = cof_eval(*words, cwd=tmp_path)

@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 import pytest
-from fakes import ScriptedEngine, subject
+from fakes import LIMITS, ScriptedEngine, noise, subject
 
+from cof_eval.agent.conversation import Conversation
 from cof_eval.agent.protocols import PROTOCOLS, BoxFrame, Crops, Protocol
 from cof_eval.agent.rollout import Subject, rollout
+from cof_eval.agent.showing import look
+from cof_eval.agent.view import View
 from cof_eval.agent.zoom import ImageNaming
 from cof_eval.core.frames import box_units, find_frame
 from cof_eval.core.geometry import Box, Frame
@@ -29,6 +32,7 @@ from cof_eval.core.records import (
     Turn,
     Verdict,
 )
+from cof_eval.core.resolution import parse_resolution
 from cof_eval.report.rows import tidy
 from cof_eval.report.target_summary import target_summary
 from cof_eval.report.viewer.details import Pictures, details
@@ -102,13 +106,54 @@ def test_a_frame_that_is_not_known_leaves_iou_open() -> None:
 
 NESTED = [name for name, protocol in PROTOCOLS.items() if protocol.image_naming is not ImageNaming.NONE]
 
-PIXELS = [name for name in NESTED if PROTOCOLS[name].frame is BoxFrame.UNIT_OR_PIXELS]
+PIXELS = [name for name in NESTED if PROTOCOLS[name].frame in (BoxFrame.UNIT_OR_PIXELS, BoxFrame.BELOW_ONE_OR_PIXELS)]
+TARGET_INSIDE = (224.0, 168.0, 392.0, 336.0)
 
 
-def in_numbers_of(protocol: Protocol, box: Box, part: Frame) -> tuple[float, ...]:
+def play(protocol: Protocol, *calls: str, target=TARGET_INSIDE, size=(1120, 784)) -> Trajectory:
+    """What is recorded of a model that makes these calls on an image whose shown, loaded and native sizes differ."""
+    about = begin(size, protocol)
+    engine = ScriptedEngine([*calls, "<answer>B</answer>"], context=10**6)
+    return roll(engine, protocol, replace(about, question=replace(about.question, boxes=(target,))))
+
+
+def begin(size: tuple[int, int], protocol: Protocol) -> Subject:
+    about = subject(560, 392, native=size)
+    return replace(about, view=look(noise(*size), parse_resolution("native"), protocol, protocol.limits(LIMITS)))
+
+
+def after(protocol: Protocol, call: str, size=(1120, 784)) -> View:
+    """What a model can look at once it made this call."""
+    about = begin(size, protocol)
+    conversation = Conversation(protocol, protocol.limits(LIMITS), about.question, about.view)
+    conversation.execute_calls(protocol.read(call).calls)
+    return conversation.view
+
+
+def in_numbers_of(protocol: Protocol, box: Box, view: View, part: Frame, *, pixels: bool) -> tuple[float, ...]:
     """A box of the photograph as a model of this protocol writes it on a part of it."""
-    units = {BoxFrame.MILLI: Frame.milli()}.get(protocol.frame, Frame.unit())
-    return box.to(units.within(part)).corners
+    return box.to(part if pixels else protocol.box_frame(view).within(part)).corners
+
+
+def check_nested(name: str, *, pixels: bool, recorded: bool) -> None:
+    protocol, size = PROTOCOLS[name], (1120, 784)
+    view = begin(size, protocol).view
+    around, inside = Box(112, 112, 672, 504, view.native_frame), Box(*TARGET_INSIDE, view.native_frame)
+    first = protocol.call_text(around.to(protocol.box_frame(view)).corners)
+    second = in_numbers_of(protocol, inside, view, after(protocol, first).crops[0], pixels=pixels)
+    result = play(protocol, first, protocol.call_text(second, 1))
+    settings = {"label": "m", "protocol": msgspec.to_builtins(protocol)}
+    result = result if recorded else as_older(result)
+    call = tables(result, settings=settings).calls.to_dict("records")[1]
+    assert (result.calls[1].frame, call["iou"]) == ("crop[1]", pytest.approx(1.0))
+    drawn = details(result, None, Pictures(Path("nowhere")), box_units(settings)).boxes[1][0]
+    assert drawn == pytest.approx(inside.to(Frame.unit()).corners, abs=1e-4)
+
+
+def as_older(trajectory: Trajectory) -> Trajectory:
+    """The record as it was before boxes were recorded in native pixels too."""
+    turns = (replace(turn, calls=tuple(replace(call, native_box=None) for call in turn.calls)) for turn in trajectory.turns)
+    return replace(trajectory, turns=tuple(turns))
 
 
 def test_there_are_protocols_whose_calls_name_an_earlier_crop() -> None:
@@ -117,30 +162,32 @@ def test_there_are_protocols_whose_calls_name_an_earlier_crop() -> None:
 
 @pytest.mark.parametrize(("name", "pixels"), [*((name, False) for name in NESTED), *((name, True) for name in PIXELS)])
 def test_a_box_on_an_earlier_crop_that_is_the_target_has_an_iou_of_1(name: str, pixels: bool) -> None:
-    protocol, about = PROTOCOLS[name], subject(1120, 784, native=(1120, 784))
-    around, target = Box(112, 112, 672, 504, about.view.native_frame), (224.0, 168.0, 392.0, 336.0)
-    first = protocol.call_text(around.to(protocol.box_frame(about.view)).corners)
-    (made,) = roll(ScriptedEngine([first, "<answer>B</answer>"]), protocol, about).calls
-    region = Box(*made.crop.native_box, about.view.native_frame)
-    part = Frame("crop[1]", *made.crop.size, region.to(Frame.unit()).corners)
-    inside = Box(*target, about.view.native_frame)
-    corners = inside.to(part).corners if pixels else in_numbers_of(protocol, inside, part)
-    script = [first, protocol.call_text(corners, 1), "<answer>B</answer>"]
-    question = replace(about.question, boxes=(target,))
-    result = roll(ScriptedEngine(script), protocol, replace(about, question=question))
-    zoomed_into = {"label": "m", "protocol": msgspec.to_builtins(protocol)}
-    second = tables(result, settings=zoomed_into).calls.to_dict("records")[1]
-    assert (result.calls[1].frame, second["iou"]) == ("crop[1]", pytest.approx(1.0))
-    drawn = details(result, None, Pictures(Path("nowhere")), box_units(zoomed_into)).boxes[1][0]
-    assert drawn == pytest.approx(inside.to(Frame.unit()).corners, abs=1e-4)
-    assert pd.isna(tables(result).calls["iou"][1])  # a run that does not tell its units says nothing
+    check_nested(name, pixels=pixels, recorded=True)
+
+
+@pytest.mark.parametrize("name", [name for name in NESTED if name not in PIXELS])
+def test_so_it_has_in_an_older_record_whose_protocol_tells_the_units(name: str) -> None:
+    check_nested(name, pixels=False, recorded=False)
+
+
+def test_an_older_record_that_does_not_tell_its_units_says_nothing() -> None:
+    protocol = PROTOCOLS["mini_o3"]
+    result = play(protocol, protocol.call_text((0, 0, 0.5, 0.5)), protocol.call_text((0, 0, 1, 1), 1))
+    assert pd.isna(tables(as_older(result)).calls["iou"][1])
+
+
+@pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if protocol.zooms])
+def test_a_box_that_is_the_target_has_an_iou_of_1_whatever_image_it_lies_on(name: str) -> None:
+    protocol, size = PROTOCOLS[name], (1117, 783)  # the processor, and the protocol before it, make other sizes of it
+    view = begin(size, protocol).view
+    target = Box(*TARGET_INSIDE, view.native_frame)
+    result = play(protocol, protocol.call_text(target.to(protocol.box_frame(view)).corners), size=size)
+    assert tables(result).calls["iou"][0] == pytest.approx(1.0)
 
 
 def test_a_withheld_crop_counts_and_its_region_is_not_known() -> None:
     protocol = replace(PROTOCOLS["mini_o3"], crops=Crops.WITHHELD)
-    about = subject(560, 392, native=(560, 392))
-    script = [protocol.call_text((0, 0, 0.5, 0.5)), protocol.call_text((0, 0, 1, 1), 1), "<answer>B</answer>"]
-    result = roll(ScriptedEngine(script), protocol, about)
+    result = play(protocol, protocol.call_text((0, 0, 0.5, 0.5)), protocol.call_text((0, 0, 1, 1), 1))
     assert [call.frame for call in result.calls] == ["unit", "crop[1]"]
     assert find_frame(result, "crop[1]", "unit") is None
 

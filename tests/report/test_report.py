@@ -12,7 +12,7 @@ from cof_eval.agent.protocols import PROTOCOLS
 from cof_eval.core.errors import RunError, UsageError
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import SWEEP
-from cof_eval.report import compare, report_run, report_runs, summary_lines
+from cof_eval.report import compare, report_run, report_runs, summary
 from cof_eval.report import write_report as write_reported
 from cof_eval.report.caveats import caveats
 from cof_eval.report.markdown import report_text
@@ -71,7 +71,7 @@ def test_one_report_compares_each_pair_of_runs_once(whole, tmp_path: Path, monke
         monkeypatch.setattr(report_run, made.__name__, partial(counted, made))
     ready = report_runs([whole(3, "a"), whole(1, "b"), whole(2, "c")])
     write_reported(ready, tmp_path)
-    assert list(summary_lines(ready))
+    assert list(summary(ready))
     assert compared == {f"{table} a, {other}": 1 for table in ("paired_table", "flips_table") for other in "bc"}
 
 

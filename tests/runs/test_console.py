@@ -239,7 +239,6 @@ class TestBar:
         run = make(320, finished=120)
         run.end(1)
         assert run.bar.text().startswith("121/320 · 1.0/s · 3:19 left")
-        assert run.bar.kept == "121 of 320 rollouts are finished and kept"
 
     def test_in_a_pipe_it_is_a_line_at_half_and_at_the_end(self, make: Make, drawn: io.StringIO) -> None:
         run = make(100)

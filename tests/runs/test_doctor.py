@@ -150,6 +150,14 @@ def test_without_a_judge_undecided_answers_stay_unscored_and_strict_needs_none(t
         assert found(tiny, scenes, base_url=server.url, judge="strict")["judge"] == (OK, "strict, rules only")
 
 
+@pytest.mark.parametrize(("label", "says"), [("1", "replied '1' to a wrong answer"), ("0", "replied '0' to a right answer")])
+def test_a_judge_that_always_says_the_same_is_found_out(tiny: Path, scenes: Path, label: str, says: str) -> None:
+    with healthy(tiny) as server, serve(label=lambda prompt: label) as judge:
+        level, text = found(tiny, scenes, base_url=server.url, judge_url=judge.url)["judge"]
+    assert level is FAILED
+    assert says in text
+
+
 def test_an_engine_in_process_is_looked_at_without_its_weights(tiny: Path, scenes: Path) -> None:
     findings = found(tiny, scenes, engine="transformers")
     assert findings["engine transformers"][0] is OK

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ...core.errors import UsageError
+from ...core.letters import option_letters
 from ...core.option_order import find_layout
 from .filling import fill
 
@@ -69,5 +70,8 @@ class Asking:
         if layout is None:  # no options, or none that can be told from the rest of the text
             template = self.open_question or self.question
             return fill(template, question=question, stem=question, options="", format=self.format)
-        lines = (fill(self.option, letter=chr(ord("A") + i), text=text) for i, text in enumerate(options))
+        lines = (
+            fill(self.option, letter=letter, text=text)
+            for letter, text in zip(option_letters(len(options)), options, strict=True)
+        )
         return fill(self.question, question=question, stem=layout.stem, options="\n".join(lines), format=self.format)

@@ -43,8 +43,6 @@ MAX_CHARS = 2000
 """A longer answer is an essay: no rule reads it."""
 MAX_QUESTION_CHARS = 40_000
 """Most characters of a question with its options and accepted answers; what is longer is left to a judge."""
-_MAX_OPTIONS = 26
-"""More options than letters have no letters to be named by."""
 
 
 def score(answer: str, question: Question) -> Ruling:
@@ -59,9 +57,8 @@ def score(answer: str, question: Question) -> Ruling:
 
 
 def _is_long(question: Question) -> bool:
-    """Whether a question has too many options or characters to be read in a millisecond."""
-    texts = (question.text, *question.options, *question.answers)
-    return len(question.options) > _MAX_OPTIONS or sum(map(len, texts)) > MAX_QUESTION_CHARS
+    """Whether a question has too many characters to be read in a millisecond."""
+    return sum(map(len, (question.text, *question.options, *question.answers))) > MAX_QUESTION_CHARS
 
 
 def _score(text: str, question: Question) -> Ruling:

@@ -57,16 +57,10 @@ def _cores(options: tuple[str, ...]) -> list[tuple[str, ...]]:
     last = min(_shared([row[::-1] for row in rows]), min(map(len, rows)) - first)
     cores = [tuple(_content(row[first : len(row) - last])) for row in rows]
     shared = {*rows[0][:first], *rows[0][len(rows[0]) - last :]}
-    if any(word in shared for core in cores for word in core):
-        return []  # "left of the right door"
-    return (
-        cores
-        if first + last >= 3
-        and all(cores)
-        and not any(word[0].isdigit() for core in cores for word in core)
-        and len(set(cores)) == len(cores)
-        else []
-    )
+    words = [word for core in cores for word in core]
+    if any(word in shared or word[0].isdigit() for word in words):
+        return []  # "left of the right door"; boxes and other numbers
+    return cores if first + last >= 3 and all(cores) and len(set(cores)) == len(cores) else []
 
 
 def _shared(rows: list[list[str]]) -> int:

@@ -26,18 +26,9 @@ _LATIN = re.compile(r"[\x00-\u024f\u2000-\u22ff]+")
 
 def by_final_statement(text: str, question: Question) -> Ruling | None:
     """The letter of a last statement "So the answer is B.", where the reasoning before names and claims no other letter."""
-    starts = [match.start() for match in LABELLED.finditer(text)] or [
-        match.start("last") for match in _LETTER_LAST.finditer(text)
-    ]
-    if not starts:
-        return None
-    before, last = text[: starts[-1]].strip(), _BROKEN.sub(r"\1 ", text[starts[-1] :].strip())
-    reading = by_letter(last, question) if "\n" not in last else None
-    if (
-        reading is None
-        or reading.rule not in ("letter", "letter_text", "letter_reason")
-        or reading.chosen not in question.letters
-    ):
+    before, last = _last_statement(text)
+    reading = by_letter(last, question) if last and "\n" not in last else None
+    if reading is None or not reading.rule.startswith("letter") or reading.chosen not in question.letters:
         return None
     if before and not _LATIN.fullmatch(before):
         return _other_script(before, reading.chosen, question)
@@ -45,6 +36,13 @@ def by_final_statement(text: str, question: Question) -> Ruling | None:
         return None
     certain = leads_to(before, reading.chosen, question, whole=reading.rule == "letter_text", line=bool(_LINE.match(last)))
     return Ruling(None, "final_statement", reading.chosen) if certain else None
+
+
+def _last_statement(text: str) -> tuple[str, str]:
+    """(what stands before it, the last statement that names the answer, on one line); nothing twice if there is none."""
+    starts = [match.start() for match in LABELLED.finditer(text)]
+    starts = starts or [match.start("last") for match in _LETTER_LAST.finditer(text)]
+    return (text[: starts[-1]].strip(), _BROKEN.sub(r"\1 ", text[starts[-1] :].strip())) if starts else ("", "")
 
 
 def _other_script(before: str, letter: str, question: Question) -> Ruling | None:

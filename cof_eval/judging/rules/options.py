@@ -96,17 +96,20 @@ def mentioned(text: str, question: Question) -> set[str]:
 def bracketed(text: str, question: Question) -> set[str]:
     """Option letters in brackets, at the head of a line of a list, after "option", or that are said to be right."""
     letters = {"".join(found).upper() for found in BRACKETED.findall(text)}
-    places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
-    places |= {int(place) - 1 for place in NUMBERED.findall(text)}
-    return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
+    return letters.intersection(question.letters) | _by_place(text, question)
 
 
 def _mentioned(text: str, question: Question) -> set[str]:
     """Option letters that stand in the text as letters, a doubtful "A" included, or as "the second option"."""
     letters = {"".join(found).upper() for found in MENTION.findall(text)}
+    return letters.intersection(question.letters) | _by_place(text, question)
+
+
+def _by_place(text: str, question: Question) -> set[str]:
+    """Letters of the options that a text names by their place: "the second option", "option 2", "the last one"."""
     places = {_ORDINALS.index(nth.lower()) if nth else len(question.options) - 1 for nth, _ in ORDINAL.findall(text)}
     places |= {int(place) - 1 for place in NUMBERED.findall(text)}
-    return (letters | {chr(ord("A") + place) for place in places}).intersection(question.letters)
+    return {question.letters[place] for place in places if 0 <= place < len(question.letters)}
 
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")

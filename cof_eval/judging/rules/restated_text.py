@@ -13,27 +13,16 @@ from .statements import INNER_OR, SEEMS, forms
 from .text import loose, words
 
 _CLAUSE = re.compile(r"\w+ (?:is|are|was|were|has|have|can|does|do)\b", re.IGNORECASE)
-_LABEL = frozenset(
-    [
-        "the",
-        "point",
-        "points",
-        "label",
-        "labeled",
-        "labelled",
-        "circle",
-        "circled",
-        "region",
-        "object",
-        "image",
-        "figure",
-        "picture",
-    ]
-)
+_LABELS = "the point points label labeled labelled circle circled region object image figure picture"
+_LABEL = frozenset(_LABELS.split())
+"""Words by which a thing with a letter for a name is called."""
 
 
 def by_restated_text(text: str, question: Question) -> Ruling | None:
-    """The option whose text comes first, or stands in one clause, where all other words repeat the question; what comes then disputes nothing."""
+    """The option whose text is the first sentence, or a clause of it whose other words repeat the question.
+
+    What comes then must dispute nothing and name no other option.
+    """
     first = (sentences(text) or [""])[0]
     letter = _equal(first, question) or next(
         filter(None, (_within(form, question) for _, form in forms(first, question))), None

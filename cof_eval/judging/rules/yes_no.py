@@ -15,9 +15,9 @@ from .text import words as words_of
 
 _SAID = re.compile(r"[\"'(]?(?P<said>yes|no)[\"')]?(?: ?[.,;:!–—-]|(?=\n)) *\n?(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
 _SOURCE = re.compile(
-    r"\b(?:acc?(?:ord|rod)ing to|based on|from|in|looking at) (?:the |this )?(?:(?!sequence)\w+ ){0,4}"
+    r"\b(?:according to|based on|from|in|looking at) (?:the |this )?(?:(?!sequence)\w+ ){0,4}"
     r"(?:images?|pictures?|figures?|tables?|charts?|maps?|graphs?|photos?|text)\b(?: (?:provided|given|shown))?,? ?"
-    r"|\b(?:acc?(?:ord|rod)ing to|based on|in) (?:the )?(?:positive )?sequence (?:of )?(?:the )?(?:images)?(?: provided)?,? ?",
+    r"|\b(?:according to|based on|in) (?:the )?(?:positive )?sequence (?:of )?(?:the )?(?:images)?(?: provided)?,? ?",
     re.IGNORECASE,
 )
 """Where an answer is looked for, not what is asked."""
@@ -44,8 +44,7 @@ _LATIN = re.compile(r"[\x00-\u024f\u2000-\u206f]+")
 
 def sentences_of(text: str, question: str) -> tuple[str, str] | None:
     """(yes or no, rule), where a first sentence of the same polarity covers the question, and no later one takes it back."""
-    match = _SAID.fullmatch(text)
-    if not match or not _LATIN.fullmatch(text) or has_negation(question) or "?" in match["rest"]:
+    if (match := _said(text, question)) is None:
         return None
     said, (first, *later) = match["said"].lower(), sentences(match["rest"]) or [""]
     rule = _first_sentence(said, first, question)
@@ -54,11 +53,16 @@ def sentences_of(text: str, question: str) -> tuple[str, str] | None:
 
 def reasoned(text: str, question: str) -> tuple[str, str] | None:
     """(yes or no, rule), where the sentences after it, whatever their words, neither deny, hedge nor say the opposite."""
-    match = _SAID.fullmatch(text)
-    if not match or not _LATIN.fullmatch(text) or has_negation(question) or "?" in match["rest"]:
+    if (match := _said(text, question)) is None:
         return None
     said = match["said"].lower()
     return (said, "letter_text_reason") if all(follows(said, each, question) for each in sentences(match["rest"])) else None
+
+
+def _said(text: str, question: str) -> re.Match[str] | None:
+    """Yes or no and what comes then; None where a word of doubt might not be seen, or a "no" might mean yes."""
+    match = _SAID.fullmatch(text)
+    return match if match and _LATIN.fullmatch(text) and not has_negation(question) and "?" not in match["rest"] else None
 
 
 def _first_sentence(said: str, clause: str, question: str) -> str | None:
@@ -97,7 +101,9 @@ def _covers(text: str, topic: Collection[str]) -> bool:
 
 
 def _same_word(one: str, other: str) -> bool:
-    """Whether two stems are forms of one word: "releas" and "release"."""
+    """Whether two stems are forms of one word: "releas" and "release". Numbers have no forms."""
+    if one[0].isdigit() or other[0].isdigit():
+        return one == other
     shared = next((i for i, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other)))
     return shared >= max(4, len(one) - 3, len(other) - 3) or (
         3 <= shared == min(len(one), len(other)) and abs(len(one) - len(other)) < 2

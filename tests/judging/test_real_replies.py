@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from commands import cof_eval
+from dissent import OTHER, TAKEN_BACK
 from fake_server import serve
 from rejudging import again, made
-from test_patterns import OTHER, TAKEN_BACK
 
 from cof_eval.core.errors import UsageError
 from cof_eval.judging.replies import Reply, load_replies
