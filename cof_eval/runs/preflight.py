@@ -63,7 +63,8 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
     )
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
-    crop = max(protocol.crop_min_pixels, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
+    least = max(protocol.crop_min_pixels, limits.min_pixels, *(fit.min_pixels for fit in protocol.crop_fits), 0)
+    crop = max(least, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
     text = engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
     return Budget(
