@@ -23,7 +23,7 @@ WORDING = frozenset(
 )
 """Settings of a protocol that are texts, too long for a page: run.yaml has them. All others are on the card."""
 
-CARD_CHARS = 1_000
+CARD_CHARS = 3_000
 """Longest value of one setting, in characters."""
 
 METHOD = """\

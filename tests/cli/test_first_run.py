@@ -18,7 +18,7 @@ SHOWN, SHOWN_BASELINE, SHOWN_COMPARISON, CALL, ANSWER = blocks("first-run.md", "
 
 def shapes(text: str) -> list[str]:
     """Lines without their numbers and their spacing: both follow the machine."""
-    text = re.sub(r"into \S+ \(", "into a folder (", text)
+    text = re.sub(r"into \S+, some", "into a folder, some", text)
     numberless = [re.sub(r"[-+]?\d[\d.,:]*|/min|/s", "#", line) for line in text.splitlines()]
     return [" ".join(line.split()) for line in numberless if line.strip()]
 

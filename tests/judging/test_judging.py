@@ -251,7 +251,9 @@ class TestCards:
 
     @pytest.mark.parametrize("name", ["nonesuch", "", ".."])
     def test_an_unknown_card_lists_the_known_ones(self, name: str) -> None:
-        with pytest.raises(UsageError, match="known: equivalence, equivalence_image, strict, or the path of a folder"):
+        with pytest.raises(
+            UsageError, match="known: cof_released, equivalence, equivalence_image, strict, or the path of a folder"
+        ):
             load_card(name)
 
     @pytest.mark.parametrize(

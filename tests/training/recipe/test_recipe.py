@@ -42,7 +42,7 @@ def test_the_papers_settings_are_the_papers() -> None:
         ({"machine.device": "tpu"}, "machine.device='tpu' is unknown; known: cuda, cpu"),
         ({"train.batch": "many"}, "Expected `int`, got `str` - at `.*train.batch`"),
         ({"train.learning_rate": 0}, "train.learning_rate=0.0 must be positive"),
-        ({"train.warmup": 100}, "share of the steps"),
+        ({"train.warmup": 100}, "fraction of the steps"),
         ({"tune.dropout": 1}, "tune.dropout=1.0 must lie in"),
         ({"machine.devices": 1}, "this recipe has devices: 1"),
         ({"machine.device": "cpu"}, "machine.sharding needs GPUs"),
