@@ -15,7 +15,7 @@ from cof_eval.core.resolution import SWEEP
 from cof_eval.report import compare, report_run, report_runs, summary
 from cof_eval.report import write_report as write_reported
 from cof_eval.report.caveats import caveats
-from cof_eval.report.markdown import report_text
+from cof_eval.report.markdown import brief, report_text
 from cof_eval.report.model_card import card_text
 from cof_eval.report.published import comparable, load_published
 from cof_eval.report.text import accuracy, between, count, escape, mean, percent, points, probability, table
@@ -412,9 +412,12 @@ class TestCard:
             "closing",
             "turn_patterns",
         }
-        kept = {name: value for name, value in protocol.items() if name not in texts | {"open_question"} and value is not None}
+        kept = {
+            name: value for name, value in protocol.items() if name not in texts | {"open_question"} and value not in (None, "")
+        }
         assert {"crops": "blank", "frame": "unit", "bad_call": "text", "temperature": 1.0}.items() <= kept.items()
-        assert said == ", ".join(f"{name}={value}" for name, value in kept.items())
+        assert said == ", ".join(f"{name}={brief(value, 3_000)}" for name, value in kept.items())
+        assert "…" not in said
         assert (cells(text, "option order")[1], cells(text, "repeats")[1]) == ("shuffled:3", "32")
         assert protocol["system"][:40] not in text
 
