@@ -416,7 +416,7 @@ class TestCard:
             name: value for name, value in protocol.items() if name not in texts | {"open_question"} and value not in (None, "")
         }
         assert {"crops": "blank", "frame": "unit", "bad_call": "text", "temperature": 1.0}.items() <= kept.items()
-        assert said == ", ".join(f"{name}={brief(value, 3_000)}" for name, value in kept.items())
+        assert html.unescape(said) == ", ".join(f"{name}={brief(value, 3_000)}" for name, value in kept.items())
         assert "…" not in said
         assert (cells(text, "option order")[1], cells(text, "repeats")[1]) == ("shuffled:3", "32")
         assert protocol["system"][:40] not in text
