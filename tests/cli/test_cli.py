@@ -121,7 +121,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no resolution": (["run", *MODEL, "--resolutions", ","], "no resolution in ','"),
     "benchmark": (["run", *MODEL, "--benchmarks", "vstar,hrbench"], "unknown benchmark hrbench; known: vstar, "),
     "no benchmark": (["run", *MODEL, "--benchmarks", ""], "unknown benchmark ''"),
-    "protocol": (["run", *MODEL, "--protocol", "coff"], "unknown protocol 'coff'; known: cof, cof_rl, cof_released"),
+    "protocol": (["run", *MODEL, "--protocol", "coff"], "unknown protocol 'coff'; known: cof, cof_released, cof_forced"),
     "setting of the protocol": (["run", *MODEL, "--protocol-args", '{"max_turn": 3}'], "protocol_args: unknown max_turn"),
     "protocol args no JSON": (["run", *MODEL, "--protocol-args", "max_turns=3"], "protocol_args is not JSON"),
     "engine": (["run", "--model", "x", "--engine", "sglang"], "unknown engine 'sglang'; known: vllm, openai"),

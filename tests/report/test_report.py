@@ -1,3 +1,4 @@
+import html
 import re
 from collections import Counter
 from dataclasses import replace
