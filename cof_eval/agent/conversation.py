@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..core.images import pixel_hash
 from ..core.records import Call, Crop, Question, replace_surrogates
-from ..core.resolution import PixelLimits, visual_tokens
+from ..core.resolution import PixelLimits
 from .counterfactual import WITHHELD, Counterfactual
 from .engine import ImagePart, Message, Part, Role, TextPart
 from .protocols import CallsPerTurn, Crops, Protocol, fill
@@ -130,7 +130,7 @@ class Conversation:
         return (TextPart(text),) if text else ()
 
     def _image(self, image: Image.Image, pixels: str = "") -> ImagePart:
-        self.images.append(ImagePart(image, pixels or pixel_hash(image), visual_tokens(image.size, self.limits.factor)))
+        self.images.append(ImagePart(image, pixels or pixel_hash(image), self.limits.tokens(image.size)))
         return self.images[-1]
 
     def _say(self, role: Role, parts: tuple[Part, ...]) -> Message:

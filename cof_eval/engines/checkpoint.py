@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..agent.engine import ImagePart, Message
 from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.lazy_imports import TRANSFORMERS, imported_later
-from ..core.resolution import PixelLimits
+from ..core.resolution import OWN_PROCESSOR, PixelLimits
 from ..core.settings import ModelSettings
-
-QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")
-"""`model_type`s whose image processors resize as `resolution.smart_resize` does."""
+from .families import IMAGE_TOKEN_NAMES, QWEN_VL_TYPES, model_type
 
 _WHOLE_BYTES = 1 << 26
 """A weight file up to this size is read whole for its fingerprint."""
@@ -83,23 +81,6 @@ def find_adapter(lora: str) -> Path:
     return folder
 
 
-def model_type(folder: Path) -> str:
-    """The checkpoint's `model_type`.
-
-    Raises:
-        UsageError: if it is no Qwen-VL model.
-    """
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{folder}/config.json names no model_type ({first_line(error)}); fetch the checkpoint again"
-        ) from error
-    if kind not in QWEN_VL_TYPES:
-        raise UsageError(f"{folder} holds a {kind!r} model; expected a Qwen-VL checkpoint ({', '.join(QWEN_VL_TYPES)})")
-    return str(kind)
-
-
 def fingerprint(folder: Path, *, weights: bool = True) -> str:
     """Identifies a checkpoint by content, wherever it lies: every byte, but only a page of every MiB of large weight files.
 
@@ -159,8 +140,11 @@ class Checkpoint:
     limits: PixelLimits
     context: int
     """`max_position_embeddings` of the language model."""
-    image_token_id: int
+    image_token_id: int | None
+    """The token that stands for a piece of an image in a prompt; None if the configuration does not tell."""
     processor: Any
+    processor_args: Mapping[str, Any] = field(default_factory=dict)
+    """The engine's `mm_processor_kwargs`, for processors that are not Qwen-VL's."""
 
     def render(self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None) -> str:
         """The prompt text, one placeholder an image, ready for the model's next turn.
@@ -176,7 +160,8 @@ class Checkpoint:
             {
                 "role": message.role.value,
                 "content": [
-                    {"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": p.text} for p in message.parts
+                    {"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": self._plain(p.text)}
+                    for p in message.parts
                 ],
             }
             for message in messages
@@ -187,6 +172,19 @@ class Checkpoint:
         except Exception as error:  # a template may raise any exception
             raise EngineError(f"the chat template of {self.folder} refuses the conversation: {first_line(error)}") from error
 
+    def count_visual(self, prompt: Sequence[int]) -> int | None:
+        """Visual tokens of a tokenized prompt."""
+        return None if self.image_token_id is None else prompt.count(self.image_token_id)
+
+    def _plain(self, text: str) -> str:
+        """Text without the tokens by which other families mark images: they would forge some (Qwen's: `conversation`)."""
+        if not self.limits.counted:
+            return text
+        marks = [token for token in self.processor.tokenizer.get_added_vocab() if _IMAGE_MARK.search(token) and token in text]
+        for token in sorted(marks, key=len, reverse=True):
+            text = text.replace(token, f"{token[:1]} {token[1:]}")
+        return text
+
     def template_knows(self, name: str) -> bool:
         """Whether the chat template reads a variable of this name."""
         return name in str(self.processor.chat_template)
@@ -196,32 +194,46 @@ class Checkpoint:
         return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
 
 
+_IMAGE_MARK = re.compile(r"image|img|video|vision", re.IGNORECASE)
+
+
 def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = None) -> Checkpoint:
     """Load a checkpoint's processor (no weights).
 
     Args:
         pretrained: folder or hub id.
-        processor_args: the engine's `mm_processor_kwargs`, whose pixel limits replace the checkpoint's.
+        processor_args: the engine's `mm_processor_kwargs`, whose pixel limits replace a Qwen-VL checkpoint's.
 
     Raises:
-        UsageError: if it is no Qwen-VL checkpoint.
+        UsageError: if it is no checkpoint of a model that sees.
         EngineUnusableError: if its processor does not load.
     """
     folder = find_checkpoint(pretrained)
-    model_type(folder)
+    kind = model_type(folder)
     try:
         with imported_later(TRANSFORMERS):
             from transformers import AutoConfig, AutoProcessor
 
             processor = AutoProcessor.from_pretrained(str(folder))
             config = AutoConfig.from_pretrained(str(folder))
-        text = getattr(config, "text_config", config)
-        limits, context, image_token = _limits(processor.image_processor), text.max_position_embeddings, config.image_token_id
+        sized = kind in QWEN_VL_TYPES
+        limits = _limits(processor.image_processor) if sized else OWN_PROCESSOR
+        context = config.get_text_config().max_position_embeddings
+        image_token = config.image_token_id if sized else _image_token(config)
+        template = processor.chat_template  # noqa: F841 -- a bare tokenizer, as some checkpoints' own code has it, fails here
     except Exception as error:  # transformers raises many kinds for damaged files
         raise EngineUnusableError(f"the processor of {folder} does not load: {first_line(error)}") from error
+    if not sized:
+        return Checkpoint(folder, limits, int(context), image_token, processor, dict(processor_args or {}))
     overridden = _overridden(limits, processor_args or {})
     processor.image_processor.size = {"shortest_edge": overridden.min_pixels, "longest_edge": overridden.max_pixels}
     return Checkpoint(folder, overridden, int(context), int(image_token), processor)
+
+
+def _image_token(config: Any) -> int | None:
+    """The id of the token that stands for a piece of an image, under the names that it has."""
+    ids = (getattr(config, name, None) for name in IMAGE_TOKEN_NAMES)
+    return next((int(each) for each in ids if each is not None), None)
 
 
 def _limits(image_processor: Any) -> PixelLimits:

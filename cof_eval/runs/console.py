@@ -182,7 +182,7 @@ def say_plan(
     points = summarize(plans)
     for p in points:
         rows.add_row(
-            one_line(p.benchmark), p.resolution, f"{p.rows:,}", f"{p.distinct:,}", f"{p.cap:,}", f"{p.visual_tokens:,.0f}"
+            one_line(p.benchmark), p.resolution, f"{p.rows:,}", f"{p.distinct:,}", f"{p.cap:,}", f"{p.visual_tokens:,.0f}" if p.visual_tokens else "counted"
         )
     screen.say(rows)
     for p in points:
@@ -198,7 +198,8 @@ def say_plan(
 
 
 def _work(rows: int, distinct: int, pending: int, tokens: int) -> str:
-    return f"{rows:,} rows are {distinct:,} distinct rollouts: {pending:,} to go (at least {tokens:,} visual tokens, without crops)"
+    costs = f" (at least {tokens:,} visual tokens, without crops)" if tokens else ""
+    return f"{rows:,} rows are {distinct:,} distinct rollouts: {pending:,} to go{costs}"
 
 
 def _resuming(distinct: int, pending: int, sessions: Sequence[Mapping[str, Any]]) -> str:

@@ -69,6 +69,11 @@ class Protocol(Decoding, Cropping, Calling, Reading, Asking):
         return self.call_syntax is not CallSyntax.NONE
 
     @property
+    def boxes_in_pixels(self) -> bool:
+        """Whether boxes are, or may be, in pixels: they need an image whose size is known."""
+        return self.zooms and self.tool_kind is ToolKind.CROP and self.frame not in (BoxFrame.UNIT, BoxFrame.MILLI)
+
+    @property
     def call_form(self) -> CallForm:
         """What the call syntax leaves open."""
         return replace(super().call_form, tool=self.tool, box=self.box_argument, image=self.image_argument)

@@ -152,7 +152,7 @@ def _verdict(verdict: Verdict | None, question: Question | None) -> tuple[str, s
     return "unscored", "no standard answer" if question and not question.answer else "not judged yet"
 
 
-def _counts(trajectory: Trajectory) -> tuple[int, ...]:
+def _counts(trajectory: Trajectory) -> tuple[int | None, ...]:
     return (
         trajectory.zooms,
         trajectory.tool_errors,
