@@ -127,6 +127,7 @@ def write_gemma3(folder: Path) -> Path:
 
     names = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
     tokenizer = _tokenizer("<start_of_image>", names, start="<bos>")
+    tokenizer.add_tokens(["\n" * count for count in range(1, 5)])  # vLLM looks them up
     token = tokenizer.convert_tokens_to_ids
     processor = Gemma3Processor(
         image_processor=Gemma3ImageProcessor(size={"height": 56, "width": 56}),
