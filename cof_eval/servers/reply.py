@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -26,6 +28,10 @@ class ReplyMessage(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     """The thoughts, where the server was started with a reasoning parser; older ones call it `reasoning_content`."""
     reasoning_content: str | None = None
+    tool_calls: Any = None
+    """Calls that the server took out of the text, in any shape that servers give them."""
+    function_call: Any = None
+    """The one call of servers that know no `tool_calls`."""
 
     @property
     def text(self) -> str:
