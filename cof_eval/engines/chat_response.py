@@ -21,7 +21,7 @@ def read_response(done: Completion, request: Request, image_token_id: int | None
         EngineError: if the server ended the turn for a reason of its own.
     """
     choice, usage = done.reply.choices[0], done.reply.usage
-    calls = read_calls(choice.message.tool_calls, choice.message.function_call) if request.tools else ()
+    calls = read_calls(choice.message) if request.tools else ()
     finish = _finish(choice.finish_reason, native=bool(request.tools))
     if choice.finish_reason in _CALLED and not calls:
         raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call")

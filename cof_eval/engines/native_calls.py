@@ -12,25 +12,24 @@ from typing import Any
 
 from ..core.errors import EngineError
 from ..core.records import ToolCall
+from ..servers import ReplyMessage
 
 _OURS = frozenset({"id", "type", "function", "index"})
 
 
-def read_calls(tool_calls: object, function_call: object) -> tuple[ToolCall, ...]:
-    """The calls of a reply's message.
-
-    Args:
-        tool_calls: its field of that name, of any shape.
-        function_call: likewise, of servers that know no other; it counts where there are no `tool_calls`.
+def read_calls(message: ReplyMessage) -> tuple[ToolCall, ...]:
+    """The calls of a reply: `tool_calls`, else the one `function_call` of older servers, else those among the parts of its content.
 
     Raises:
         EngineError: if they are no calls.
     """
-    if tool_calls:
-        if not isinstance(tool_calls, list):
-            raise EngineError(f"the server's tool_calls are no list but {type(tool_calls).__name__}")
-        return tuple(_read(call) for call in tool_calls)
-    return (_read({"function": function_call}),) if function_call else ()
+    if message.tool_calls:
+        if not isinstance(message.tool_calls, list):
+            raise EngineError(f"the server's tool_calls are no list but {type(message.tool_calls).__name__}")
+        return tuple(_read(call) for call in message.tool_calls)
+    if message.function_call:
+        return (_read({"function": message.function_call}),)
+    return tuple(ToolCall(call.id, call.name, call.arguments) for call in message.said.calls)
 
 
 def call_json(call: ToolCall) -> dict[str, Any]:
