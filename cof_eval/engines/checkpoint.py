@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..agent.engine import ImagePart, Message
+from ..agent.engine import Message, Tool
 from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.lazy_imports import TRANSFORMERS, imported_later
 from ..core.resolution import OWN_PROCESSOR, PixelLimits
 from ..core.settings import ModelSettings
 from .families import IMAGE_TOKEN_NAMES, QWEN_VL_TYPES, model_type
+from .template_messages import find_image_marks, template_message
 
 _WHOLE_BYTES = 1 << 26
 """A weight file up to this size is read whole for its fingerprint."""
@@ -146,27 +146,23 @@ class Checkpoint:
     processor_args: Mapping[str, Any] = field(default_factory=dict)
     """The engine's `mm_processor_kwargs`, for processors that are not Qwen-VL's."""
 
-    def render(self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None) -> str:
+    def render(
+        self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None, tools: Sequence[Tool] = ()
+    ) -> str:
         """The prompt text, one placeholder an image, ready for the model's next turn.
 
         Args:
             messages: the conversation.
             template_kwargs: for the chat template (`Protocol.chat_template_kwargs`).
+            tools: functions that the template is to offer (native calls).
 
         Raises:
             EngineError: if the template refuses the conversation.
         """
-        chat = [
-            {
-                "role": message.role.value,
-                "content": [
-                    {"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": self._plain(p.text)}
-                    for p in message.parts
-                ],
-            }
-            for message in messages
-        ]
+        chat = [template_message(message, self._marks) for message in messages]
         kwargs = {name: value for name, value in (template_kwargs or {}).items() if self.template_knows(name)}
+        if tools:
+            kwargs["tools"] = [tool.schema() for tool in tools]
         try:
             return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
         except Exception as error:  # a template may raise any exception
@@ -176,14 +172,9 @@ class Checkpoint:
         """Visual tokens of a tokenized prompt."""
         return None if self.image_token_id is None else prompt.count(self.image_token_id)
 
-    def _plain(self, text: str) -> str:
-        """Text without the tokens by which other families mark images: they would forge some (Qwen's: `conversation`)."""
-        if not self.limits.counted:
-            return text
-        marks = [token for token in self.processor.tokenizer.get_added_vocab() if _IMAGE_MARK.search(token) and token in text]
-        for token in sorted(marks, key=len, reverse=True):
-            text = text.replace(token, f"{token[:1]} {token[1:]}")
-        return text
+    @property
+    def _marks(self) -> tuple[str, ...]:
+        return find_image_marks(self.processor.tokenizer) if self.limits.counted else ()
 
     def template_knows(self, name: str) -> bool:
         """Whether the chat template reads a variable of this name."""
@@ -192,9 +183,6 @@ class Checkpoint:
     def text_tokens(self, text: str) -> int:
         """Tokens of a text."""
         return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
-
-
-_IMAGE_MARK = re.compile(r"image|img|video|vision", re.IGNORECASE)
 
 
 def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = None) -> Checkpoint:

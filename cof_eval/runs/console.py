@@ -181,9 +181,7 @@ def say_plan(
     rows = table("benchmark", "resolution", "rows", "new work", "cap px²", "visual tokens", words=1)
     points = summarize(plans)
     for p in points:
-        rows.add_row(
-            one_line(p.benchmark), p.resolution, f"{p.rows:,}", f"{p.distinct:,}", f"{p.cap:,}", _tokens(p)
-        )
+        rows.add_row(one_line(p.benchmark), p.resolution, f"{p.rows:,}", f"{p.distinct:,}", f"{p.cap:,}", _tokens(p))
     screen.say(rows)
     for p in points:
         if p.unreadable:

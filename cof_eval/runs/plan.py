@@ -109,9 +109,7 @@ class Planner:
             shown=shown,
             repeat=job.repeat,
         )
-        return PlannedJob(
-            job=job, key=key, image=image, shown=shown, cap=cap, visual_tokens=self.limits.tokens(shown)
-        )
+        return PlannedJob(job=job, key=key, image=image, shown=shown, cap=cap, visual_tokens=self.limits.tokens(shown))
 
     def _look(self, source: StoredImage) -> ImageRef:
         if source not in self.seen:

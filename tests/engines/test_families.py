@@ -61,7 +61,9 @@ def rolled(engine_name: str, folder: Path, **engine_args: Any) -> list[Trajector
         for name, text in (("224", FORGED), ("448", "What is it?")):
             view = look(native, RESOLUTIONS[name], FORCED, FORCED.limits(engine.limits))
             about = question(text=text, options=())
-            subjects.append(Subject(question=about, image=ImageRef("n", NATIVE), view=view, shown_hash=pixel_hash(view.shown), key=name))
+            subjects.append(
+                Subject(question=about, image=ImageRef("n", NATIVE), view=view, shown_hash=pixel_hash(view.shown), key=name)
+            )
         try:
             return list(await asyncio.gather(*(rollout(each, engine, FORCED) for each in subjects)))
         finally:

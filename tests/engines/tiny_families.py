@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenizers import AddedToken
 
-from cof_eval.engines.tiny_checkpoint import CORPUS, SPECIAL, VOCABULARY, build_tokenizer
+from cof_eval.engines.tiny_checkpoint import CORPUS, VOCABULARY, build_tokenizer
 
 CONTEXT = 32_768
 _TEMPLATE = """\
@@ -75,8 +75,12 @@ def _ends(tokenizer: Any) -> dict[str, int]:
 
 def write_llava_onevision(folder: Path) -> Path:
     """A tile of 56 px gives 16 visual tokens; an image alone is cut into up to four tiles, beside a small copy."""
-    from transformers import LlavaOnevisionConfig, LlavaOnevisionImageProcessor, LlavaOnevisionProcessor
-    from transformers import LlavaOnevisionVideoProcessor  # noqa: I001
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionImageProcessor,
+        LlavaOnevisionProcessor,
+        LlavaOnevisionVideoProcessor,
+    )
 
     tokenizer = _tokenizer("<image>", {"image_token": "<image>", "video_token": "<video>"})
     token, pinpoints = tokenizer.convert_tokens_to_ids, [[56, 112], [112, 56], [112, 112]]
@@ -90,7 +94,13 @@ def write_llava_onevision(folder: Path) -> Path:
     )
     config = LlavaOnevisionConfig(
         text_config={"model_type": "qwen2", **_TEXT, **_ends(tokenizer)},
-        vision_config={"model_type": "siglip_vision_model", **_VISION, "image_size": 56, "patch_size": 14, "vision_use_head": False},
+        vision_config={
+            "model_type": "siglip_vision_model",
+            **_VISION,
+            "image_size": 56,
+            "patch_size": 14,
+            "vision_use_head": False,
+        },
         image_token_index=token("<image>"),
         video_token_index=token("<video>"),
         image_grid_pinpoints=pinpoints,
@@ -102,7 +112,12 @@ def write_internvl(folder: Path) -> Path:
     """A tile of 56 px gives 4 visual tokens; an image is cut into up to four tiles."""
     from transformers import GotOcr2ImageProcessor, InternVLConfig, InternVLProcessor, InternVLVideoProcessor
 
-    names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>", "video_token": "<video>"}
+    names = {
+        "start_image_token": "<img>",
+        "end_image_token": "</img>",
+        "context_image_token": "<IMG_CONTEXT>",
+        "video_token": "<video>",
+    }
     tokenizer = _tokenizer("<IMG_CONTEXT>", names)
     processor = InternVLProcessor(
         image_processor=GotOcr2ImageProcessor(size={"height": 56, "width": 56}, crop_to_patches=True, max_patches=4),
