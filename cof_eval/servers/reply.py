@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import msgspec
+
+from .decode import MOST_TOKENS, decode
+from .error_body import inner_error
+from .transport import HttpReply
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+"""A count of tokens."""
 
 
 class TokenDetails(msgspec.Struct, frozen=True):
     """What is told of a prompt's tokens."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Tokens | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of a request."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
     prompt_tokens_details: TokenDetails | None = None
 
 
@@ -39,31 +48,38 @@ class Choice(msgspec.Struct, frozen=True):
 
     finish_reason: str | None
     message: ReplyMessage
+    error: Any = None
+    """What a router's provider did wrong (OpenRouter)."""
 
 
 class ChatReply(msgspec.Struct, frozen=True):
     """The body of a reply to `POST /v1/chat/completions`."""
 
-    model: str
     choices: list[Choice]
     usage: Usage
+    model: str | None = None
+    """The model's name as the server tells it: not always the one that was asked for."""
     prompt_token_ids: list[int] | None = None
     """vLLM's, where it was asked for them."""
+    error: Any = None
 
 
 _DECODER = msgspec.json.Decoder(ChatReply)
+_ONCE = ("choices", "usage", "model", "message", "content", "finish_reason", "prompt_tokens", "completion_tokens")
 
 
-def read_reply(data: bytes) -> ChatReply:
-    """The reply in a body.
+def read_reply(reply: HttpReply) -> ChatReply:
+    """The chat completion in a reply with a good status.
 
     Raises:
-        ValueError: if the body is none, or one without a choice.
+        StatusError: if it holds an error instead.
+        FaultError: if it holds no chat completion, or not exactly one choice.
     """
-    try:
-        reply = _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"no chat completion: {error}") from error
-    if not reply.choices:
-        raise ValueError("no chat completion: it has no choice")
-    return reply
+    chat = decode(reply, _DECODER, "chat completion", _ONCE)
+    if len(chat.choices) != 1:
+        inner = inner_error(reply)
+        raise inner or reply.broken(f"no chat completion: it has {len(chat.choices) or 'no'} choice; 1 was asked for")
+    choice = chat.choices[0]
+    if chat.error or choice.error or choice.finish_reason == "error":
+        raise inner_error(reply) or reply.broken("the model's host ended the reply with an error")
+    return chat
