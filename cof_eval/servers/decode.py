@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,12 +18,12 @@ MOST_TOKENS = 10**9
 _T = TypeVar("_T")
 
 
-def decode(reply: HttpReply, decoder: msgspec.json.Decoder[_T], what: str, once: Sequence[str]) -> _T:
+def decode(reply: HttpReply, convert: Callable[[object], _T], what: str, once: Sequence[str] = ()) -> _T:
     """What a reply with a good status holds.
 
     Args:
         reply: what came.
-        decoder: of the shape that it must have.
+        convert: makes the shape that it must have of decoded JSON; raises a ValueError if it is another.
         what: the name of that shape, for messages.
         once: keys that must not be repeated in one object: readers of JSON differ in which one they take.
 
@@ -32,7 +32,7 @@ def decode(reply: HttpReply, decoder: msgspec.json.Decoder[_T], what: str, once:
         FaultError: if it has another shape.
     """
     try:
-        decoded = decoder.decode(reply.body)
+        decoded = convert(msgspec.json.decode(reply.body))
         repeated = [key for key in once if reply.body.count(f'"{key}"'.encode()) > 1]
         if repeated:
             json.loads(reply.body, object_pairs_hook=lambda pairs: _unique(pairs, repeated))

@@ -28,16 +28,14 @@ class _ModelList(msgspec.Struct, frozen=True):
     data: list[ServedModel]
 
 
-_LIST = msgspec.json.Decoder(_ModelList)
-_BARE = msgspec.json.Decoder(list[ServedModel])
-
-
 def read_models(reply: HttpReply) -> list[ServedModel]:
     """The models in a reply: in `data`, or a bare list (Together).
 
     Raises:
         FaultError: if it is no list of models.
     """
-    if reply.body.lstrip()[:1] == b"[":
-        return decode(reply, _BARE, "list of models", ())
-    return decode(reply, _LIST, "list of models", ("data",)).data
+    return decode(reply, _convert, "list of models", ("data",)).data
+
+
+def _convert(raw: object) -> _ModelList:
+    return msgspec.convert({"data": raw} if isinstance(raw, list) else raw, _ModelList)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from .decode import MOST_TOKENS, decode
 from .error_body import inner_error
+from .message import ReplyMessage, ignored_fields
 from .transport import HttpReply
 
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
@@ -20,27 +21,20 @@ class TokenDetails(msgspec.Struct, frozen=True):
     cached_tokens: Tokens | None = None
 
 
+class OutputDetails(msgspec.Struct, frozen=True):
+    """What is told of a reply's tokens."""
+
+    reasoning_tokens: Tokens | None = None
+    """Of thoughts, shown or hidden."""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of a request."""
 
     prompt_tokens: Tokens
     completion_tokens: Tokens
     prompt_tokens_details: TokenDetails | None = None
-
-
-class ReplyMessage(msgspec.Struct, frozen=True):
-    """A message of the model."""
-
-    content: str | None = None
-    reasoning: str | None = None
-    """The thoughts, where the server was started with a reasoning parser; older ones call it `reasoning_content`."""
-    reasoning_content: str | None = None
-
-    @property
-    def text(self) -> str:
-        """All that the model wrote. A parser that found no end of the thoughts puts everything there, the answer too."""
-        thought, said = self.reasoning or self.reasoning_content, self.content or ""
-        return said if not thought else f"{thought}\n</think>\n\n{said}" if said else thought
+    completion_tokens_details: OutputDetails | None = None
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -48,8 +42,10 @@ class Choice(msgspec.Struct, frozen=True):
 
     finish_reason: str | None
     message: ReplyMessage
-    error: Any = None
+    error: object = None
     """What a router's provider did wrong (OpenRouter)."""
+    token_ids: list[int] | None = None
+    """vLLM's, where it was asked for them: all that the model wrote, whatever a parser did to the text."""
 
 
 class ChatReply(msgspec.Struct, frozen=True):
@@ -61,10 +57,11 @@ class ChatReply(msgspec.Struct, frozen=True):
     """The model's name as the server tells it: not always the one that was asked for."""
     prompt_token_ids: list[int] | None = None
     """vLLM's, where it was asked for them."""
-    error: Any = None
+    error: object = None
+    ignored: tuple[str, ...] = ()
+    """Names of the reply's fields that hold something and are not read."""
 
 
-_DECODER = msgspec.json.Decoder(ChatReply)
 _ONCE = ("choices", "usage", "model", "message", "content", "finish_reason", "prompt_tokens", "completion_tokens")
 
 
@@ -75,7 +72,7 @@ def read_reply(reply: HttpReply) -> ChatReply:
         StatusError: if it holds an error instead.
         FaultError: if it holds no chat completion, or not exactly one choice.
     """
-    chat = decode(reply, _DECODER, "chat completion", _ONCE)
+    chat = decode(reply, _convert, "chat completion", _ONCE)
     if len(chat.choices) != 1:
         inner = inner_error(reply)
         raise inner or reply.broken(f"no chat completion: it has {len(chat.choices) or 'no'} choice; 1 was asked for")
@@ -83,3 +80,7 @@ def read_reply(reply: HttpReply) -> ChatReply:
     if chat.error or choice.error or choice.finish_reason == "error":
         raise inner_error(reply) or reply.broken("the model's host ended the reply with an error")
     return chat
+
+
+def _convert(raw: object) -> ChatReply:
+    return msgspec.convert({**raw, "ignored": ignored_fields(raw)} if isinstance(raw, dict) else raw, ChatReply)

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -26,9 +27,6 @@ _LONGEST_REST_S = 10.0
 
 class _Version(msgspec.Struct):
     version: Annotated[str, msgspec.Meta(max_length=100)]
-
-
-_VERSION = msgspec.json.Decoder(_Version)
 
 
 @dataclass(eq=False)
@@ -102,7 +100,7 @@ class Server:
         """Its own version, as vLLM tells it at `/version`; empty if it tells none."""
         try:
             reply = await self.transport.get(f"{self.url.removesuffix('/v1')}/version", timeout_s=timeout_s)
-            return decode(reply, _VERSION, "version", ()).version if reply.status < 400 else ""
+            return decode(reply, partial(msgspec.convert, type=_Version), "version").version if reply.status < 400 else ""
         except FaultError:
             return ""
 
