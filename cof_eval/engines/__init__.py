@@ -138,7 +138,7 @@ async def open_engine(name: str, settings: EngineSettings, protocol: Protocol) -
     _check_calls(name, protocol)
     engine = await ENGINES[name](settings, protocol)
     try:
-        check_frame(protocol, engine.limits)
+        check_frame(protocol, engine.limits, native=name in NATIVE)
     except UsageError:
         await engine.close()
         raise

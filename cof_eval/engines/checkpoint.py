@@ -206,16 +206,17 @@ def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = 
             config = AutoConfig.from_pretrained(str(folder))
         sized = kind in QWEN_VL_TYPES
         limits = _limits(processor.image_processor) if sized else OWN_PROCESSOR
-        context = config.get_text_config().max_position_embeddings
-        image_token = config.image_token_id if sized else _image_token(config)
-        template = processor.chat_template  # noqa: F841 -- a bare tokenizer, as some checkpoints' own code has it, fails here
+        context = int(config.get_text_config().max_position_embeddings)
+        image_token = int(config.image_token_id) if sized else _image_token(config)
+        if not sized and not hasattr(processor, "image_processor"):
+            raise EngineUnusableError("transformers knows no image processor for it; serve it, and use engine=openai")
     except Exception as error:  # transformers raises many kinds for damaged files
         raise EngineUnusableError(f"the processor of {folder} does not load: {first_line(error)}") from error
     if not sized:
-        return Checkpoint(folder, limits, int(context), image_token, processor, dict(processor_args or {}))
+        return Checkpoint(folder, limits, context, image_token, processor, dict(processor_args or {}))
     overridden = _overridden(limits, processor_args or {})
     processor.image_processor.size = {"shortest_edge": overridden.min_pixels, "longest_edge": overridden.max_pixels}
-    return Checkpoint(folder, overridden, int(context), int(image_token), processor)
+    return Checkpoint(folder, overridden, context, image_token, processor)
 
 
 def _image_token(config: Any) -> int | None:

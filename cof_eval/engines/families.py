@@ -53,14 +53,20 @@ def model_type(folder: Path) -> str:
     )
 
 
-def check_frame(protocol: Protocol, limits: PixelLimits) -> None:
+def check_frame(protocol: Protocol, limits: PixelLimits, *, native: bool) -> None:
     """Refuse boxes in pixels of an image whose size after the model's own processor is not known.
+
+    Args:
+        protocol: whose boxes are meant.
+        limits: the engine's.
+        native: whether the engine offers native calls.
 
     Raises:
         UsageError: that names protocols which work.
     """
     if limits.counted and protocol.boxes_in_pixels:
-        works = ", ".join(name for name, known in PROTOCOLS.items() if not known.boxes_in_pixels)
+        able = (name for name, known in PROTOCOLS.items() if not known.boxes_in_pixels and (native or not known.native))
+        works = ", ".join(able)
         raise UsageError(
             f"protocol {protocol.name!r} has boxes in pixels (frame {protocol.frame.value}), but {COUNTED}, so what they lie on is not "
             f"known. Protocols without a tool, or with boxes as fractions or 0-1000, work: {works}"
