@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
+from .message import ReplyMessage, ignored_fields
+
 
 class TokenDetails(msgspec.Struct, frozen=True):
     """What is told of a prompt's tokens."""
 
     cached_tokens: int | None = None
+
+
+class OutputDetails(msgspec.Struct, frozen=True):
+    """What is told of a reply's tokens."""
+
+    reasoning_tokens: int | None = None
+    """Of thoughts, shown or hidden."""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -17,21 +26,7 @@ class Usage(msgspec.Struct, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     prompt_tokens_details: TokenDetails | None = None
-
-
-class ReplyMessage(msgspec.Struct, frozen=True):
-    """A message of the model."""
-
-    content: str | None = None
-    reasoning: str | None = None
-    """The thoughts, where the server was started with a reasoning parser; older ones call it `reasoning_content`."""
-    reasoning_content: str | None = None
-
-    @property
-    def text(self) -> str:
-        """All that the model wrote. A parser that found no end of the thoughts puts everything there, the answer too."""
-        thought, said = self.reasoning or self.reasoning_content, self.content or ""
-        return said if not thought else f"{thought}\n</think>\n\n{said}" if said else thought
+    completion_tokens_details: OutputDetails | None = None
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -39,6 +34,8 @@ class Choice(msgspec.Struct, frozen=True):
 
     finish_reason: str | None
     message: ReplyMessage
+    token_ids: list[int] | None = None
+    """vLLM's, where it was asked for them: all that the model wrote, whatever a parser did to the text."""
 
 
 class ChatReply(msgspec.Struct, frozen=True):
@@ -49,9 +46,8 @@ class ChatReply(msgspec.Struct, frozen=True):
     usage: Usage
     prompt_token_ids: list[int] | None = None
     """vLLM's, where it was asked for them."""
-
-
-_DECODER = msgspec.json.Decoder(ChatReply)
+    ignored: tuple[str, ...] = ()
+    """Names of the reply's fields that hold something and are not read."""
 
 
 def read_reply(data: bytes) -> ChatReply:
@@ -61,7 +57,8 @@ def read_reply(data: bytes) -> ChatReply:
         ValueError: if the body is none, or one without a choice.
     """
     try:
-        reply = _DECODER.decode(data)
+        raw = msgspec.json.decode(data)
+        reply = msgspec.convert({**raw, "ignored": ignored_fields(raw)} if isinstance(raw, dict) else raw, ChatReply)
     except msgspec.MsgspecError as error:
         raise ValueError(f"no chat completion: {error}") from error
     if not reply.choices:
