@@ -1,6 +1,8 @@
 """OpenAI-compatible servers of one model, asked as one: by the engine `openai` and by a served judge."""
 
 from .connect import connect, learn_versions, parse_urls
+from .decoding import decoding_fields
+from .finish import finish_of
 from .message import Said, ServedCall, join_thoughts
 from .pool import Body, Completion, Pool, RetryPolicy
 from .server import Server
@@ -14,6 +16,8 @@ __all__ = [
     "ServedCall",
     "Server",
     "connect",
+    "decoding_fields",
+    "finish_of",
     "join_thoughts",
     "learn_versions",
     "parse_urls",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .fields import Negotiation
 from .limit import AdaptiveLimit
 
 _KNOWN_IMAGES = 8192
@@ -46,6 +47,8 @@ class Server:
     """When it was last left alone."""
     known: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Ids of images that it was sent."""
+    negotiation: Negotiation = field(default_factory=Negotiation)
+    """Which fields of a request it takes."""
 
     @property
     def is_vllm(self) -> bool:
