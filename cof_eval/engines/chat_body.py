@@ -29,6 +29,8 @@ def chat_body(request: Request, messages: list[dict[str, Any]], server: Server) 
         body["chat_template_kwargs"] = dict(request.template_kwargs)
     if server.is_vllm:
         body |= {"return_token_ids": True, "include_stop_str_in_output": request.stop_kept}
+    if request.tools:
+        body["tools"] = [tool.schema() for tool in request.tools]
     if request.pattern:
         body["structured_outputs"] = {"regex": request.pattern}
     return body

@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from ..agent.engine import Request, Response, cut_at_stop
 from ..agent.protocols import Protocol
 from ..agent.reply import SYNTAXES, CallSyntax
+from ..agent.reply.calls import GROUNDING_TOOL
 from ..core.errors import EngineError, EngineUnusableError
 from ..core.records import Finish
 from ..servers import Completion, Said, ServedCall, Server, finish_of, join_thoughts
+from .native_calls import read_calls
 
 REASONING_FLAG = "--reasoning-parser"
 TOOL_FLAGS = "--enable-auto-tool-choice and --tool-call-parser (vLLM), --tool-call-parser (SGLang), --jinja (llama.cpp)"
+_CALLED = ("tool_calls", "function_call", "tool_use")
+"""Finish reasons of a turn that ends with calls."""
 _HIDDEN_TOKENS = 16
 """Tokens that an empty reply may have: an end, and tokens that no text shows."""
 
@@ -54,12 +58,19 @@ class ReplyReader:
             raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}")
         cached = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
         self._check_prompt(usage.prompt_tokens + cached if usage.prompt_tokens else 0, request, done.server)
-        text = self._text(done, request)
+        calls = read_calls(choice.message) if request.tools else ()
+        if choice.finish_reason in _CALLED and not (calls or choice.message.said.calls):
+            raise EngineError(
+                f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call; start it without its tool "
+                f"parser: {TOOL_FLAGS}"
+            )
+        text = self._text(done, native=bool(calls))
         if finish is Finish.STOP:
             text = _with_stop(text, request, done.server)
         cut = cut_at_stop(text, request)
         return Response(
             text=cut,
+            tool_calls=calls,
             finish=finish if len(cut) == len(text) else Finish.STOP,
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=cached,
@@ -68,22 +79,22 @@ class ReplyReader:
             engine_s=done.seconds,
         )
 
-    def _text(self, done: Completion, request: Request) -> str:
-        """All that the model wrote."""
+    def _text(self, done: Completion, *, native: bool) -> str:
+        """All that the model wrote, native calls aside."""
         choice, said = done.reply.choices[0], done.reply.choices[0].message.said
         plain = not (said.thoughts or said.calls or said.refusal)
-        if not plain and choice.token_ids and self.decode:
+        if not plain and not native and choice.token_ids and self.decode:
             self.mended[f"text decoded from token ids: a parser of the server had moved it to {_where(said)}"] += 1
             return self.decode(choice.token_ids)
         text = said.text
         if said.refusal:
             self.mended["refusals, read as the model's text"] += 1
             text += said.refusal
-        if said.calls:
-            text = self._with_calls(text, said, request)
+        if said.calls and not native:
+            text = self._with_calls(text, said)
         if said.thoughts:
             text = self._with_thoughts(text, said)
-        if not text:
+        if not text and not native:
             self._check_empty(done, said)
         return text
 
@@ -103,7 +114,7 @@ class ReplyReader:
             "<think>" in words for words in (protocol.system, protocol.question, protocol.open_question, protocol.format)
         )
 
-    def _with_calls(self, text: str, said: Said, request: Request) -> str:
+    def _with_calls(self, text: str, said: Said) -> str:
         """Calls back into the text, as the protocol writes them; they must read back as the same calls."""
         calls = [self._written(call, said) for call in said.calls]
         self.mended[f"replies whose calls the server had moved to `{said.calls_in}`, written back as the protocol writes them"] += 1
@@ -118,7 +129,8 @@ class ReplyReader:
         if isinstance(arguments, dict) and self.protocol.call_syntax is not CallSyntax.NONE:
             text = syntax.write(call.name, arguments, form)
             (*read,) = syntax.read(text, form)
-            if len(read) == 1 and read[0].error is None and read[0].arguments == arguments:
+            named = len(read) == 1 and read[0].name in (call.name, GROUNDING_TOOL)
+            if named and read[0].error is None and read[0].arguments == arguments:
                 return text
         raise EngineError(
             f"the server moved a call of {call.name!r} from the text to `{said.calls_in}`, and protocol {self.protocol.name} cannot write "

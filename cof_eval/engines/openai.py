@@ -14,9 +14,11 @@ from typing import Any
 from ..agent.engine import Request, Response
 from ..agent.protocols import Protocol
 from ..core.errors import (
+    ContextFullError,
     EngineError,
     EngineUnusableError,
     NoServerError,
+    PromptTooLongError,
     RefusedError,
     ServerError,
     UsageError,
@@ -25,9 +27,8 @@ from ..core.resolution import PixelLimits
 from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
 from . import EngineSettings
 from .chat_body import chat_body
-from .chat_response import read_response
+from .chat_response import ReplyReader
 from .checkpoint import Checkpoint, find_served
-from .refusal import refusal
 from .served_checkpoint import ServedCheckpoint, load_served
 from .wire import ImageFormat, Wire
 
@@ -78,7 +79,13 @@ class OpenAIEngine:
         self._wire = Wire(parse_served_args(settings.engine_args).image_format)
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
-        self._image_token_id = checkpoint.image_token_id if checkpoint else None
+        self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots))
+        self._reader = ReplyReader(
+            protocol=protocol,
+            image_token_id=checkpoint.image_token_id if checkpoint else None,
+            decode=checkpoint.decode if checkpoint else None,
+            family_known=self._family.known,
+        )
 
     @classmethod
     async def connect(cls, settings: EngineSettings, protocol: Protocol) -> OpenAIEngine:
@@ -157,13 +164,15 @@ class OpenAIEngine:
             done = await self._pool.complete(request.conversation, body)
         except NoServerError as error:
             raise EngineUnusableError(f"no server takes requests any more: {error}") from error
+        except PromptTooLongError as error:
+            raise ContextFullError(str(error)) from error
         except RefusedError as error:
-            raise refusal(str(error)) from error
+            raise EngineError(f"the server refused the request: {error}") from error
         except ServerError as error:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
             done.server.remember(self._wire.image_id(image) for image in request.images)
-        return read_response(done, request, self._image_token_id)
+        return self._reader.read(done, request)
 
     async def close(self) -> None:
         """Close the connections."""

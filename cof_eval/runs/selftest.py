@@ -174,8 +174,11 @@ class _Pointer:
         if len(self.crops) < turn:
             raise EngineError("a call gave no image")
         visual = sum(part.visual_tokens for part in request.images)
+        call = self._call(turn)
+        native = self._protocol.native
         return Response(
-            text=self._say(turn),
+            text=self._answer() if call is None else "" if native else self._protocol.call_text(*call),
+            tool_calls=(self._protocol.tool_call(*call),) if native and call is not None else (),
             finish=Finish.STOP,
             prompt_tokens=0,
             cached_tokens=0,
@@ -184,14 +187,18 @@ class _Pointer:
             engine_s=0.0,
         )
 
-    def _say(self, turn: int) -> str:
+    def _call(self, turn: int) -> tuple[Corners, int] | None:
+        """The box of this turn's call, and the image that it lies on; None for a turn that answers."""
         x1, y1, x2, y2 = self._target.box
         if turn == 0:
             place = (x1 / NATIVE[0], y1 / NATIVE[1], x2 / NATIVE[0], y2 / NATIVE[1])
-            return self._protocol.call_text(self._numbers(place, self._view.source.size, NATIVE))
+            return self._numbers(place, self._view.source.size, NATIVE), 0
         if turn == 1 and _names_crops(self._protocol) and self._target.box == self._target.square.corners:
             size = self.crops[0].size
-            return self._protocol.call_text(self._numbers((0.25, 0.25, 0.75, 0.75), size, size), 1)
+            return self._numbers((0.25, 0.25, 0.75, 0.75), size, size), 1
+        return None
+
+    def _answer(self) -> str:
         boxed = self._protocol.answer_syntax in (AnswerSyntax.BOXED, AnswerSyntax.BOXED_OR_TAG)
         return r"\boxed{red}" if boxed else "<answer>red</answer>"
 

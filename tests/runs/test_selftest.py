@@ -9,7 +9,7 @@ import pytest
 
 from cof_eval.agent.protocols import PROTOCOLS, Crops, Protocol, complete
 from cof_eval.agent.protocols.asking import Numbering
-from cof_eval.agent.protocols.calling import AtLimit
+from cof_eval.agent.protocols.calling import AtLimit, Calls
 from cof_eval.agent.region import Edges, FlatBox, Outside
 from cof_eval.agent.reply import AnswerForm, AnswerPlace, AnswerTag, CallPlace, CallSyntax, Dialect, Unclosed
 from cof_eval.agent.view import ImageNaming, View
@@ -99,6 +99,10 @@ MORE: dict[str, dict[str, object]] = {
     "answer_form": {"answer_form": AnswerForm.LINE},
     "answer_place": {"answer_place": AnswerPlace.OUTSIDE},
     "first_box": {"first_box": True},
+    "calls": {"calls": Calls.NATIVE},
+    "tool_schema": {"calls": Calls.NATIVE, "tool_schema": {"description": "Look closer."}},
+    "tool_turn": {"calls": Calls.NATIVE, "tool_turn": "The crop is {width} x {height}."},
+    "native_crops": {"calls": Calls.NATIVE, "image_naming": ImageNaming.FROM_ONE, "image_argument": "image"},
     "image_default": {"image_naming": ImageNaming.FROM_ZERO, "image_argument": "img_idx", "image_default": 0},
     "image_from_end": {"image_naming": ImageNaming.FROM_ZERO, "image_argument": "img_idx", "image_from_end": True},
     "tool_kind": {"tool_kind": ToolKind.WHOLE},
