@@ -117,7 +117,9 @@ class ReplyReader:
     def _with_calls(self, text: str, said: Said) -> str:
         """Calls back into the text, as the protocol writes them; they must read back as the same calls."""
         calls = [self._written(call, said) for call in said.calls]
-        self.mended[f"replies whose calls the server had moved to `{said.calls_in}`, written back as the protocol writes them"] += 1
+        self.mended[
+            f"replies whose calls the server had moved to `{said.calls_in}`, written back as the protocol writes them"
+        ] += 1
         return "\n".join([text.rstrip("\n"), *calls] if text.strip() else calls)
 
     def _written(self, call: ServedCall, said: Said) -> str:
@@ -139,14 +141,18 @@ class ReplyReader:
 
     def _check_empty(self, done: Completion, said: Said) -> None:
         """Refuse an empty text where something else is not empty."""
-        held = [name for name in (*said.ignored, *done.reply.ignored) if name.startswith(("message.", "content.", "tool", "func"))]
+        held = [
+            name for name in (*said.ignored, *done.reply.ignored) if name.startswith(("message.", "content.", "tool", "func"))
+        ]
         if held:
             raise EngineError(
                 f"the reply has no text, but {', '.join(held)}: a parser of the server moved it there. Start the server without "
                 f"{REASONING_FLAG} and without its tool parser ({TOOL_FLAGS})"
             )
         usage = done.reply.usage
-        shown = usage.completion_tokens - ((usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens) or 0)
+        shown = usage.completion_tokens - (
+            (usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens) or 0
+        )
         if shown > _HIDDEN_TOKENS and finish_of(done.reply.choices[0].finish_reason) is Finish.STOP:
             raise EngineError(
                 f"the reply has no text, but {usage.completion_tokens:,} tokens were generated: the server keeps them back. Start it without "

@@ -24,16 +24,14 @@ from ..core.errors import (
     UsageError,
 )
 from ..core.resolution import PixelLimits
-from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
+from ..servers import Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
 from . import EngineSettings
 from .chat_body import chat_body
 from .chat_response import ReplyReader
 from .checkpoint import Checkpoint, find_served
 from .served_checkpoint import ServedCheckpoint, load_served
+from .served_family import find_family
 from .wire import ImageFormat, Wire
-
-QWEN25_VL_LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
-"""Of the stock Qwen2.5-VL processor; used where the checkpoint's own files are not at hand (its model card)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +77,7 @@ class OpenAIEngine:
         self._wire = Wire(parse_served_args(settings.engine_args).image_format)
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
-        self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots))
+        self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots), settings.max_pixels)
         self._reader = ReplyReader(
             protocol=protocol,
             image_token_id=checkpoint.image_token_id if checkpoint else None,
@@ -122,9 +120,18 @@ class OpenAIEngine:
 
     @property
     def limits(self) -> PixelLimits:
-        """The checkpoint's where its files are at hand, else stock Qwen2.5-VL's; `max_pixels` tightens them."""
-        stock = self._checkpoint.limits if self._checkpoint else QWEN25_VL_LIMITS
-        return stock.within(max_pixels=self._settings.max_pixels)
+        """The checkpoint's where its files are at hand, else its family's (`served_family`); `max_pixels` tightens them."""
+        return self._family.limits
+
+    @property
+    def assumed(self) -> str:
+        """What is assumed of the image processor, in words; empty if it is read from the checkpoint's files."""
+        return self._family.assumed
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run should record of its servers; see `servers.pool_facts`."""
+        return pool_facts(self._pool, self._reader.mended)
 
     @property
     def context(self) -> int:

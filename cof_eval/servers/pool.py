@@ -101,6 +101,11 @@ class Pool:
         """The smallest `max_model_len`, where servers tell."""
         return min((server.context for server in self.servers if server.context), default=None)
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The models behind that name, as the servers tell them; different ones once each."""
+        return tuple(dict.fromkeys(server.root for server in self.servers if server.root))
+
     def home(self, conversation: str) -> Server | None:
         """The server that a conversation belongs to among those that are up; None if none is.
 
