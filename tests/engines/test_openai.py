@@ -128,9 +128,7 @@ class TestWhatTravels:
             assert (body["top_k"], body["min_p"]) == (20, 0.1)
             assert body.get("include_stop_str_in_output") is (False if owner == "vllm" else None)
 
-    @pytest.mark.parametrize(
-        ("owner", "ids"), [("vllm", True), ("sglang", False), ("openai", False), ("some-company", False)]
-    )
+    @pytest.mark.parametrize(("owner", "ids"), [("vllm", True), ("sglang", False), ("openai", False), ("some-company", False)])
     def test_every_server_is_told_all_of_decoding_and_only_vllm_what_it_alone_understands(self, owner: str, ids: bool) -> None:
         with serve(owner=owner) as server:
             generate(server)
@@ -293,7 +291,7 @@ FAULTS: list[tuple[Fault, type[CofError], str]] = [
     (Fault.HANG, EngineError, "gave no whole reply within 2 s"),
     (Fault.DRIP, EngineError, "gave no whole reply within 2 s"),
     (Fault.ABORTED, EngineError, "aborted the request"),
-    (Fault.OTHER_MODEL, EngineUnusableError, "answers as model 'another'; 'served' was asked"),
+    (Fault.REDIRECT, EngineUnusableError, "redirects (status 302) to elsewhere.invalid; redirects are not followed"),
     (Fault.FILTERED, EngineError, "content_filter"),
     (Fault.NO_CHOICE, EngineError, "no chat completion"),
     (Fault.NO_USAGE, EngineError, "no chat completion"),
