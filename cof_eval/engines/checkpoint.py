@@ -184,6 +184,10 @@ class Checkpoint:
         """Tokens of a text."""
         return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a reply's tokens, control tokens left out, as servers show it."""
+        return str(self.processor.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
 
 def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = None) -> Checkpoint:
     """Load a checkpoint's processor (no weights).
