@@ -5,6 +5,7 @@
 | `COF_RUN` | run folder, where the model argument `run` is not given; for other models, where their plain answers are kept |
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
 | `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_ALLOW_OUTSIDE` | 1: images may lie outside their benchmark's folder (`--allow-outside`) |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
 | `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
@@ -140,6 +141,23 @@ def data_folder(benchmark: str) -> Path | None:
 def use_data_folder(benchmark: str, folder: Path) -> None:
     """Name the local folder of a benchmark for this process and its children."""
     os.environ[_data_variable(benchmark)] = str(folder.resolve())
+
+
+def allow_outside() -> bool:
+    """Whether images may lie outside their benchmark's folder (`--allow-outside`, or `COF_ALLOW_OUTSIDE`).
+
+    Raises:
+        UsageError: if the variable says neither yes nor no.
+    """
+    value = os.environ.get("COF_ALLOW_OUTSIDE", "")
+    if value not in ("", "0", "1"):
+        raise UsageError(f"COF_ALLOW_OUTSIDE={value!r} is neither 1 nor 0")
+    return value == "1"
+
+
+def use_allow_outside() -> None:
+    """Let images lie outside their benchmark's folder, for this process and its children."""
+    os.environ["COF_ALLOW_OUTSIDE"] = "1"
 
 
 def cache_folder() -> Path:

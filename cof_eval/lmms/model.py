@@ -44,7 +44,7 @@ from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
-from .task import CofTask, data_digest, row_question, row_source
+from .task import CofTask, data_digest, data_note, row_question, row_source
 
 
 class Cof(lmms):  # type: ignore[misc]
@@ -162,7 +162,8 @@ class Cof(lmms):  # type: ignore[misc]
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
         questions = [plan.job.question for plan in plans if plan.job.source]
         findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
-        say_findings(self.screen, [*findings, *tested])
+        unasked = [Finding(Level.WARNING, "data", note) for note in _data_notes([plan.job for plan in plans])]
+        say_findings(self.screen, [*findings, *unasked, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
             if self.settings.engine != "openai":
                 self.screen.wait(f"starting {self.settings.engine}")
@@ -199,11 +200,9 @@ class Cof(lmms):  # type: ignore[misc]
             "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
             "tasks": tasks,
-            "data": {
-                name: data_digest(name)
-                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
-            },
+            "data": {name: data_digest(name) for name in _benchmarks(jobs)},
             "notes": [
+                *_data_notes(jobs),
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
                 *option_order().notes,
@@ -223,6 +222,15 @@ def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
     return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+
+
+def _benchmarks(jobs: Sequence[Job]) -> list[str]:
+    """Benchmarks of this package that are run."""
+    return sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
+
+
+def _data_notes(jobs: Sequence[Job]) -> list[str]:
+    return [note for name in _benchmarks(jobs) if (note := data_note(name))]
 
 
 def _resolutions(plans: Sequence[PlannedJob]) -> set[Resolution]:

@@ -19,7 +19,7 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS
 from ..benchmarks.metrics import judged_answer
 from ..core.errors import DataError, ImageError, UsageError
 from ..core.images import ImageSource, load_native, resize
@@ -140,7 +140,8 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         run = run_folder() if world_size() == 1 else None
         if run is not None and not model:
             logger.warning(f"COF_RUN={run}: lmms-eval does not say which model answered, so its answers are not kept")
-        return judge_plain(said, model=model, run=run if model else None)
+        notes = [note for note in [data_note(self.benchmark)] if note]
+        return judge_plain(said, model=model, run=run if model else None, notes=notes)
 
     def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """The metrics of one row. Never raises: lmms-eval would retry for ten seconds and then lose the row."""
@@ -167,13 +168,15 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
 def load_rows(benchmark: str, folder: Path | None) -> Any:
     """A benchmark's rows: `question` (JSON), `answer`, `image` (a path, or stored bytes of images made in memory).
 
+    What cannot be asked of them is the description.
+
     Raises:
         DataError: if the benchmark's data cannot be used.
     """
-    items: list[Item] = BENCHMARKS[benchmark].load(folder)
+    items = BENCHMARKS[benchmark].load(folder)
     if not items:
         raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
-    return datasets.Dataset.from_dict(
+    rows = datasets.Dataset.from_dict(
         {
             "question": [to_json(item.question).decode() for item in items],
             "answer": [item.question.answer for item in items],
@@ -183,6 +186,8 @@ def load_rows(benchmark: str, folder: Path | None) -> Any:
             question=datasets.Value("large_string"), answer=datasets.Value("string"), image=datasets.Image(decode=False)
         ),
     )
+    rows.info.description = items.note
+    return rows
 
 
 def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
@@ -223,6 +228,12 @@ def _model_name(command_line: Any) -> str:
     """What lmms-eval's command line says about the model, secrets excluded; empty if there was no command line."""
     said = (str(getattr(command_line, name, None) or "") for name in ("model", "model_args"))
     return _SECRET.sub(r"\1=…", " ".join(filter(None, said)))
+
+
+def data_note(benchmark: str) -> str:
+    """What of a benchmark's data, as loaded now, cannot be asked; empty if all can."""
+    note = load_rows(benchmark, data_folder(benchmark)).info.description
+    return f"{benchmark}: {note}" if note else ""
 
 
 def data_digest(benchmark: str) -> str:
