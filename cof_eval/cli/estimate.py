@@ -68,7 +68,7 @@ async def estimate_run(
     names, points = parse_benchmarks(benchmarks), parse_resolutions(resolutions)
     protocol = parse_protocol(settings.protocol, settings.protocol_args)
     check_repeats(protocol, repeats)
-    check_engine(settings)
+    check_engine(settings, protocol)
     use_data(data)
     quiet_engines()
     items = {name: BENCHMARKS[name].load(data_folder(name))[:limit] for name in names}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -155,10 +155,24 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call as a server gives it, apart from the text (native calls)."""
+
+    id: str
+    """By which it is answered; ours where the server gave none."""
+    name: str
+    arguments: str
+    """JSON, to the letter; it may be none."""
+    further: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Other fields that came with it: they go back as they came (Gemini refuses a conversation without its thought signatures)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One generation of the model and what its calls gave."""
 
     text: str
+    """All that it wrote; native calls stand at its end, written out in the protocol's call syntax."""
     finish: Finish
     prompt_tokens: int
     """The whole prompt, visual tokens included."""
@@ -170,6 +184,8 @@ class Turn:
     engine_s: float
     """Seconds from request to reply, queueing included."""
     calls: tuple[Call, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Native calls as the server gave them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agent.engine import ImagePart, Message
+from ..agent.engine import ImagePart, Message, Tool
 from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.lazy_imports import TRANSFORMERS, imported_later
 from ..core.resolution import PixelLimits
@@ -162,26 +162,23 @@ class Checkpoint:
     image_token_id: int
     processor: Any
 
-    def render(self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None) -> str:
+    def render(
+        self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None, tools: Sequence[Tool] = ()
+    ) -> str:
         """The prompt text, one placeholder an image, ready for the model's next turn.
 
         Args:
             messages: the conversation.
             template_kwargs: for the chat template (`Protocol.chat_template_kwargs`).
+            tools: functions that the template is to offer (native calls).
 
         Raises:
             EngineError: if the template refuses the conversation.
         """
-        chat = [
-            {
-                "role": message.role.value,
-                "content": [
-                    {"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": p.text} for p in message.parts
-                ],
-            }
-            for message in messages
-        ]
+        chat = [_chat_message(message) for message in messages]
         kwargs = {name: value for name, value in (template_kwargs or {}).items() if self.template_knows(name)}
+        if tools:
+            kwargs["tools"] = [tool.schema() for tool in tools]
         try:
             return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
         except Exception as error:  # a template may raise any exception
@@ -194,6 +191,21 @@ class Checkpoint:
     def text_tokens(self, text: str) -> int:
         """Tokens of a text."""
         return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
+
+
+def _chat_message(message: Message) -> dict[str, Any]:
+    """A message as chat templates read it; the arguments of native calls as an object, as servers hand them over."""
+    content = [{"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": p.text} for p in message.parts]
+    called = [
+        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.loads(c.arguments)}}
+        for c in message.tool_calls
+    ]
+    return {
+        "role": message.role.value,
+        "content": content,
+        **({"tool_calls": called} if called else {}),
+        **({"tool_call_id": message.call_id} if message.call_id else {}),
+    }
 
 
 def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = None) -> Checkpoint:

@@ -164,8 +164,9 @@ def _task_folders(benchmarks: str) -> list[str]:
 def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> ModelSettings:
     """The settings. Refuse at once what would fail after imports that take many seconds."""
     settings = parse_model_args(arguments)
-    check_repeats(parse_protocol(settings.protocol, settings.protocol_args), repeats)
-    check_engine(settings)
+    protocol = parse_protocol(settings.protocol, settings.protocol_args)
+    check_repeats(protocol, repeats)
+    check_engine(settings, protocol)
     load_card(settings.judge)
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)

@@ -67,7 +67,7 @@ class Cof(lmms):  # type: ignore[misc]
                 f"started as {world_size()} processes (WORLD_SIZE); cof batches in one process: start it once, and scale with "
                 'engine_args={"tensor_parallel_size": …} or with `vllm serve` and engine=openai'
             )
-        check_engine(self.settings)
+        check_engine(self.settings, self.protocol)
         load_card(self.settings.judge)
         self.checkpoint = identify(self.settings)
         self.run_path = run_path(self.settings, self.protocol.name)

@@ -64,7 +64,7 @@ async def examine(
         except CofError as error:
             yield Finding(Level.FAILED, f"data of {name}", str(error))
     try:
-        check_engine(settings)
+        check_engine(settings, protocol)
         engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     except CofError as error:
         yield Finding(Level.FAILED, f"engine {settings.engine}", str(error))

@@ -61,6 +61,8 @@ class RawCall:
     error: str | None = None
     parsed: bool = False
     """Whether it could be read, but says no call."""
+    id: str = ""
+    """Of a native call: it must be answered by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
