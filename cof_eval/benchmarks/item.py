@@ -23,6 +23,8 @@ class Item:
 
     question: Question
     image: ImageSource
+    target: ImageSource | None = None
+    """The annotated region as the benchmark itself has cut it; without it, view `target` cuts at the question's boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Rows(Sequence[Item]):
 
 
 def _named(item: Item, name: str) -> Item:
-    return item if name == item.question.id else Item(replace(item.question, id=name), item.image)
+    return item if name == item.question.id else replace(item, question=replace(item.question, id=name))
 
 
 @dataclass(frozen=True, slots=True)
