@@ -70,6 +70,13 @@ class InterruptedRunError(CofError, RuntimeError):
         """Exit status, as shells count it."""
 
 
+class BudgetReachedError(CofError, RuntimeError):
+    """The next request might cost more than is left of the budget; what was finished is kept."""
+
+    status = 3
+    """Exit status."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; its kind where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
