@@ -8,7 +8,9 @@
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
 | `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
-| `OPENAI_API_KEY` | sent to servers; `EMPTY` if unset |
+| `OPENAI_API_KEY` | sent to the model's servers; `EMPTY` if unset |
+| `COF_JUDGE_API_KEY` | sent to the judge's servers; if unset, `OPENAI_API_KEY` where they are the model's own, else `EMPTY` |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | the proxy for servers, and the hosts that are asked without it |
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from .errors import UsageError
 from .option_order import OptionOrder, OrderKind, parse_order
+from .secrets import NO_KEY
 
 JUDGE_CONCURRENCY = 64
 """Questions to a judge's server at once, unless the user says otherwise."""
@@ -197,8 +201,51 @@ def judge_url() -> str | None:
 
 
 def api_key() -> str:
-    """The key sent to servers."""
-    return os.environ.get("OPENAI_API_KEY") or "EMPTY"
+    """The key sent to the model's servers.
+
+    Raises:
+        UsageError: if it holds what no HTTP header can.
+    """
+    return _key("OPENAI_API_KEY") or NO_KEY
+
+
+def judge_api_key(judge_urls: str | None, model_urls: str | None = None) -> str:
+    """The key sent to the judge's servers: the model's own key goes to no other server than the model's.
+
+    Args:
+        judge_urls: base URLs of the judge, in any form that `--judge-url` takes.
+        model_urls: base URLs of the model, where it is served.
+
+    Raises:
+        UsageError: if the key holds what no HTTP header can.
+    """
+    theirs, ours = _origins(judge_urls), _origins(model_urls)
+    return _key("COF_JUDGE_API_KEY") or (api_key() if theirs and theirs <= ours else NO_KEY)
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy through which a URL is asked (`HTTP_PROXY`, `HTTPS_PROXY`); None for none, or where `NO_PROXY` excludes it."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _key(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"{variable} holds characters that no key has (line breaks, or letters beyond ASCII); copy it again")
+    return key
+
+
+def _origins(urls: str | None) -> set[tuple[str, str | None, int | None]]:
+    """Scheme, host and port of each URL."""
+    found = (urlsplit(url) for url in re.findall(r"https?://[^,;\s]+", urls or ""))
+    return {(parts.scheme, parts.hostname, parts.port) for parts in found}
 
 
 def world_size() -> int:

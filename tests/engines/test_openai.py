@@ -293,7 +293,7 @@ FAULTS: list[tuple[Fault, type[CofError], str]] = [
     (Fault.HANG, EngineError, "gave no whole reply within 2 s"),
     (Fault.DRIP, EngineError, "gave no whole reply within 2 s"),
     (Fault.ABORTED, EngineError, "aborted the request"),
-    (Fault.OTHER_MODEL, EngineUnusableError, "answers as model 'another'; 'served' was asked"),
+    (Fault.REDIRECT, EngineUnusableError, "redirects (status 302) to elsewhere.invalid; redirects are not followed"),
     (Fault.FILTERED, EngineError, "content_filter"),
     (Fault.NO_CHOICE, EngineError, "no chat completion"),
     (Fault.NO_USAGE, EngineError, "no chat completion"),
