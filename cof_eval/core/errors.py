@@ -76,6 +76,11 @@ class BudgetReachedError(CofError, RuntimeError):
     status = 3
     """Exit status."""
 
+    def __init__(self, message: str, run: str = "") -> None:
+        super().__init__(message)
+        self.run = run
+        """The run's folder, where that is known."""
+
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; its kind where it has none."""

@@ -30,6 +30,8 @@ def estimate_line(told: Told) -> str:
     if not total.rollouts:
         return "estimate: nothing is left to generate"
     tokens = f"{amount(total.prompt)} tokens in, {amount(total.output)} out"
+    if total.dollars is not None:
+        tokens += f", ${_span(total.dollars, _dollars)}"
     if told.rates is None:
         return f"estimate: {tokens} (from one turn a rollout to the protocol's last). {HOW_TO_PILOT}"
     if total.seconds is None:

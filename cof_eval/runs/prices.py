@@ -140,7 +140,9 @@ def parse_prices(values: object, source: str) -> PriceList:
     """
     where = f"the prices in {source}"
     if not isinstance(values, Mapping) or not isinstance(values.get("models"), Mapping) or not values["models"]:
-        raise UsageError(f"{where} are none; expected `models:` with a name and its input and output prices a million tokens below it")
+        raise UsageError(
+            f"{where} are none; expected `models:` with a name and its input and output prices a million tokens below it"
+        )
     _check_keys(values, ("models", "currency"), where)
     if values.get("currency", "USD") != "USD":
         raise UsageError(f"{where} are in {values['currency']!r}; expected USD: convert them")

@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from ..agent.engine import Engine, Request, Response, Role, TextPart
-from ..core.errors import BudgetReachedError
+from ..core.errors import BudgetReachedError, JudgeError
 from ..core.journal import Journal, read_journal
 from ..core.records import Trajectory, Verdict
 from ..core.resolution import PixelLimits
+from ..judging.judge import Judge, JudgeReply
 from .prices import ModelPrices, Use, use_of
 
 FILE = "spending.jsonl"
+JUDGE, BEGUN, NEW = range(3)
+"""Ranks: a verdict on what is paid for already, a further turn of a rollout, a rollout's first turn."""
+_PREVIEW_TOKENS = 1536
+"""Of an image that a judge sees: at most 1024 x 1024 pixels."""
 _TEMPLATE_TOKENS = 16
 """Room for what a chat template puts around a message."""
 
@@ -121,11 +126,11 @@ class Wallet:
     def _has_room(self, place: tuple[int, int], dearest: float) -> bool:
         if self.limit is None:
             return True
-        if self.reached or self._waiting[0] != place:
+        if (self.reached and place[0] > JUDGE) or (not self.reached and self._waiting[0] != place):
             return False
         if self.spent + self.reserved + dearest <= self.limit:
             return True
-        if not self.under_way:
+        if not self.under_way or self.reached:
             self.reached = (
                 f"the budget of {dollars(self.limit)} is reached: {dollars(self.spent)} is spent, and the next request may cost "
                 f"{dollars(dearest)}"
@@ -189,7 +194,7 @@ class PricedEngine:
         """Generate one turn if it can be paid for; turns of rollouts that have begun go first."""
         begun = any(message.role is Role.ASSISTANT for message in request.messages)
         expected = self._prompt_tokens(request)
-        async with self._wallet.pay(self._dearest(request, expected), rank=1 if begun else 2) as bill:
+        async with self._wallet.pay(self._dearest(request, expected), rank=BEGUN if begun else NEW) as bill:
             response = await self._engine.generate(request)
             self._more = max(self._more, response.prompt_tokens / expected)
             use = _used(request, response)
@@ -211,6 +216,27 @@ class PricedEngine:
         texts += [tool.text for tool in request.tools]
         visual = sum(image.visual_tokens for image in request.images)
         return sum(map(self._engine.text_tokens, texts)) + visual + _TEMPLATE_TOKENS * len(request.messages)
+
+
+class PricedJudge(Judge):
+    """A judge whose every question goes through a wallet; one that does not fit stays unscored, and is asked when there is more."""
+
+    def __init__(self, judge: Judge, prices: ModelPrices, wallet: Wallet) -> None:
+        super().__init__(judge.card, judge.client, judge.images)
+        self._prices, self._wallet = prices, wallet
+
+    async def ask(self, prompt: str, image: bytes | None) -> JudgeReply:
+        """Ask the judge if that can be paid for."""
+        tokens = len(prompt.encode()) // 2 + _TEMPLATE_TOKENS + (_PREVIEW_TOKENS if image else 0)
+        dearest = Use(prompt_tokens=tokens, output_tokens=self.card.max_tokens, images=int(image is not None))
+        try:
+            async with self._wallet.pay(self._prices.dollars(dearest), rank=JUDGE) as bill:
+                reply = await super().ask(prompt, image)
+                use = Use(prompt_tokens=reply.prompt_tokens, output_tokens=reply.output_tokens, images=dearest.images)
+                bill.dollars = self._prices.dollars(use)
+        except BudgetReachedError as error:
+            raise JudgeError(f"not asked: {error}") from error
+        return reply
 
 
 def _used(request: Request, response: Response) -> Use:
