@@ -9,7 +9,11 @@ import typer
 
 from ..core.errors import RunError, UsageError
 from .finish import finish
+<<<<<<< HEAD
 from .options import PricesFile
+=======
+from .options import BenchmarkModule
+>>>>>>> main
 
 
 def report(
@@ -21,12 +25,19 @@ def report(
         str | None,
         typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
+<<<<<<< HEAD
     prices: PricesFile = None,
+=======
+    benchmark_module: BenchmarkModule = None,
+>>>>>>> main
     verbose: Annotated[bool, typer.Option("--verbose", help="List every file of the report.")] = False,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""
+    from ..core.settings import use_benchmark_modules
     from ..runs.console import Detail, Screen
     from ..runs.folder import load_run
+
+    use_benchmark_modules(benchmark_module or [])
 
     try:
         loaded = [load_run(path, judge) for path in runs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import typer
 
@@ -11,6 +12,7 @@ from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
     BaseUrl,
+    BenchmarkModule,
     Benchmarks,
     Budget,
     Concurrency,
@@ -42,6 +44,7 @@ from .options import (
     Seed,
     ServedName,
     Verbose,
+    ViewName,
 )
 
 
@@ -64,6 +67,8 @@ def run(
     limit: Limit = None,
     repeats: Repeats = 1,
     option_order: OptionOrder = "dataset",
+    view: ViewName = "full",
+    benchmark_module: BenchmarkModule = None,
     seed: Seed = 0,
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
@@ -86,11 +91,13 @@ def run(
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other; pass one of them")
+    from ..core.settings import use_benchmark_modules
     from ..lmms.launch import launch
     from ..runs.console import Detail
     from ..runs.folder import load_run
     from .session import session
 
+    use_benchmark_modules(benchmark_module or [])
     arguments = {
         "pretrained": model,
         "protocol": protocol,
@@ -104,6 +111,7 @@ def run(
         "run": str(out) if out else None,
         "judge": judge,
         "judge_url": judge_url,
+        "view": view,
         "seed": seed,
         "concurrency": concurrency,
         "keep_images": keep_images,
