@@ -9,11 +9,7 @@ import typer
 
 from ..core.errors import RunError, UsageError
 from .finish import finish
-<<<<<<< HEAD
-from .options import PricesFile
-=======
-from .options import BenchmarkModule
->>>>>>> main
+from .options import BenchmarkModule, PricesFile
 
 
 def report(
@@ -25,11 +21,8 @@ def report(
         str | None,
         typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
-<<<<<<< HEAD
-    prices: PricesFile = None,
-=======
     benchmark_module: BenchmarkModule = None,
->>>>>>> main
+    prices: PricesFile = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every file of the report.")] = False,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""

@@ -146,16 +146,10 @@ def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> Usage
     place = re.search(r"\$\.(\w+)", str(error))
     name = place[1] if place else "?"
     value = values.get(name)
-<<<<<<< HEAD
-    if name == "keep_images":
-        return UsageError(f"keep_images={value!r} is unknown; known: {', '.join(KeepImages)}")
-    kind = "JSON object" if name in _OBJECTS else "number of dollars" if name == "budget" else "whole number"
-    return UsageError(f"model argument {name}={value!r} is no {kind}")
-=======
     if name in _CHOICES:
         return UsageError(f"{name}={value!r} is unknown; known: {', '.join(_CHOICES[name])}")
-    return UsageError(f"model argument {name}={value!r} is no {'JSON object' if name in _OBJECTS else 'whole number'}")
->>>>>>> main
+    kind = "JSON object" if name in _OBJECTS else "number of dollars" if name == "budget" else "whole number"
+    return UsageError(f"model argument {name}={value!r} is no {kind}")
 
 
 def data_folder(benchmark: str) -> Path | None:

@@ -69,12 +69,8 @@ class ServedJudge:
         choice = done.reply.choices[0]
         if finish_of(choice.finish_reason) is not Finish.STOP:
             raise JudgeError(f"the judge's reply was cut (finish reason {choice.finish_reason!r})")
-<<<<<<< HEAD
         usage = done.reply.usage
-        return JudgeReply(str(choice.message.content or ""), usage.prompt_tokens, usage.completion_tokens)
-=======
-        return _label_text(choice.message.said)
->>>>>>> main
+        return JudgeReply(_label_text(choice.message.said), usage.prompt_tokens, usage.completion_tokens)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -35,11 +35,8 @@ from ..engines import check_engine
 from ..judging import load_card
 from ..runs.console import Screen, say_header
 from ..runs.folder import RunData, load_run
-<<<<<<< HEAD
 from ..runs.prices import load_prices
-=======
 from .task_files import task_folders, task_name
->>>>>>> main
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:

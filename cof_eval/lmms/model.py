@@ -23,13 +23,9 @@ from loguru import logger
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
-<<<<<<< HEAD
-from ..core.errors import BudgetReachedError, RunError, UsageError
-=======
 from ..benchmarks import BENCHMARKS
-from ..core.errors import RunError, UsageError
+from ..core.errors import BudgetReachedError, RunError, UsageError
 from ..core.image_view import ImageView
->>>>>>> main
 from ..core.images import ImageSource, encode_png
 from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions

@@ -61,12 +61,9 @@ def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: E
     tokens = text_tokens if callable(text_tokens) else engine.text_tokens
     offered = sum(tokens(tool.text) for tool in protocol.tools)
     text = sum(
-<<<<<<< HEAD
-        offered + tokens(protocol.system) + tokens(protocol.prompt(plan.job.question.text, plan.job.question.options))
-=======
-        tokens(protocol.system)
+        offered
+        + tokens(protocol.system)
         + tokens(protocol.prompt(asked_text(plan.job.question, Frame.milli()), plan.job.question.options))
->>>>>>> main
         for plan in plans
     )
     return Work(
