@@ -188,27 +188,31 @@ class Cof(lmms):  # type: ignore[misc]
                 self.screen.wait(f"starting {self.settings.engine}")
             await engine.start()
             self._started = True
-        keys = {plan.key for plan in plans}
-        self.screen.kept = partial(_kept, run, keys)
         try:
             with (
-                paying.open(run.path, engine, judge) if paying else contextlib.nullcontext((engine, judge)) as (asked, judging),
-                self.screen.bar(len(keys), finished=len(keys) - len(pending)) as bar,
+                paying.open(run.path, engine, judge) if paying else contextlib.nullcontext((engine, judge)) as (asked, judging)
             ):
-                work = Evaluation(
-                    engine=asked,
-                    protocol=self.protocol,
-                    run=run,
-                    judge=judging,
-                    concurrency=self.settings.concurrency,
-                    seed=self.settings.seed,
-                )
-                await work.answer(plans, Progress(len(pending), changed=bar.show))
+                await self._generate(asked, judging, run, plans, len(pending))
         except BudgetReachedError as error:
             says = f"{error}; {self.screen.kept()}. To resume, run the same command with a higher --budget"
             raise BudgetReachedError(says, str(run.path)) from None
         say_troubles(self.screen, getattr(engine, "troubles", {}))
         self.screen.wait("writing lmms-eval's results")
+
+    async def _generate(self, engine: Engine, judge: Judge, run: RunFolder, plans: list[PlannedJob], pending: int) -> None:
+        """Answer every row that the run folder does not hold yet, under a progress bar."""
+        keys = {plan.key for plan in plans}
+        self.screen.kept = partial(_kept, run, keys)
+        work = Evaluation(
+            engine=engine,
+            protocol=self.protocol,
+            run=run,
+            judge=judge,
+            concurrency=self.settings.concurrency,
+            seed=self.settings.seed,
+        )
+        with self.screen.bar(len(keys), finished=len(keys) - pending) as bar:
+            await work.answer(plans, Progress(pending, changed=bar.show))
 
     def _run_settings(
         self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding], paying: Paying | None
