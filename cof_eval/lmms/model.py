@@ -30,7 +30,7 @@ from ..core.images import ImageSource, encode_png
 from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
-from ..core.resolution import NATIVE, Resolution, parse_resolution
+from ..core.resolution import COUNTED, NATIVE, Resolution, parse_resolution
 from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, use_image_view, world_size
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
@@ -248,6 +248,7 @@ class Cof(lmms):  # type: ignore[misc]
             "notes": [
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
+                *([COUNTED] if engine.limits.counted else []),
                 *option_order().notes,
                 *settings.view.notes,
                 *(line for name in own for line in excluded_rows(name)),

@@ -171,7 +171,7 @@ def _check_keys(values: Mapping[Any, Any], known: Iterable[str], where: str) -> 
 def turn_uses(trajectory: Trajectory) -> list[Use]:
     """What each turn of a trajectory used."""
     shown = trajectory.shown.visual_tokens
-    visual, images = shown, int(shown > 0)
+    visual, images = shown, int(trajectory.shown.size != (0, 0))
     uses = []
     for turn in trajectory.turns:
         uses.append(_use(turn, visual, images))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..agent.engine import Engine, Request, Response, Role, TextPart
+from ..agent.engine import Engine, ImagePart, Request, Response, Role, TextPart
 from ..core.errors import BudgetReachedError, JudgeError
 from ..core.journal import Journal, read_journal
 from ..core.records import Trajectory, Verdict
@@ -30,6 +30,7 @@ JUDGE, BEGUN, NEW = range(3)
 """Ranks: a verdict on what is paid for already, a further turn of a rollout, a rollout's first turn."""
 _PREVIEW_TOKENS = 1536
 """Of an image that a judge sees: at most 1024 x 1024 pixels."""
+_PIXELS_A_TOKEN = 28 * 28
 _TEMPLATE_TOKENS = 16
 """Room for what a chat template puts around a message."""
 
@@ -204,7 +205,7 @@ class PricedEngine:
 
     def _dearest(self, request: Request, prompt: int) -> float:
         """Most that a turn can cost: nothing cached, every token that it may generate."""
-        visual = sum(image.visual_tokens for image in request.images)
+        visual = sum(map(_expected_tokens, request.images))
         tokens, visual = math.ceil(prompt * self._more), math.ceil(visual * self._more)
         use = Use(prompt_tokens=tokens, output_tokens=request.max_tokens, visual_tokens=visual, images=len(request.images))
         return max(self._prices.dollars(use), self._prices.dollars(replace(use, visual_tokens=0)))
@@ -214,8 +215,13 @@ class PricedEngine:
         texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
         texts += [f"{call.name} {call.arguments}" for message in request.messages for call in message.tool_calls]
         texts += [tool.text for tool in request.tools]
-        visual = sum(image.visual_tokens for image in request.images)
+        visual = sum(map(_expected_tokens, request.images))
         return sum(map(self._engine.text_tokens, texts)) + visual + _TEMPLATE_TOKENS * len(request.messages)
+
+
+def _expected_tokens(image: ImagePart) -> int:
+    """Visual tokens of an image; where they are only counted, as many as Qwen2.5-VL's processor would make of it."""
+    return image.visual_tokens or math.ceil(image.image.width * image.image.height / _PIXELS_A_TOKEN)
 
 
 class PricedJudge(Judge):
