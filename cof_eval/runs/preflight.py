@@ -63,7 +63,8 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
     least = max(protocol.crop_min_pixels, limits.min_pixels, *(fit.min_pixels for fit in protocol.crop_fits), 0)
     crop = max(least, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
-    text = engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
+    tools = sum(engine.text_tokens(tool.text) for tool in protocol.tools)
+    text = tools + engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
     return Budget(
         min(protocol.context, engine.context),
