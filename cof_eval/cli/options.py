@@ -86,6 +86,14 @@ PricePerGpuHour = Annotated[
     float | None, typer.Option("--price-per-gpu-hour", min=0, help="Dollars of one GPU for one hour, for --estimate.")
 ]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs that the run takes, for --estimate.")]
+PricesFile = Annotated[
+    Path | None,
+    typer.Option("--prices", help="YAML or JSON file of what models cost (docs/cost.md): $ per question in the report."),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget", min=0, help="Dollars that the run may spend, earlier sessions included; needs --prices."),
+]
 PriceIn = Annotated[
     float | None, typer.Option("--price-in", min=0, help="Dollars per million prompt tokens, for --estimate; with --price-out.")
 ]

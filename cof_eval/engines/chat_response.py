@@ -60,10 +60,8 @@ class ReplyReader:
         self._check_prompt(usage.prompt_tokens + cached if usage.prompt_tokens else 0, request, done.server)
         calls = read_calls(choice.message) if request.tools else ()
         if choice.finish_reason in _CALLED and not (calls or choice.message.said.calls):
-            raise EngineError(
-                f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call; start it without its tool "
-                f"parser: {TOOL_FLAGS}"
-            )
+            says = f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call"
+            raise EngineError(says if request.tools else f"{says}; start it without its tool parser: {TOOL_FLAGS}")
         text = self._text(done, native=bool(calls))
         if finish is Finish.STOP:
             text = _with_stop(text, request, done.server)

@@ -31,6 +31,8 @@ def estimate_line(told: Told) -> str:
         return "estimate: nothing is left to generate"
     beside = "" if total.visual.high else " (images aside)"
     tokens = f"{amount(total.prompt)} tokens in{beside}, {amount(total.output)} out"
+    if total.dollars is not None:
+        tokens += f", ${_span(total.dollars, _dollars)}"
     if told.rates is None:
         return f"estimate: {tokens} (from one turn a rollout to the protocol's last). {HOW_TO_PILOT}"
     if total.seconds is None:

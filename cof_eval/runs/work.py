@@ -57,9 +57,12 @@ def work(plans: Sequence[PlannedJob], pending: Collection[str], protocol: Protoc
 def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: Engine, text_tokens: object) -> Work:
     most = budget(protocol, engine, plans[0].job.resolution, {plan.image.size for plan in plans if plan.job.source})
     shown, n, turns = sum(plan.visual_tokens for plan in plans), len(plans), protocol.max_turns
+    shows = sum(plan.job.source is not None for plan in plans)
     tokens = text_tokens if callable(text_tokens) else engine.text_tokens
+    offered = sum(tokens(tool.text) for tool in protocol.tools)
     text = sum(
-        tokens(protocol.system)
+        offered
+        + tokens(protocol.system)
         + tokens(protocol.prompt(asked_text(plan.job.question, Frame.milli()), plan.job.question.options))
         for plan in plans
     )
@@ -71,6 +74,7 @@ def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: E
         prompt=Span(shown + text, None, max(shown + text, n * _longest(most, protocol))),
         output=Span(n, None, n * turns * protocol.max_new_tokens),
         visual=Span(shown, None, shown + n * (turns - 1) * most.crop),
+        images=Span(shows, None, shows * turns * (turns + 1) / 2),
     )
 
 

@@ -6,6 +6,7 @@ the reason, so that the model can be told. Every call has an id by which it is a
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -34,13 +35,15 @@ def with_ids(calls: Sequence[ToolCall], turn: int) -> tuple[ToolCall, ...]:
         calls: as the server gave them.
         turn: of the rollout, 0-based; part of the ids that are made here.
     """
-    taken: set[str] = set()
-    kept = []
-    for number, call in enumerate(calls[: MAX_CALLS + 1]):
-        name = call.id if call.id and call.id not in taken else f"call_{turn}_{number}"
-        taken.add(name)
-        kept.append(replace(call, id=name))
-    return tuple(kept)
+    kept = calls[: MAX_CALLS + 1]
+    given = {call.id for call in kept}
+    ours = (name for number in itertools.count() if (name := f"call_{turn}_{number}") not in given)
+    taken: set[str] = {""}
+    named = []
+    for call in kept:
+        named.append(replace(call, id=next(ours)) if call.id in taken else call)
+        taken.add(named[-1].id)
+    return tuple(named)
 
 
 def read_tool_calls(calls: Sequence[ToolCall], form: CallForm) -> tuple[RawCall, ...]:
