@@ -6,7 +6,8 @@ from .facts import add_facts, pool_facts
 from .finish import finish_of
 from .images import ImageFormat
 from .message import ReplyMessage, Said, ServedCall, join_thoughts
-from .pool import Body, Completion, Pool, RetryPolicy
+from .negotiate import Body
+from .pool import Completion, Pool, RetryPolicy
 from .server import Server
 
 __all__ = [
