@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
+from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart, Tool
 from ..agent.protocols import Protocol
 from ..benchmarks import BENCHMARKS
 from ..benchmarks.hub import check_hub, without_fetching
@@ -193,9 +193,11 @@ async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
     side = max(engine.limits.factor, 28) * 4
     images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
     try:
-        await engine.generate(_probe(images, engine.limits))
+        await engine.generate(_probe(images, engine.limits, protocol.tools))
     except CofError as error:
         cure = f"start it with --limit-mm-per-prompt '{{\"image\": {protocol.max_images}}}'"
+        if protocol.native and "tool" in str(error):
+            return Finding(Level.FAILED, "native calls, tried", str(error))
         return Finding(
             Level.FAILED, "images, tried", f"{len(images)} small images in one prompt: {error}; if it limits images, {cure}"
         )
@@ -231,10 +233,10 @@ async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: S
     )
 
 
-def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
+def _probe(images: Sequence[Image.Image], limits: PixelLimits, tools: Sequence[Tool] = ()) -> Request:
     parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
     message = Message(Role.USER, (*parts, TextPart("What is this?")))
-    return Request(conversation="doctor", messages=(message,), max_tokens=1)
+    return Request(conversation="doctor", messages=(message,), max_tokens=1, tools=tuple(tools))
 
 
 async def check_judge(settings: ModelSettings) -> Finding:
