@@ -36,7 +36,7 @@ class Paying:
 
     def findings(self, run: Path) -> list[Finding]:
         """What is spent and may be, and whether the judge's cost is counted."""
-        spent = sum(spent_before(run, self.model, self.judge))
+        spent = 0.0 if self.budget is None else sum(spent_before(run, self.model, self.judge))
         found = []
         if self.judge_model and self.judge is None:
             says = f"{self.source} has no prices of the judge {self.judge_model!r}: its cost is not counted. A judge of your own costs 0"
