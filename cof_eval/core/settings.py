@@ -6,7 +6,7 @@
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
 | `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
-| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated[:MOST]` or `correct_first` (`--option-order`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to servers; `EMPTY` if unset |
 """
