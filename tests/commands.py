@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from multiprocessing.context import ForkServerProcess as Process
 from pathlib import Path
+from unittest import mock
 
 BIN = Path(sys.executable).parent
 QUIET = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -45,6 +48,19 @@ def cof_eval(*arguments: object, cwd: Path | None = None, timeout_s: float = 300
         command, cwd=cwd, env=clean_environment(**environment), capture_output=True, text=True, timeout=timeout_s, check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def in_process(*arguments: object) -> Done:
+    """A command run to its end in this process: for those that start no engine and keep no log."""
+    from cof_eval.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", ["cof-eval", *map(str, arguments)]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 0
+    return Done(status, out.getvalue(), err.getvalue())
 
 
 def _context() -> ForkServerContext:

@@ -53,7 +53,7 @@ class Fault(StrEnum):
     DRIP = "slow drip"
     TRUNCATED = "truncated body"
     RESET = "connection reset"
-    OTHER_MODEL = "answers as another model"
+    REDIRECT = "302"
     ABORTED = "abort"
 
 
@@ -133,6 +133,10 @@ class FakeServer:
     label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
     """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
+    answers_as: Callable[[ChatRequest], str | None] = lambda asked: str(asked.body["model"])
+    """The model's name in replies."""
+    location: str = "http://elsewhere.invalid/v1/chat/completions?token=of-another"
+    """Where a redirect leads."""
     fault: Callable[[ChatRequest], Fault | None] = lambda asked: None
     models_fault: Fault | None = None
     keep_alive: bool = True
@@ -229,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             fake.most_running = max(fake.most_running, fake.running)
         try:
             time.sleep(fake.latency_s(asked))
-            if fault in _STATUS or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON):
+            if fault in _STATUS or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT):
                 self._fail(fault)
             else:
                 body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
@@ -244,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is Fault.WEB_PAGE:
             return self._write(200, b"<html>\n<body>It works!</body>\n</html>", "text/html")
+        if fault is Fault.REDIRECT:
+            return self._write(302, b"", "text/plain", location=self.fake.location)
         if fault is Fault.BAD_JSON:
             return self._write(200, b'{"choices": [', "application/json")
         status, message = _STATUS[fault]  # type: ignore[index]
@@ -277,12 +283,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._write(status, json.dumps(body).encode(), "application/json")
 
-    def _write(self, status: int, data: bytes, kind: str) -> None:
+    def _write(self, status: int, data: bytes, kind: str, **headers: str) -> None:
         try:
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))
             self.send_header("retry-after-ms", "1")  # clients try again at once
+            for name, value in headers.items():
+                self.send_header(name, value)
             if not self.fake.keep_alive:
                 self.send_header("connection", "close")
             self.end_headers()
@@ -334,7 +342,7 @@ def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | N
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 0,
-        "model": "another" if fault is Fault.OTHER_MODEL else asked.body["model"],
+        "model": fake.answers_as(asked),
         "choices": [] if fault is Fault.NO_CHOICE else [choice],
         "usage": None if fault is Fault.NO_USAGE else usage,
     }

@@ -33,9 +33,11 @@ import json, sys, pytest
 class Seen:
     def pytest_collection_finish(self, session):
         self.count = len(session.items)
+        self.folders = {item.path.parent for item in session.items}
 seen = Seen()
 status = pytest.main(["--fast", "--collect-only", "-q", "-q", "-p", "no:cacheprovider"], plugins=[seen])
-print(json.dumps([int(status), seen.count, sorted({name.partition(".")[0] for name in sys.modules})]))
+modules = {name.partition(".")[0] for name in sys.modules}
+print(json.dumps([int(status), seen.count, sorted(map(str, seen.folders)), sorted(modules)]))
 """
 
 
@@ -63,10 +65,11 @@ def test_no_two_files_have_one_name() -> None:
 
 
 @pytest.mark.slow
-def test_collecting_the_fast_selection_imports_nothing_heavy() -> None:
+def test_the_fast_selection_covers_every_room_and_collecting_it_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", COLLECTING], cwd=ROOT, capture_output=True, text=True, check=False)
     *said, found = done.stdout.splitlines()
-    status, count, modules = json.loads(found)
+    status, count, folders, modules = json.loads(found)
     assert status == 0, "\n".join(said[-40:])
     assert count > 1000
+    assert {str(path.parent) for path in FILES} == set(folders)
     assert not set(modules) & {"torch", "vllm", "transformers", "lmms_eval", "trl"}

@@ -90,6 +90,7 @@ PLANTED = [
 """(module, what is added to it, what the linter says): upwards, upwards and late, sideways, and modules in no room."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "code", "said"), PLANTED, ids=[module for module, _, _ in PLANTED])
 def test_the_linter_refuses_an_import_against_the_layers(copy: Path, module: str, code: str, said: str) -> None:
     planted = copy / module

@@ -7,14 +7,15 @@ tokens it really used, and the agent compares them with what it predicted.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 
-from ..core.records import Finish
+from ..core.records import Finish, ToolCall
 from ..core.resolution import PixelLimits
 
 
@@ -24,6 +25,8 @@ class Role(StrEnum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
+    """Answers one native call, in text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class ImagePart:
     hash: str
     """Of its pixels: a stable id, so that an engine need not process an earlier image of a conversation again."""
     visual_tokens: int
-    """As predicted from its size."""
+    """As predicted from its size; 0 where they are only counted (`PixelLimits.counted`)."""
 
 
 Part = TextPart | ImagePart
@@ -53,11 +56,35 @@ class Message:
 
     role: Role
     parts: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Native calls of an assistant's turn."""
+    call_id: str = ""
+    """Of a message in the role `tool`: the call that it answers."""
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
         """Its images, in order."""
         return tuple(part for part in self.parts if isinstance(part, ImagePart))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that is offered to the model apart from the text (native calls)."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """JSON schema of its arguments."""
+
+    @property
+    def text(self) -> str:
+        """Its schema as a prompt holds it, to count tokens."""
+        return json.dumps(self.schema(), ensure_ascii=False)
+
+    def schema(self) -> dict[str, Any]:
+        """It as OpenAI's API takes it in `tools`."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +112,8 @@ class Request:
     """Regular expression that the text must match (structured output)."""
     template_kwargs: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     """For the checkpoint's chat template."""
+    tools: tuple[Tool, ...] = ()
+    """Functions to call natively; only engines of `engines.NATIVE` are asked so."""
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
@@ -104,6 +133,8 @@ class Response:
     visual_tokens: int | None
     """Visual tokens of the whole prompt; None if the engine cannot tell."""
     engine_s: float
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Native calls, in order; `text` does not hold them."""
 
 
 def cut_at_stop(text: str, request: Request) -> str:

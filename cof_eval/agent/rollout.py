@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ..core.errors import ContextFullError, EngineError, EngineUnusableError
-from ..core.records import Call, Finish, ImageRef, Question, ShownImage, Stop, Trajectory, Turn, digest
+from ..core.records import AnswerKind, Call, Finish, ImageRef, Question, ShownImage, Stop, ToolCall, Trajectory, Turn, digest
 from ..core.resolution import PixelLimits
 from .conversation import Conversation
 from .counterfactual import NO_BOXES
@@ -22,6 +22,8 @@ from .engine import Engine, Message, Request, Response, TextPart
 from .protocols import Crops, Precedence, Protocol
 from .protocols.calling import AtLimit
 from .reply import RawCall, Reply
+from .reply.native import with_ids
+from .reply.points import native_point
 from .view import View
 from .zoom import BadCall
 
@@ -73,6 +75,8 @@ async def rollout(
     started = time.monotonic()
     state = _Rollout(subject, engine, protocol, seed, keep_image, on_turn)
     stop, answer, error = await state.run()
+    if subject.question.kind is AnswerKind.POINT and subject.view and stop is Stop.ANSWERED:
+        answer = _point(answer, protocol, subject.view)
     size = subject.view.shown.size if subject.view else (0, 0)
     shown = ShownImage(size, sum(image.visual_tokens for image in state.conversation.images[:1]), subject.shown_hash)
     return Trajectory(
@@ -89,6 +93,12 @@ async def rollout(
         wall_s=round(time.monotonic() - started, 4),
         ended=round(time.time(), 3),
     )
+
+
+def _point(answer: str, protocol: Protocol, view: View) -> str:
+    """The answer's point in px of the native image; the answer itself if it has none."""
+    pixels = view.shown_frame if protocol.pixels_above is not None else None
+    return native_point(answer, protocol.box_frame(view), view.native_frame, pixels=pixels)
 
 
 _Ending = tuple[Stop, str, str | None]
@@ -121,6 +131,7 @@ class _Rollout:
         )
         for message in self.conversation.messages:
             self._count(message)
+        self.used_tokens += sum(self.engine.text_tokens(tool.text) for tool in self.protocol.tools)
 
     async def run(self) -> _Ending:
         """Take turns until one ends the rollout."""
@@ -142,18 +153,20 @@ class _Rollout:
 
     async def _take(self, response: Response) -> _Ending | None:
         """Read one turn, execute its calls, and say whether it was the last."""
-        reply = self.protocol.read(response.text)
+        tool_calls = with_ids(response.tool_calls, len(self.turns)) if self.protocol.native else ()
+        reply = self.protocol.read_turn(response.text, tool_calls)
         self.used_tokens = response.prompt_tokens + response.output_tokens
         ending = _ending(reply, response.finish, self.protocol) or self._limit(response.text)
-        self.conversation.add_assistant_turn(response.text)
+        self.conversation.add_assistant_turn(response.text, tool_calls)
         if ending is not None:
             calls = tuple(Call(raw.raw) for raw in reply.calls)
         else:
             calls, handed_back = await asyncio.to_thread(self._execute_calls, reply.calls)
-            self._count(handed_back)
+            for message in handed_back:
+                self._count(message)
             if self.protocol.bad_call is BadCall.ANSWER and any(call.error for call in calls):
                 ending = _answered(response.text.strip(), Stop.NO_ANSWER)
-        self.turns.append(_turn(response, calls))
+        self.turns.append(_turn(response, self.protocol.write_turn(response.text, tool_calls), calls, tool_calls))
         if ending is not None and ending[0] is not Stop.ANSWERED and self.protocol.answer_turns_all:
             ending = _answered(self.protocol.last_answer([turn.text for turn in self.turns]), ending[0])
         if self.on_turn:
@@ -167,11 +180,11 @@ class _Rollout:
         most = self.protocol.zoom_tokens
         return (Stop.CONTEXT_FULL, "", None) if most is not None and self.used_tokens > most else None
 
-    def _execute_calls(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], Message]:
+    def _execute_calls(self, raw_calls: tuple[RawCall, ...]) -> tuple[tuple[Call, ...], tuple[Message, ...]]:
         """Execute a turn's calls; runs in a thread, so that the event loop is not held up."""
         calls, handed_back = self.conversation.execute_calls(raw_calls)
         if self.keep_image:
-            for part in handed_back.images:
+            for part in (image for message in handed_back for image in message.images):
                 self.keep_image(part.hash, part.image)
         return calls, handed_back
 
@@ -202,12 +215,13 @@ class _Rollout:
             template_kwargs=self.protocol.chat_template_kwargs,
             seed=_seed(self.seed, self.subject, turn) if self.protocol.temperature > 0 else None,
             pattern=self.protocol.turn_pattern(turn),
+            tools=self.protocol.tools,
         )
 
     def _check_pixels(self, response: Response) -> None:
         """Stop the run if the engine showed other pixels than the frame of every box assumes."""
         counted, predicted = response.visual_tokens, sum(image.visual_tokens for image in self.conversation.images)
-        if counted is None or counted == predicted:
+        if counted is None or counted == predicted or self.limits.counted:
             return
         raise EngineUnusableError(
             f"the engine used {counted} visual tokens where {predicted} were predicted (question "
@@ -235,9 +249,9 @@ def _answered(answer: str | None, otherwise: Stop) -> _Ending:
     return (Stop.ANSWERED, answer, None) if answer else (otherwise, "", None)
 
 
-def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:
+def _turn(response: Response, text: str, calls: tuple[Call, ...], tool_calls: tuple[ToolCall, ...]) -> Turn:
     return Turn(
-        text=response.text,
+        text=text,
         finish=response.finish,
         prompt_tokens=response.prompt_tokens,
         cached_tokens=response.cached_tokens,
@@ -245,6 +259,7 @@ def _turn(response: Response, calls: tuple[Call, ...]) -> Turn:
         visual_tokens=response.visual_tokens,
         engine_s=round(response.engine_s, 4),
         calls=calls,
+        tool_calls=tool_calls,
     )
 
 

@@ -11,7 +11,8 @@ from ..agent.protocols import Protocol
 from ..core.errors import UsageError
 from ..core.settings import ModelSettings
 from ..servers import parse_urls
-from .checkpoint import find_adapter, find_checkpoint, find_served, load_checkpoint, model_type
+from .checkpoint import find_adapter, find_checkpoint, find_served, load_checkpoint
+from .families import check_frame, model_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,9 @@ ENGINES: dict[str, Callable[[EngineSettings, Protocol], Awaitable[Engine]]] = {
 }
 
 
+NATIVE = {"openai"}
+"""Engines that take `Request.tools`: a parser of calls is a server's work."""
+
 _SERVED_ONLY = {
     "base_url": "leave it out, or use engine=openai",
     "served_name": "leave it out, or use engine=openai",
@@ -82,14 +86,16 @@ _FOREIGN: dict[str, dict[str, str]] = {
 """Model arguments that an engine would ignore, and what to do instead."""
 
 
-def check_engine(settings: ModelSettings) -> None:
+def check_engine(settings: ModelSettings, protocol: Protocol) -> None:
     """Find wrong settings of the engine and its checkpoint before anything is loaded.
 
     Raises:
-        UsageError: if the engine is unknown or would ignore an argument, or the checkpoint is none that it can run.
+        UsageError: if the engine is unknown, would ignore an argument or cannot call as the protocol does, or the checkpoint is none that
+            it can run.
     """
     if settings.engine not in ENGINES:
         raise UsageError(f"unknown engine {settings.engine!r}; known: {', '.join(ENGINES)}")
+    _check_calls(settings.engine, protocol)
     for name, cure in _FOREIGN[settings.engine].items():
         if getattr(settings, name):
             raise UsageError(f"engine={settings.engine} has no use for {name}: {cure}")
@@ -100,6 +106,14 @@ def check_engine(settings: ModelSettings) -> None:
         model_type(folder)
     if settings.lora:
         find_adapter(settings.lora)
+
+
+def _check_calls(engine: str, protocol: Protocol) -> None:
+    if protocol.native and engine not in NATIVE:
+        raise UsageError(
+            f"protocol {protocol.name!r} calls its tool natively (calls=native), and engine={engine} has no parser for such calls: serve the "
+            "model (vllm serve MODEL --enable-auto-tool-choice --tool-call-parser NAME) and use engine=openai with its base URL"
+        )
 
 
 def _check_served(settings: ModelSettings) -> None:
@@ -115,9 +129,17 @@ async def open_engine(name: str, settings: EngineSettings, protocol: Protocol) -
     """The engine called `name`, its checkpoint or server looked at, no weights loaded.
 
     Raises:
-        UsageError: for any other name, listing the known ones.
+        UsageError: for any other name, listing the known ones, and for a protocol that needs to know sizes which the model's own
+            processor decides.
         EngineUnusableError: if its server or its checkpoint's processor cannot be used.
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; known: {', '.join(ENGINES)}")
-    return await ENGINES[name](settings, protocol)
+    _check_calls(name, protocol)
+    engine = await ENGINES[name](settings, protocol)
+    try:
+        check_frame(protocol, engine.limits, native=name in NATIVE)
+    except UsageError:
+        await engine.close()
+        raise
+    return engine

@@ -18,20 +18,20 @@ from ..core.errors import (
     EngineError,
     EngineUnusableError,
     NoServerError,
+    PromptTooLongError,
     RefusedError,
     ServerError,
     UsageError,
 )
-from ..core.records import Finish
 from ..core.resolution import PixelLimits
-from ..servers import Completion, Pool, RetryPolicy, Server, connect, parse_urls
+from ..servers import Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
 from . import EngineSettings
+from .chat_body import chat_body
+from .chat_response import ReplyReader
 from .checkpoint import Checkpoint, find_served
 from .served_checkpoint import ServedCheckpoint, load_served
+from .served_family import find_family
 from .wire import ImageFormat, Wire
-
-QWEN25_VL_LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
-"""Of the stock Qwen2.5-VL processor; used where the checkpoint's own files are not at hand (its model card)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,13 @@ class OpenAIEngine:
         self._wire = Wire(parse_served_args(settings.engine_args).image_format)
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
-        self._image_token_id = checkpoint.image_token_id if checkpoint else None
+        self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots), settings.max_pixels)
+        self._reader = ReplyReader(
+            protocol=protocol,
+            image_token_id=checkpoint.image_token_id if checkpoint else None,
+            decode=checkpoint.decode if checkpoint else None,
+            family_known=self._family.known,
+        )
 
     @classmethod
     async def connect(cls, settings: EngineSettings, protocol: Protocol) -> OpenAIEngine:
@@ -114,9 +120,18 @@ class OpenAIEngine:
 
     @property
     def limits(self) -> PixelLimits:
-        """The checkpoint's where its files are at hand, else stock Qwen2.5-VL's; `max_pixels` tightens them."""
-        stock = self._checkpoint.limits if self._checkpoint else QWEN25_VL_LIMITS
-        return stock.within(max_pixels=self._settings.max_pixels)
+        """The checkpoint's where its files are at hand, else its family's (`served_family`); `max_pixels` tightens them."""
+        return self._family.limits
+
+    @property
+    def assumed(self) -> str:
+        """What is assumed of the image processor, in words; empty if it is read from the checkpoint's files."""
+        return self._family.assumed
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run should record of its servers; see `servers.pool_facts`."""
+        return pool_facts(self._pool, self._reader.mended)
 
     @property
     def context(self) -> int:
@@ -150,88 +165,22 @@ class OpenAIEngine:
 
         async def body(server: Server, known: Collection[str]) -> dict[str, Any]:
             messages = await asyncio.to_thread(self._wire.messages, request, ids=server.is_vllm, known=known)
-            return _body(request, messages, server)
+            return chat_body(request, messages, server)
 
         try:
             done = await self._pool.complete(request.conversation, body)
         except NoServerError as error:
             raise EngineUnusableError(f"no server takes requests any more: {error}") from error
+        except PromptTooLongError as error:
+            raise ContextFullError(str(error)) from error
         except RefusedError as error:
-            raise _refused(str(error)) from error
+            raise EngineError(f"the server refused the request: {error}") from error
         except ServerError as error:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
             done.server.remember(self._wire.image_id(image) for image in request.images)
-        return self._response(done, request)
+        return self._reader.read(done, request)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
-
-    def _response(self, done: Completion, request: Request) -> Response:
-        choice, usage = done.reply.choices[0], done.reply.usage
-        if choice.finish_reason not in ("stop", "length"):
-            raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}")
-        details = usage.prompt_tokens_details
-        return Response(
-            text=_with_stop(choice.message.text, request, done.server)
-            if choice.finish_reason == "stop"
-            else choice.message.text,
-            finish=Finish(choice.finish_reason),
-            prompt_tokens=usage.prompt_tokens,
-            cached_tokens=(details and details.cached_tokens) or 0,
-            output_tokens=usage.completion_tokens,
-            visual_tokens=self._count_visual(done.reply.prompt_token_ids),
-            engine_s=done.seconds,
-        )
-
-    def _count_visual(self, prompt: list[int] | None) -> int | None:
-        return None if prompt is None or self._image_token_id is None else prompt.count(self._image_token_id)
-
-
-def _with_stop(text: str, request: Request, server: Server) -> str:
-    """A turn with the closing tag that ended it, which servers other than vLLM cut off."""
-    if server.is_vllm or not request.stop_kept:
-        return text
-    for ending in request.stop:
-        opening = ending.replace("</", "<")
-        if ending.startswith("</") and text.rfind(opening) > text.rfind(ending):
-            return text + ending
-    return text
-
-
-def _body(request: Request, messages: list[dict[str, Any]], server: Server) -> dict[str, Any]:
-    """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
-    body: dict[str, Any] = {
-        "messages": messages,
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-    }
-    if request.seed is not None:
-        body["seed"] = request.seed
-    penalties = {"presence_penalty": request.presence_penalty, "frequency_penalty": request.frequency_penalty}
-    if server.samples_freely:
-        body |= {
-            "repetition_penalty": request.repetition_penalty,
-            "top_k": request.top_k or -1,
-            "min_p": request.min_p,
-            **penalties,
-        }
-    elif any(penalties.values()):
-        body |= penalties
-    if request.stop:
-        body["stop"] = list(request.stop)
-    if request.template_kwargs:
-        body["chat_template_kwargs"] = dict(request.template_kwargs)
-    if server.is_vllm:
-        body |= {"return_token_ids": True, "include_stop_str_in_output": request.stop_kept}
-    if request.pattern:
-        body["structured_outputs"] = {"regex": request.pattern}
-    return body
-
-
-def _refused(says: str) -> EngineError:
-    """The error for a request that a server refuses: the prompt is too long, or it holds what this server does not take."""
-    too_long = "maximum context length" in says or "max_model_len" in says or "maximum model length" in says
-    return ContextFullError(says) if too_long else EngineError(f"the server refused the request: {says}")

@@ -12,8 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from ..agent.engine import ImagePart, Part, Request
+from ..agent.engine import ImagePart, Message, Part, Request, Role, TextPart
 from ..core.images import encode_png
+from .native_calls import call_json
 
 _CACHE_BYTES = 256 << 20
 _JPEG_QUALITY = 95
@@ -52,7 +53,15 @@ class Wire:
             ids: whether the server remembers images by id (vLLM's `uuid`).
             known: ids of images that it was sent: of these only the id travels.
         """
-        return [{"role": m.role.value, "content": [self._part(p, ids, known) for p in m.parts]} for m in request.messages]
+        return [self._message(message, ids, known) for message in request.messages]
+
+    def _message(self, message: Message, ids: bool, known: Collection[str]) -> dict[str, Any]:
+        said = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+        if message.role is Role.TOOL:
+            return {"role": "tool", "tool_call_id": message.call_id, "content": said}
+        if message.tool_calls:  # a text or null: some servers take no list next to calls
+            return {"role": "assistant", "content": said or None, "tool_calls": [call_json(c) for c in message.tool_calls]}
+        return {"role": message.role.value, "content": [self._part(part, ids, known) for part in message.parts]}
 
     def _part(self, part: Part, ids: bool, known: Collection[str]) -> dict[str, Any]:
         if not isinstance(part, ImagePart):

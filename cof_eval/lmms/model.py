@@ -23,28 +23,32 @@ from loguru import logger
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
-from ..core.errors import RunError, UsageError
+from ..benchmarks import BENCHMARKS
+from ..core.errors import BudgetReachedError, RunError, UsageError
+from ..core.image_view import ImageView
 from ..core.images import ImageSource, encode_png
 from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
-from ..core.resolution import NATIVE, Resolution, parse_resolution
-from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
+from ..core.resolution import COUNTED, NATIVE, Resolution, parse_resolution
+from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, use_image_view, world_size
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
 from ..runs.console import Screen, say_findings, say_plan, say_troubles
 from ..runs.costs import run_costs
-from ..runs.estimate_text import estimate_line
-from ..runs.evaluate import Evaluation, Progress
+from ..runs.estimate import Prices
+from ..runs.estimate_text import NO_PRICES, estimate_line
+from ..runs.evaluate import Evaluation, Progress, pending_plans
 from ..runs.finding import Finding, Level
 from ..runs.folder import RunFolder, kept_image
+from ..runs.paying import Paying, open_paying
 from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
-from .task import CofTask, data_digest, row_question, row_source
+from .task import CofTask, data_digest, excluded_rows, row_question, row_source
 
 
 class Cof(lmms):  # type: ignore[misc]
@@ -67,8 +71,9 @@ class Cof(lmms):  # type: ignore[misc]
                 f"started as {world_size()} processes (WORLD_SIZE); cof batches in one process: start it once, and scale with "
                 'engine_args={"tensor_parallel_size": …} or with `vllm serve` and engine=openai'
             )
-        check_engine(self.settings)
+        check_engine(self.settings, self.protocol)
         load_card(self.settings.judge)
+        use_image_view(self.settings.view)  # lmms-eval makes the tasks' rows after the model
         self.checkpoint = identify(self.settings)
         self.run_path = run_path(self.settings, self.protocol.name)
         self.screen = Screen(shared=True)
@@ -88,6 +93,7 @@ class Cof(lmms):  # type: ignore[misc]
             )
         if len({id(request) for request in requests}) < len(requests):
             raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
+        self._check_views(requests)
         jobs = [_job(self, request) for request in requests]
         check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
         trajectories = self._runner.run(self._answer(jobs))
@@ -100,6 +106,18 @@ class Cof(lmms):  # type: ignore[misc]
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         """Not offered: the protocol, not the task, decides on rounds."""
         raise UsageError("cof decides on its own turns; multi-round tasks cannot be run with it")
+
+    def _check_views(self, requests: Sequence[Instance]) -> None:
+        """Refuse rows that show something else than the run would say."""
+        view = self.settings.view
+        for task, split in {(request.args[4], request.args[5]) for request in requests if _ours(request)}:
+            rows = self.task_dict[task][split]
+            if len(rows) and rows[0]["view"] != view.value:
+                raise UsageError(
+                    f"task {task} was made with view {rows[0]['view']!r}, the model with {view.value!r}; set COF_VIEW={view}"
+                )
+        if view is not ImageView.FULL and not all(map(_ours, requests)):
+            raise UsageError(f"view {view} is for cof-eval's own tasks; stock lmms-eval tasks show their whole images")
 
     def close(self) -> None:
         """Stop the engine."""
@@ -122,9 +140,10 @@ class Cof(lmms):  # type: ignore[misc]
         try:
             judge.images = partial(kept_image, self.run_path)
             tested = await self._selftest(engine, plans)
-            with self._open_run(self._run_settings(engine, jobs, judge, tested)) as run:
+            paying = open_paying(self.settings, engine, judge)
+            with self._open_run(self._run_settings(engine, jobs, judge, tested, paying)) as run:
                 self.screen.log_to(run.path)
-                await self._evaluate(engine, plans, judge, run, tested)
+                await self._evaluate(engine, plans, judge, run, tested, paying)
                 return [run.trajectories[plan.key] for plan in plans]
         finally:
             await judge.close()
@@ -144,8 +163,46 @@ class Cof(lmms):  # type: ignore[misc]
         return await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
 
     async def _evaluate(
-        self, engine: Engine, plans: list[PlannedJob], judge: Judge, run: RunFolder, tested: Sequence[Finding]
+        self,
+        engine: Engine,
+        plans: list[PlannedJob],
+        judge: Judge,
+        run: RunFolder,
+        tested: Sequence[Finding],
+        paying: Paying | None,
     ) -> None:
+        pending = pending_plans(run, plans)
+        say_plan(self.screen, plans, pending, run.settings["sessions"])
+        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
+        prices = Prices(model=paying.model) if paying else NO_PRICES
+        costs = run_costs(
+            self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot, prices=prices
+        )  # fmt: skip
+        self.screen.say(estimate_line(costs))
+        natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
+        questions = [plan.job.question for plan in plans if plan.job.source]
+        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
+        say_findings(self.screen, [*findings, *tested, *(paying.findings(run.path) if paying else [])])
+        if any(plan.error is None for plan in pending) and not self._started:
+            if self.settings.engine != "openai":
+                self.screen.wait(f"starting {self.settings.engine}")
+            await engine.start()
+            self._started = True
+        try:
+            with (
+                paying.open(run.path, engine, judge) if paying else contextlib.nullcontext((engine, judge)) as (asked, judging)
+            ):
+                await self._generate(asked, judging, run, plans, len(pending))
+        except BudgetReachedError as error:
+            says = f"{error}; {self.screen.kept()}. To resume, run the same command with a higher --budget"
+            raise BudgetReachedError(says, str(run.path)) from None
+        say_troubles(self.screen, getattr(engine, "troubles", {}))
+        self.screen.wait("writing lmms-eval's results")
+
+    async def _generate(self, engine: Engine, judge: Judge, run: RunFolder, plans: list[PlannedJob], pending: int) -> None:
+        """Answer every row that the run folder does not hold yet, under a progress bar."""
+        keys = {plan.key for plan in plans}
+        self.screen.kept = partial(_kept, run, keys)
         work = Evaluation(
             engine=engine,
             protocol=self.protocol,
@@ -154,36 +211,21 @@ class Cof(lmms):  # type: ignore[misc]
             concurrency=self.settings.concurrency,
             seed=self.settings.seed,
         )
-        pending = work.pending(plans)
-        say_plan(self.screen, plans, pending, run.settings["sessions"])
-        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
-        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot)
-        self.screen.say(estimate_line(costs))
-        natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
-        questions = [plan.job.question for plan in plans if plan.job.source]
-        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
-        say_findings(self.screen, [*findings, *tested])
-        if any(plan.error is None for plan in pending) and not self._started:
-            if self.settings.engine != "openai":
-                self.screen.wait(f"starting {self.settings.engine}")
-            await engine.start()
-            self._started = True
-        keys = {plan.key for plan in plans}
-        self.screen.kept = partial(_kept, run, keys)
-        with self.screen.bar(len(keys), finished=len(keys) - len(pending)) as bar:
-            await work.answer(plans, Progress(len(pending), changed=bar.show))
-        say_troubles(self.screen, getattr(engine, "troubles", {}))
-        self.screen.wait("writing lmms-eval's results")
+        with self.screen.bar(len(keys), finished=len(keys) - pending) as bar:
+            await work.answer(plans, Progress(pending, changed=bar.show))
 
-    def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
+    def _run_settings(
+        self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding], paying: Paying | None
+    ) -> dict[str, Any]:
         settings = self.settings
         tasks: dict[str, int] = {}
         for job in jobs:
             tasks[job.task] = tasks.get(job.task, 0) + 1
+        own = sorted(
+            {job.question.benchmark for job in jobs if not isinstance(job.source, _StockImage)}.intersection(BENCHMARKS)
+        )
         return {
-            "label": " · ".join(
-                Path(name).name for name in (settings.pretrained, settings.lora or "", self.protocol.name) if name
-            ),
+            "label": " · ".join([*_names(settings, self.protocol.name), *_view_label(settings.view)]),
             "model": self.checkpoint,
             "protocol": msgspec.to_builtins(self.protocol),
             "engine": {
@@ -194,19 +236,22 @@ class Cof(lmms):  # type: ignore[misc]
                 "context": engine.context,
                 "served": getattr(engine, "served_name", None),
             },
+            "view": settings.view.value,
             "seed": settings.seed,
             "option_order": str(option_order()),
             "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
+            **({"prices": paying.settings} if paying else {}),
             "tasks": tasks,
-            "data": {
-                name: data_digest(name)
-                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
-            },
+            "data": {name: data_digest(name) for name in own},
+            "outside": {name: origin for name in own if (origin := BENCHMARKS.origin(name))},
             "notes": [
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
+                *([COUNTED] if engine.limits.counted else []),
                 *option_order().notes,
+                *settings.view.notes,
+                *(line for name in own for line in excluded_rows(name)),
                 *([settings.note] if settings.note else []),
             ],
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -219,9 +264,18 @@ def _kept(run: RunFolder, keys: Collection[str]) -> str:
     return f"{sum(run.finished(key) is not None for key in keys):,} of {len(keys):,} rollouts are finished and kept"
 
 
+def _names(settings: ModelSettings, protocol: str) -> list[str]:
+    return [Path(name).name for name in (settings.pretrained, settings.lora or "", protocol) if name]
+
+
+def _view_label(view: ImageView) -> list[str]:
+    """What a label says of a view that is not the usual one."""
+    return [] if view is ImageView.FULL else [f"view {view}"]
+
+
 def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
-    names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
+    names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args", "budget")
     return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.errors import RunError, UsageError
+from ..core.image_view import ImageView
 from .figures import write_figures
 from .headline import headline_lines
 from .markdown import report_text
@@ -43,7 +44,8 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
     """
     if not runs:
         raise UsageError("no run to report; pass at least one run folder")
-    others = comparable(load_published(published), pd.concat([run.sweep for run in runs], ignore_index=True))
+    whole = [run.sweep for run in runs if run.run.settings.get("view", ImageView.FULL) == ImageView.FULL]
+    others = comparable(load_published(published), pd.concat(whole or [runs[0].sweep[:0]], ignore_index=True))
     try:
         out.mkdir(parents=True, exist_ok=True)
         figures = write_figures(runs, others, out)
@@ -68,11 +70,11 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
 
 
 def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
-    rows = pd.concat([run.rows for run in runs], ignore_index=True)
+    rows = _priced(pd.concat([run.rows for run in runs], ignore_index=True))
     paths = write_table(rows, out / "rows") + write_table(
         pd.concat([run.calls for run in runs], ignore_index=True), out / "calls"
     )
-    tables = {"sweep": pd.concat([table for run in runs for table in (run.means, run.sweep)], ignore_index=True)}
+    tables = {"sweep": _priced(pd.concat([table for run in runs for table in (run.means, run.sweep)], ignore_index=True))}
     if len(looking := target_summary(rows)):
         tables["looking"] = looking
     if len(runs) > 1:
@@ -86,3 +88,10 @@ def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
 def _pairs(ours: ReportRun, theirs: ReportRun) -> list[pd.DataFrame]:
     """The primary result, then the resolutions."""
     return [table.assign(run=ours.label, other=theirs.label) for table in (ours.primary_with(theirs), ours.pairs_with(theirs))]
+
+
+def _priced(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without its columns of dollars where no run has prices."""
+    if table["usd"].notna().any():
+        return table
+    return table[[name for name in table.columns if not name.startswith("usd")]]

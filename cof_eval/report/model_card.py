@@ -8,6 +8,7 @@ from typing import Any
 from .caveats import caveats, state_line
 from .comparison_text import differences_text
 from .deciders import deciders_lines
+from .dollars import dollars_lines, is_priced, money
 from .headline import difference, headline_lines, many, p_text
 from .markdown import ANSWERED, benchmarks, brief, categories, metrics_text
 from .names import resolution_order
@@ -39,7 +40,8 @@ def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: the headline, state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
     parts = [f"**{line}**" for line in headline_lines(runs, escape)]
-    parts += [escape(state_line(runs)), *differences_text(runs), *map(escape, deciders_lines(runs)), f"# {title}"]
+    parts += [escape(state_line(runs)), *differences_text(runs), *map(escape, deciders_lines(runs))]
+    parts += [*map(escape, dollars_lines(runs)), f"# {title}"]
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs)
     parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]
@@ -52,9 +54,10 @@ def _benchmark(benchmark: str, runs: Sequence[ReportRun]) -> Iterator[str]:
     for run in runs:
         sweep, means = (one[one["benchmark"] == benchmark] for one in (run.sweep, run.means))
         if len(sweep):
+            overall = overall_lines(run, benchmark)
             columns = [escape(run.label), "n", "images", "accuracy [95%]", "zooms", "text tokens", "visual tokens"]
-            lines = [_line(line) for line in overall_lines(run, benchmark).to_dict("records")]
-            yield table([*columns, "tokens per correct", "failed"], lines)
+            columns += ["tokens per correct", *(["$ per question", "$ per correct"] if is_priced(overall) else []), "failed"]
+            yield table(columns, [_line(line, priced=is_priced(overall)) for line in overall.to_dict("records")])
             yield ANSWERED
             yield from metrics_text(run.own_metrics[run.own_metrics["benchmark"] == benchmark])
             yield from categories(sweep, means)
@@ -63,7 +66,7 @@ def _benchmark(benchmark: str, runs: Sequence[ReportRun]) -> Iterator[str]:
             yield "\n".join(lines)
 
 
-def _line(line: Mapping[str, Any]) -> list[str]:
+def _line(line: Mapping[str, Any], *, priced: bool) -> list[str]:
     failed = line["errors"] + line["truncated"] + line["no_answer"]
     cells = [line["resolution"], count(line["n"]), count(line["clusters"]), accuracy(line), mean(line["zooms"])]
     return [
@@ -71,6 +74,7 @@ def _line(line: Mapping[str, Any]) -> list[str]:
         count(line["output_tokens"]),
         count(line["visual_tokens"]),
         count(line["tokens_per_correct"]),
+        *([money(line["usd"]), money(line["usd_per_correct"])] if priced else []),
         count(failed),
     ]
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 COSTS = (
     *("zooms", "tool_errors", "turns", "output_tokens", "visual_tokens"),
-    *("prompt_tokens", "cached_tokens", "engine_s"),
+    *("prompt_tokens", "cached_tokens", "engine_s", "usd"),
 )
 """What is averaged over the rollouts that the engine did not break off."""
 
-WITH_INTERVAL = ("zooms", "output_tokens", "visual_tokens", "engine_s")
+WITH_INTERVAL = ("zooms", "output_tokens", "visual_tokens", "engine_s", "usd")
 """Costs whose mean is given with its interval."""
 
 STOPS = tuple(stop for stop in Stop if stop is not Stop.ANSWERED)
@@ -33,7 +33,8 @@ SWEEP_COLUMNS = (
     *("n", "clusters", "correct", "acc", "acc_low", "acc_high", "acc_upper", "unscored", "pending", "planned", "rows"),
     *("errors", "no_answer", "max_turns", "length", "context_full", "truncated", "zoom_rate", *COSTS),
     *(f"{cost}_{side}" for cost in WITH_INTERVAL for side in ("low", "high")),
-    *("tokens_per_correct", "tokens_per_correct_low", "tokens_per_correct_high", "shared_with_smaller"),
+    *("tokens_per_correct", "tokens_per_correct_low", "tokens_per_correct_high"),
+    *("usd_per_correct", "usd_per_correct_low", "usd_per_correct_high", "shared_with_smaller"),
 )
 """Columns of the sweep table. Accuracies and rates are fractions (0–1); costs are means per row.
 
@@ -42,7 +43,8 @@ questions, `pending` the rows without a trajectory yet. `acc` is the mean over q
 `acc_low` to `acc_high` is a 95% interval: Wilson's, or clustered Wilson where rows share a cluster. While rows are
 unscored, it reaches from the lower end for `acc` to the upper end for `acc_upper`. So it holds for any later verdicts.
 Other intervals are Student's t over clusters. `tokens_per_correct` are generated and visual tokens of the rows with a
-reference over the right answers, with Fieller's interval; NaN where that has no end.
+reference over the right answers, `usd_per_correct` their dollars, with Fieller's interval; NaN where that has no end.
+`usd` is known where the run has prices.
 """
 
 
@@ -129,11 +131,20 @@ def _costs(rows: pd.DataFrame) -> dict[str, float]:
     line = {cost: _mean(ended[cost]) for cost in COSTS}
     line["zoom_rate"] = _mean(ended["zooms"] > 0)
     for cost in WITH_INTERVAL:
-        line |= _bounds(cost, mean_interval(ended[cost].astype(float), ended["cluster"]))
+        known = ended.dropna(subset=[cost])
+        line |= _bounds(cost, mean_interval(known[cost].astype(float), known["cluster"]))
+    for name, known in spent(ended).items():
+        per_correct = Clusters.ratio(known["spent"], known["correct"] == 1, known["cluster"])
+        line |= {name: per_correct.estimate, **_bounds(name, fieller_interval(per_correct))}
+    return line
+
+
+def spent(ended: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows with a reference whose tokens, or dollars, are known, as `spent`; by the column of the sweep table."""
     scored = ended[ended["by"] != UNANSWERABLE]
     tokens = (scored["output_tokens"] + scored["visual_tokens"]).astype(float)
-    per_correct = Clusters.ratio(tokens, scored["correct"] == 1, scored["cluster"])
-    return {**line, "tokens_per_correct": per_correct.estimate, **_bounds("tokens_per_correct", fieller_interval(per_correct))}
+    costs = {"tokens_per_correct": tokens, "usd_per_correct": scored["usd"].astype(float)}
+    return {name: scored.assign(spent=cost).dropna(subset=["spent"]) for name, cost in costs.items()}
 
 
 def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
@@ -141,7 +152,8 @@ def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
 
 
 def _mean(values: pd.Series) -> float:
-    return float(values.mean()) if len(values) else math.nan
+    known = values.dropna()
+    return float(known.mean()) if len(known) else math.nan
 
 
 def chance_level(rows: pd.DataFrame) -> float | None:

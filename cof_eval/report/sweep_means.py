@@ -18,7 +18,7 @@ from ..stats import Clusters, accuracy_interval, fieller_interval, mean_over, ra
 from .benchmark_units import benchmark_units, mean_estimate
 from .names import MACRO, MEAN, OVERALL
 from .rows import UNANSWERABLE
-from .summary import COSTS, SWEEP_COLUMNS, WITH_INTERVAL, failures, question_means
+from .summary import COSTS, SWEEP_COLUMNS, WITH_INTERVAL, failures, question_means, spent
 
 if TYPE_CHECKING:
     from .report_run import ReportRun
@@ -84,17 +84,21 @@ def _counts(part: pd.DataFrame) -> dict[str, Any]:
 
 def _costs(rows: pd.DataFrame) -> dict[str, float]:
     ended = rows[rows["stop"] != Stop.ERROR.value]
-    means = {cost: mean_over(ended[cost].astype(float), ended["resolution"], ended["cluster"]) for cost in COSTS}
+    means = {cost: _over(ended.dropna(subset=[cost]), cost) for cost in COSTS}
     line = {cost: clusters.estimate for cost, clusters in means.items()}
     line["zoom_rate"] = mean_over(ended["zooms"] > 0, ended["resolution"], ended["cluster"]).estimate
     for cost in WITH_INTERVAL:
         line[f"{cost}_low"], line[f"{cost}_high"] = ratio_interval(means[cost])
-    scored = ended[ended["by"] != UNANSWERABLE]
-    weight = 1 / scored.groupby("resolution")["resolution"].transform("size")
-    tokens = weight * (scored["output_tokens"] + scored["visual_tokens"]).astype(float)
-    each = Clusters.ratio(tokens, weight * (scored["correct"] == 1), scored["cluster"])
-    low, high = fieller_interval(each)
-    return {**line, "tokens_per_correct": each.estimate, "tokens_per_correct_low": low, "tokens_per_correct_high": high}
+    for name, known in spent(ended).items():
+        weight = 1 / known.groupby("resolution")["resolution"].transform("size").astype(float)
+        each = Clusters.ratio(weight * known["spent"], weight * (known["correct"] == 1), known["cluster"])
+        line[name] = each.estimate
+        line[f"{name}_low"], line[f"{name}_high"] = fieller_interval(each)
+    return line
+
+
+def _over(rows: pd.DataFrame, column: str) -> Clusters:
+    return mean_over(rows[column].astype(float), rows["resolution"], rows["cluster"])
 
 
 def _macro_line(run: pd.DataFrame, whole: Sequence[dict[str, Any]]) -> dict[str, Any]:

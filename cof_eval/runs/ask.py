@@ -71,7 +71,7 @@ async def ask(
     Raises:
         CofError: for anything that a user can fix.
     """
-    check_engine(settings)
+    check_engine(settings, protocol)
     data = ImageSource(path=str(image)).read()
     native = load_native(data)
     engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)

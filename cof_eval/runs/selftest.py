@@ -11,7 +11,7 @@ photograph.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image, ImageDraw
@@ -24,7 +24,6 @@ from ..agent.showing import look
 from ..agent.view import ImageNaming, View
 from ..agent.zoom import Outside, ToolKind
 from ..core.errors import EngineError
-from ..core.images import pixel_hash
 from ..core.records import Corners, Finish, ImageRef, Question, Size, Stop, Trajectory
 from ..core.resolution import PixelLimits, Resolution
 from .finding import Finding, Level
@@ -130,7 +129,7 @@ def _wrong(native: Image.Image, protocol: Protocol, limits: PixelLimits, resolut
             continue
         if not _stands_right(crops[0], target, protocol):
             yield f"a zoom on the square {square.corners} shows it in the wrong place"
-        if len(crops) > 1 and not _alike(_pixel(crops[1], crops[1].width // 2, crops[1].height // 2), square.colour):
+        if len(crops) > 1 and not _alike(_middle(crops[1]), square.colour):
             yield f"the middle of a zoom on a zoom on the square {square.corners} has another colour"
 
 
@@ -138,9 +137,8 @@ async def _roll(protocol: Protocol, view: View, limits: PixelLimits, target: _Ta
     """A rollout of the scripted model, and the crops that it was shown."""
     model = _Pointer(protocol, view, limits, target)
     question = Question("0", "selftest", "", "", "What is the colour of the square?", (), "red")
-    about = Subject(
-        question=question, image=ImageRef("", view.native_size), view=view, shown_hash=pixel_hash(view.shown), key="selftest"
-    )
+    image = ImageRef("", view.native_size)
+    about = Subject(question=question, image=image, view=view, shown_hash="photograph", key="selftest")
     trajectory = await rollout(about, model, protocol)
     return trajectory, model.crops
 
@@ -174,8 +172,11 @@ class _Pointer:
         if len(self.crops) < turn:
             raise EngineError("a call gave no image")
         visual = sum(part.visual_tokens for part in request.images)
+        call = self._call(turn)
+        native = self._protocol.native
         return Response(
-            text=self._say(turn),
+            text=self._answer() if call is None else "" if native else self._protocol.call_text(*call),
+            tool_calls=(self._protocol.tool_call(*call),) if native and call is not None else (),
             finish=Finish.STOP,
             prompt_tokens=0,
             cached_tokens=0,
@@ -184,14 +185,18 @@ class _Pointer:
             engine_s=0.0,
         )
 
-    def _say(self, turn: int) -> str:
+    def _call(self, turn: int) -> tuple[Corners, int] | None:
+        """The box of this turn's call, and the image that it lies on; None for a turn that answers."""
         x1, y1, x2, y2 = self._target.box
         if turn == 0:
             place = (x1 / NATIVE[0], y1 / NATIVE[1], x2 / NATIVE[0], y2 / NATIVE[1])
-            return self._protocol.call_text(self._numbers(place, self._view.source.size, NATIVE))
+            return self._numbers(place, self._view.source.size, NATIVE), 0
         if turn == 1 and _names_crops(self._protocol) and self._target.box == self._target.square.corners:
             size = self.crops[0].size
-            return self._protocol.call_text(self._numbers((0.25, 0.25, 0.75, 0.75), size, size), 1)
+            return self._numbers((0.25, 0.25, 0.75, 0.75), size, size), 1
+        return None
+
+    def _answer(self) -> str:
         boxed = self._protocol.answer_syntax in (AnswerSyntax.BOXED, AnswerSyntax.BOXED_OR_TAG)
         return r"\boxed{red}" if boxed else "<answer>red</answer>"
 
@@ -209,9 +214,9 @@ def _stands_right(crop: Image.Image, target: _Target, protocol: Protocol) -> boo
     left, top, right, bottom = target.box
     across, down = _place((left, right), (x1, x2), NATIVE[0], protocol), _place((top, bottom), (y1, y2), NATIVE[1], protocol)
     middle_x, middle_y = int(sum(across) / 2 * crop.width), int(sum(down) / 2 * crop.height)
-    row = [_alike(_pixel(crop, x, middle_y), target.square.colour) for x in range(crop.width)]
-    column = [_alike(_pixel(crop, middle_x, y), target.square.colour) for y in range(crop.height)]
-    return _run_fits(row, *across) and _run_fits(column, *down)
+    row = crop.crop((0, middle_y, crop.width, middle_y + 1))
+    column = crop.crop((middle_x, 0, middle_x + 1, crop.height))
+    return _run_fits(_of_colour(row, target.square), *across) and _run_fits(_of_colour(column, target.square), *down)
 
 
 def _place(box: tuple[float, float], square: tuple[float, float], size: int, protocol: Protocol) -> tuple[float, float]:
@@ -237,10 +242,16 @@ def _run_fits(run: Sequence[bool], start: float, end: float) -> bool:
     return abs(first / len(run) - start) <= _SLACK and abs((last + 1) / len(run) - end) <= _SLACK
 
 
-def _pixel(image: Image.Image, x: int, y: int) -> tuple[int, int, int]:
-    red, green, blue = image.getpixel((x, y))  # type: ignore[misc]
+def _middle(image: Image.Image) -> tuple[int, int, int]:
+    red, green, blue = image.getpixel((image.width // 2, image.height // 2))  # type: ignore[misc]
     return red, green, blue
 
 
-def _alike(a: tuple[int, int, int], b: tuple[int, int, int]) -> bool:
+def _of_colour(line: Image.Image, square: Square) -> list[bool]:
+    """Which pixels of an image of one row or one column have the square's colour."""
+    samples = line.tobytes()
+    return [_alike(samples[start : start + 3], square.colour) for start in range(0, len(samples), 3)]
+
+
+def _alike(a: Iterable[int], b: Iterable[int]) -> bool:
     return all(abs(x - y) <= _TOLERANCE for x, y in zip(a, b, strict=True))

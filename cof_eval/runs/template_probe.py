@@ -14,6 +14,7 @@ from PIL import Image
 from ..agent.conversation import Conversation
 from ..agent.engine import ImagePart, Message, Role
 from ..agent.protocols import Protocol
+from ..agent.reply.native import with_ids
 from ..agent.view import View
 from ..core.errors import EngineError
 from ..core.records import Question
@@ -41,8 +42,7 @@ def check_template(protocol: Protocol, checkpoint: Checkpoint | None) -> list[Fi
             .endswith("<think>")
         )
         messages = _conversation(protocol, checkpoint.limits, thinking="" if opened else "<think>")
-        image = str(getattr(checkpoint.processor, "image_token", None) or "<|image_pad|>")
-        missing = list(_missing(messages, _render(checkpoint, protocol, messages), image))
+        missing = list(_missing(messages, _render(checkpoint, protocol, messages), _placeholder(checkpoint)))
     except EngineError as error:
         return [Finding(Level.FAILED, _WHAT, f"{error}: conversations of this protocol cannot be sent")]
     unknown = [name for name in protocol.chat_template_kwargs if not checkpoint.template_knows(name)]
@@ -58,20 +58,33 @@ def check_template(protocol: Protocol, checkpoint: Checkpoint | None) -> list[Fi
     ]
 
 
+def _placeholder(checkpoint: Checkpoint) -> str:
+    """The token that a template writes for an image; Gemma's writes the one that begins it."""
+    names = ("image_token", "boi_token", "start_image_token")
+    tokens = [str(getattr(checkpoint.processor, name, None) or "<|image_pad|>") for name in names]
+    return next(filter(checkpoint.template_knows, tokens), "<|image_pad|>")
+
+
 def _render(checkpoint: Checkpoint, protocol: Protocol, messages: list[Message]) -> str:
-    return checkpoint.render(tuple(messages), protocol.chat_template_kwargs)
+    return checkpoint.render(tuple(messages), protocol.chat_template_kwargs, protocol.tools)
 
 
 def _conversation(protocol: Protocol, limits: PixelLimits, *, thinking: str) -> list[Message]:
     """A conversation of two zooms as a rollout sends it; one turn, where the protocol has no tool."""
-    side = 16 * limits.factor
+    side = 16 * max(limits.factor, 28)
     image = Image.new("RGB", (side, side))
     question = Question("0", "template", "", "", "What is in the image?", (), "")
     conversation = Conversation(protocol, protocol.limits(limits), question, View(image, image.size, image))
     for thought in _THOUGHTS if protocol.zooms else ():
-        call = protocol.call_text(_middle(protocol, side))
-        conversation.add_assistant_turn(f"{thinking}{thought}</think>\n\n{call}")
-        conversation.execute_calls(protocol.read(call).calls)
+        said = f"{thinking}{thought}</think>\n\n"
+        if protocol.native:
+            calls = with_ids([protocol.tool_call(_middle(protocol, side))], conversation.turns)
+            conversation.add_assistant_turn(said, calls)
+            conversation.execute_calls(protocol.read_turn(said, calls).calls)
+        else:
+            call = protocol.call_text(_middle(protocol, side))
+            conversation.add_assistant_turn(said + call)
+            conversation.execute_calls(protocol.read(call).calls)
     return conversation.messages
 
 
@@ -86,16 +99,25 @@ def _missing(messages: list[Message], rendered: str, image: str) -> Iterator[str
     shown = rendered.count(image)
     if shown < images:
         yield f"{images - shown} of {images} images"
+    if any(call.name not in rendered for message in messages for call in message.tool_calls):
+        yield "native calls"
     for message in messages:
         for part in message.parts:
             if not isinstance(part, ImagePart):
                 yield from _absent(message.role, part.text, rendered)
 
 
+_TEXTS = {
+    Role.SYSTEM: "the system message",
+    Role.USER: "texts of the user's turns",
+    Role.TOOL: "the answers to native calls",
+}
+
+
 def _absent(role: Role, text: str, rendered: str) -> Iterator[str]:
     if role is not Role.ASSISTANT:
         if text.strip() not in rendered:
-            yield "the system message" if role is Role.SYSTEM else "texts of the user's turns"
+            yield _TEXTS[role]
         return
     thought, _, said = text.partition("</think>")
     if thought.removeprefix("<think>").strip() not in rendered:

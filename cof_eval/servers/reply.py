@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from .decode import MOST_TOKENS, decode
+from .error_body import inner_error
+from .message import ReplyMessage, ignored_fields
+from .transport import HttpReply
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+"""A count of tokens."""
 
 
 class TokenDetails(msgspec.Struct, frozen=True):
     """What is told of a prompt's tokens."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Tokens | None = None
+
+
+class OutputDetails(msgspec.Struct, frozen=True):
+    """What is told of a reply's tokens."""
+
+    reasoning_tokens: Tokens | None = None
+    """Of thoughts, shown or hidden."""
 
 
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of a request."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
     prompt_tokens_details: TokenDetails | None = None
-
-
-class ReplyMessage(msgspec.Struct, frozen=True):
-    """A message of the model."""
-
-    content: str | None = None
-    reasoning: str | None = None
-    """The thoughts, where the server was started with a reasoning parser; older ones call it `reasoning_content`."""
-    reasoning_content: str | None = None
-
-    @property
-    def text(self) -> str:
-        """All that the model wrote. A parser that found no end of the thoughts puts everything there, the answer too."""
-        thought, said = self.reasoning or self.reasoning_content, self.content or ""
-        return said if not thought else f"{thought}\n</think>\n\n{said}" if said else thought
+    completion_tokens_details: OutputDetails | None = None
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -39,31 +42,45 @@ class Choice(msgspec.Struct, frozen=True):
 
     finish_reason: str | None
     message: ReplyMessage
+    error: object = None
+    """What a router's provider did wrong (OpenRouter)."""
+    token_ids: list[int] | None = None
+    """vLLM's, where it was asked for them: all that the model wrote, whatever a parser did to the text."""
 
 
 class ChatReply(msgspec.Struct, frozen=True):
     """The body of a reply to `POST /v1/chat/completions`."""
 
-    model: str
     choices: list[Choice]
     usage: Usage
+    model: str | None = None
+    """The model's name as the server tells it: not always the one that was asked for."""
     prompt_token_ids: list[int] | None = None
     """vLLM's, where it was asked for them."""
+    error: object = None
+    ignored: tuple[str, ...] = ()
+    """Names of the reply's fields that hold something and are not read."""
 
 
-_DECODER = msgspec.json.Decoder(ChatReply)
+_ONCE = ("choices", "usage", "model", "message", "content", "finish_reason", "prompt_tokens", "completion_tokens")
 
 
-def read_reply(data: bytes) -> ChatReply:
-    """The reply in a body.
+def read_reply(reply: HttpReply) -> ChatReply:
+    """The chat completion in a reply with a good status.
 
     Raises:
-        ValueError: if the body is none, or one without a choice.
+        StatusError: if it holds an error instead.
+        FaultError: if it holds no chat completion, or not exactly one choice.
     """
-    try:
-        reply = _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"no chat completion: {error}") from error
-    if not reply.choices:
-        raise ValueError("no chat completion: it has no choice")
-    return reply
+    chat = decode(reply, _convert, "chat completion", _ONCE)
+    if len(chat.choices) != 1:
+        inner = inner_error(reply)
+        raise inner or reply.broken(f"no chat completion: it has {len(chat.choices) or 'no'} choice; 1 was asked for")
+    choice = chat.choices[0]
+    if chat.error or choice.error or choice.finish_reason == "error":
+        raise inner_error(reply) or reply.broken("the model's host ended the reply with an error")
+    return chat
+
+
+def _convert(raw: object) -> ChatReply:
+    return msgspec.convert({**raw, "ignored": ignored_fields(raw)} if isinstance(raw, dict) else raw, ChatReply)

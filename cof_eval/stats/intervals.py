@@ -132,7 +132,7 @@ def fieller_interval(clusters: Clusters, level: float = 0.95) -> Interval:
     above, below = float(clusters.sums.sum()), float(clusters.sizes.sum())
     (v_above, v_both), (_, v_below) = np.cov(clusters.sums, clusters.sizes) * m * student(level, m - 1) ** 2
     a, b, c = below**2 - v_below, above * below - v_both, above**2 - v_above
-    if a <= 0:
+    if not a > 0 or math.isnan(b):
         return UNKNOWN
     root = math.sqrt(max(0.0, b * b - a * c))
     low, high = float((b - root) / a), float((b + root) / a)

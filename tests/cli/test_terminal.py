@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import Done, forked
+from commands import Done, forked, in_process
 from fake_server import FakeServer, serve, tiny_checkpoint
 
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
@@ -43,6 +43,7 @@ def said(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, 
     return run(scenes, folder, "--note", "only four questions"), folder
 
 
+@pytest.mark.slow
 class TestPipe:
     def test_it_is_plain_lines_on_less_than_a_screen(self, said: tuple[Done, Path]) -> None:
         done = said[0]
@@ -85,6 +86,7 @@ class TestPipe:
         assert (folder / "run" / "log.txt").read_text().count("=== 20") == 2
 
 
+@pytest.mark.slow
 def test_quiet_prints_the_result_and_caveats_alone(scenes: Path, tmp_path: Path) -> None:
     done = run(scenes, tmp_path, "--quiet", "--note", "mine")
     assert (done.status, done.err) == (0, "")
@@ -93,6 +95,7 @@ def test_quiet_prints_the_result_and_caveats_alone(scenes: Path, tmp_path: Path)
     assert "report in" not in done.out
 
 
+@pytest.mark.slow
 def test_verbose_prints_also_what_others_write_and_every_file(scenes: Path, tmp_path: Path) -> None:
     done = run(scenes, tmp_path, "--verbose")
     assert done.status == 0, done.err
@@ -103,11 +106,12 @@ def test_verbose_prints_also_what_others_write_and_every_file(scenes: Path, tmp_
 
 
 def test_quiet_and_verbose_exclude_each_other(scenes: Path, tmp_path: Path) -> None:
-    done = run(scenes, tmp_path, "--quiet", "--verbose")
+    done = in_process("run", "--model", "by-name", "--data", f"vstar={scenes}", "--out", tmp_path, "--quiet", "--verbose")
     assert (done.status, done.last) == (2, "cof-eval: --quiet and --verbose exclude each other; pass one of them")
 
 
 class TestFailure:
+    @pytest.mark.slow
     def test_an_engine_that_does_not_start_is_one_line_after_the_logs_last_ones(
         self, scenes: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
     ) -> None:

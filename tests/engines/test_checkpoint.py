@@ -14,6 +14,7 @@ from fake_server import tiny_checkpoint
 from fakes import noise
 
 from cof_eval.agent.engine import ImagePart, Message, Role, TextPart
+from cof_eval.agent.protocols import COF, PROTOCOLS
 from cof_eval.core.errors import CofError, EngineUnusableError, UsageError
 from cof_eval.core.resolution import PixelLimits
 from cof_eval.core.settings import ModelSettings
@@ -289,10 +290,17 @@ def settings(**changes: Any) -> ModelSettings:
 
 class TestEngineSettings:
     def test_a_served_model_known_by_name_passes(self) -> None:
-        check_engine(settings())
+        check_engine(settings(), COF)
+
+    @pytest.mark.parametrize("engine", ["vllm", "transformers"])
+    def test_engines_without_a_parser_refuse_native_calls(self, engine: str, tiny: Path) -> None:
+        asked = settings(engine=engine, base_url=None, pretrained=str(tiny))
+        says = refused(lambda: check_engine(asked, PROTOCOLS["tools"]))
+        assert "--tool-call-parser" in says
+        assert "\n" not in says
 
     def test_a_local_checkpoint_passes(self, tiny: Path) -> None:
-        check_engine(settings(engine="vllm", base_url=None, pretrained=str(tiny), engine_args={"dtype": "float32"}))
+        check_engine(settings(engine="vllm", base_url=None, pretrained=str(tiny), engine_args={"dtype": "float32"}), COF)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -308,11 +316,11 @@ class TestEngineSettings:
         ],
     )
     def test_arguments_that_would_be_ignored_are_refused(self, changes: dict[str, Any], message: str) -> None:
-        assert message in refused(lambda: check_engine(settings(**changes)))
+        assert message in refused(lambda: check_engine(settings(**changes), COF))
 
     def test_a_folder_that_is_no_adapter_is_refused(self, tiny: Path, tmp_path: Path) -> None:
         asked = settings(engine="vllm", base_url=None, pretrained=str(tiny), lora=str(tmp_path))
-        assert "expected a folder with an adapter_config.json" in refused(lambda: check_engine(asked))
+        assert "expected a folder with an adapter_config.json" in refused(lambda: check_engine(asked, COF))
         (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 8}))
-        check_engine(asked)
+        check_engine(asked, COF)
         assert find_adapter(str(tmp_path)) == tmp_path

@@ -11,6 +11,8 @@ from PIL import Image
 from cof_eval.core.resolution import PixelLimits, smart_resize, visual_tokens
 from cof_eval.engines import tiny_checkpoint as checkpoint
 
+pytestmark = pytest.mark.slow
+
 LIMITS = PixelLimits(checkpoint.FACTOR, 4 * checkpoint.FACTOR**2, checkpoint.MAX_PIXELS)
 
 

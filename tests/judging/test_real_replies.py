@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from commands import cof_eval
+from commands import in_process
 from dissent import OTHER, TAKEN_BACK
 from fake_server import serve
 from rejudging import again, made
@@ -42,11 +42,13 @@ def ruled() -> list[RuledReply]:
     return rule_on(load_replies(file))
 
 
+@pytest.mark.slow
 def test_at_most_half_of_the_choices_that_version_3_left_undecided_are_left(ruled: list[RuledReply]) -> None:
     left = [each for each in ruled if each.reply.form != "open" and not each.decided]
     assert 2 * len(left) <= UNDECIDED_BY_VERSION_3
 
 
+@pytest.mark.slow
 def test_every_disagreement_is_listed_and_none_is_the_rules_fault(ruled: list[RuledReply]) -> None:
     found = Counter(
         next(
@@ -63,6 +65,7 @@ def _whole(each: RuledReply) -> str:
     return "\n".join([each.reply.question, *each.reply.options])
 
 
+@pytest.mark.slow
 def test_each_pattern_decides_some_of_them(ruled: list[RuledReply]) -> None:
     patterns = {
         "letter_text_reason",
@@ -76,6 +79,7 @@ def test_each_pattern_decides_some_of_them(ruled: list[RuledReply]) -> None:
     assert patterns <= {each.ruling.rule for each in ruled if each.decided}
 
 
+@pytest.mark.slow
 def test_no_real_decision_by_a_pattern_outlives_a_sentence_against_it(ruled: list[RuledReply]) -> None:
     patterns = {
         "letter_text_reason",
@@ -121,7 +125,7 @@ class TestCommand:
     ) -> None:
         undecided = {**REPLY, "reply": "the colour of the sea"}
         file = write(tmp_path / name, {**REPLY, "recorded_verdict": recorded, "source": "s", "kind": "k"}, undecided)
-        done = cof_eval("judge", "--rules", file)
+        done = in_process("judge", "--rules", file)
         assert done.status == status, done.err
         assert f"disagreements: {status}" in done.out
         assert "1 (50.0%)" in done.out
@@ -134,7 +138,7 @@ class TestCommand:
             for each in (reply, "B")
         ]
         rows[1]["question"] = "\x1b[2J What is it?"
-        done = cof_eval("judge", "--rules", write(tmp_path / "replies.jsonl", *rows))
+        done = in_process("judge", "--rules", write(tmp_path / "replies.jsonl", *rows))
         assert done.status == 1
         assert not {char for char in done.out if not char.isprintable()} - {"\n"}
 
@@ -142,7 +146,7 @@ class TestCommand:
         run = made(tmp_path / "run")
         with serve(models=["judge"]) as server:
             again(run, server)
-        done = cof_eval("judge", "--rules", run)
+        done = in_process("judge", "--rules", run)
         assert done.status == 0, done.err
         assert "23 replies" in done.out
 
@@ -170,7 +174,7 @@ class TestCommand:
         file = tmp_path / "replies.jsonl.gz"
         if data:
             file.write_bytes(data)
-        done = cof_eval("judge", "--rules", file)
+        done = in_process("judge", "--rules", file)
         assert done.status == 2
         assert "Traceback" not in done.err
 

@@ -13,6 +13,8 @@ from fake_server import serve, tiny_checkpoint
 
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 
+pytestmark = pytest.mark.slow
+
 NOT_NEEDED = (
     "torch",
     "torchvision",

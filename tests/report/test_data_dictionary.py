@@ -64,9 +64,11 @@ def test_every_field_of_a_journal_is_explained(heading: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((REFERENCE / "report").glob("*.csv")), ids=lambda path: path.name)
 def test_every_column_of_a_written_table_is_explained(path: Path) -> None:
-    assert sorted(documented(f"### {path.stem}\n")) == sorted(pd.read_csv(path, nrows=0).columns)
+    explained = [name for name in documented(f"### {path.stem}\n") if not name.startswith("usd")]  # of runs with prices
+    assert sorted(explained) == sorted(pd.read_csv(path, nrows=0).columns)
 
 
 def test_every_key_of_the_settings_is_explained() -> None:
     settings = yaml.safe_load((REFERENCE / "sft" / "run.yaml").read_text())
-    assert sorted(documented("## run.yaml")) == sorted(settings)
+    later = {"view", "outside", "prices"}  # the reference run is older
+    assert set(documented("## run.yaml")) == {*settings, *later}

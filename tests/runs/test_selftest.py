@@ -9,7 +9,7 @@ import pytest
 
 from cof_eval.agent.protocols import PROTOCOLS, Crops, Protocol, complete
 from cof_eval.agent.protocols.asking import Numbering
-from cof_eval.agent.protocols.calling import AtLimit
+from cof_eval.agent.protocols.calling import AtLimit, Calls
 from cof_eval.agent.region import Edges, FlatBox, Outside
 from cof_eval.agent.reply import AnswerForm, AnswerPlace, AnswerTag, CallPlace, CallSyntax, Dialect, Unclosed
 from cof_eval.agent.view import ImageNaming, View
@@ -24,7 +24,7 @@ DISTINCT = [name for name in PROTOCOLS if not name.endswith("_forced")]
 
 def examined(protocol: Protocol, *resolutions: str) -> Finding:
     factor = protocol.factor or 28
-    limits = PixelLimits(factor, 4 * factor**2, 16_384 * factor**2)
+    limits = PixelLimits(factor, 4 * factor**2, 6_000 * factor**2)  # the whole photograph, and a little more
     (finding,) = selftest(protocol, limits, [RESOLUTIONS[name] for name in resolutions or RESOLUTIONS])
     return finding
 
@@ -99,6 +99,10 @@ MORE: dict[str, dict[str, object]] = {
     "answer_form": {"answer_form": AnswerForm.LINE},
     "answer_place": {"answer_place": AnswerPlace.OUTSIDE},
     "first_box": {"first_box": True},
+    "calls": {"calls": Calls.NATIVE},
+    "tool_schema": {"calls": Calls.NATIVE, "tool_schema": {"description": "Look closer."}},
+    "tool_turn": {"calls": Calls.NATIVE, "tool_turn": "The crop is {width} x {height}."},
+    "native_crops": {"calls": Calls.NATIVE, "image_naming": ImageNaming.FROM_ONE, "image_argument": "image"},
     "image_default": {"image_naming": ImageNaming.FROM_ZERO, "image_argument": "img_idx", "image_default": 0},
     "image_from_end": {"image_naming": ImageNaming.FROM_ZERO, "image_argument": "img_idx", "image_from_end": True},
     "tool_kind": {"tool_kind": ToolKind.WHOLE},
@@ -138,10 +142,19 @@ def test_every_setting_is_at_work_in_a_self_test() -> None:
 
 
 @pytest.mark.parametrize("change", MORE.values(), ids=MORE)
-@pytest.mark.parametrize("source", list(CropSource))
-def test_zooms_show_what_they_point_at_with_every_setting(change: dict[str, object], source: CropSource) -> None:
+@pytest.mark.parametrize(
+    ("source", "resolution"),
+    [
+        (CropSource.SHOWN, "448"),
+        pytest.param(CropSource.NATIVE, "448", marks=pytest.mark.slow),
+        pytest.param(CropSource.NATIVE, "native", marks=pytest.mark.slow),
+    ],
+)
+def test_zooms_show_what_they_point_at_with_every_setting(
+    change: dict[str, object], source: CropSource, resolution: str
+) -> None:
     protocol = replace(PROTOCOLS["cof"], crop_source=source, **change)  # type: ignore[arg-type]
-    finding = examined(protocol, "448", "native")
+    finding = examined(protocol, resolution)
     assert finding.level is Level.OK, finding.says
 
 

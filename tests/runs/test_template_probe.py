@@ -18,6 +18,8 @@ from cof_eval.engines.tiny_checkpoint import CORPUS, VOCABULARY, build_processor
 from cof_eval.runs.preflight import Finding, Level
 from cof_eval.runs.template_probe import check_template
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def processor() -> Any:

@@ -67,9 +67,9 @@ def add_turn(conversation: Conversation, text: str) -> tuple[tuple[Call, ...], M
     Returns:
         The calls, and the user message that answers them.
     """
-    calls = conversation.protocol.read(text).calls
     conversation.add_assistant_turn(text)
-    return conversation.execute_calls(calls)
+    calls, (told,) = conversation.execute_calls(conversation.protocol.read(text).calls)
+    return calls, told
 
 
 def parts_for_trl(message: Message, *, filled: bool) -> list[dict[str, Any]]:

@@ -288,8 +288,17 @@ class Recipe:
         return self.train.batch * (self.grpo.group if self.grpo else 1)
 
     def protocol_settings(self) -> Protocol:
-        """The protocol whose conversations are trained on."""
-        return parse_protocol(self.protocol, self.protocol_args)
+        """The protocol whose conversations are trained on.
+
+        Raises:
+            UsageError: if its calls are not in the text, where training has them.
+        """
+        protocol = parse_protocol(self.protocol, self.protocol_args)
+        if protocol.native:
+            raise UsageError(
+                f"protocol {protocol.name!r} calls its tool natively; training writes calls in the text: add calls: text"
+            )
+        return protocol
 
 
 def _whole_batches(recipe: Recipe) -> None:

@@ -62,7 +62,7 @@ class ZoomSessions:
         raw = RawCall(json.dumps(dict(arguments), default=str), TOOL_NAME, dict(arguments))
         conversation = self._conversations[name]
         conversation.add_assistant_turn(raw.raw)
-        _, told = conversation.execute_calls([raw])
+        _, (told,) = conversation.execute_calls([raw])
         return (told.images[0].image if told.images else None), _words(told)
 
     def close(self, name: str) -> None:

@@ -13,10 +13,10 @@ from .changed import load_protocol, parse_protocol_in
 from .cof import COF, COF_FORCED, COF_RELEASED
 from .cof_mini import COF_MINI
 from .direct import DIRECT, DIRECT_FORCED
-from .protocol import BoxFrame, CallsPerTurn, Crops, Precedence, Protocol, complete, fill, protocol_digest
+from .protocol import BoxFrame, Calls, CallsPerTurn, Crops, Precedence, Protocol, complete, fill, protocol_digest
 
 __all__ = [
-    "COF", "COF_FORCED", "COF_MINI", "COF_RELEASED", "DIRECT", "DIRECT_FORCED", "PROTOCOLS", "BoxFrame", "CallsPerTurn", "Crops", "Precedence",
+    "COF", "COF_FORCED", "COF_MINI", "COF_RELEASED", "DIRECT", "DIRECT_FORCED", "PROTOCOLS", "BoxFrame", "Calls", "CallsPerTurn", "Crops", "Precedence",
     "Protocol", "complete", "fill", "parse_protocol", "protocol_digest",
 ]  # fmt: skip
 

@@ -44,6 +44,8 @@ class Asking:
     crop's number), `{width}` and `{height}` of the crop are filled in."""
     error_turn: str = "{error}"
     """The message for a call that cannot be executed."""
+    tool_turn: str = "Done. The next message shows it."
+    """Native calls: the tool message for a zoom, with the placeholders of `crop_turn`; the crop follows in a user message."""
     between: str = ""
     """Stands between the results of several calls of one turn."""
     closing: str = "{format}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from ...core.errors import UsageError
 from ..view import ImageNaming
 from ..zoom import TOOL_NAME, BadCall, ToolKind
+from .tool_schema import check_schema
 
 
 class CallsPerTurn(StrEnum):
@@ -16,6 +19,15 @@ class CallsPerTurn(StrEnum):
     ALL = "all"
     FIRST = "first"
     LAST = "last"
+
+
+class Calls(StrEnum):
+    """How the tool is offered and called."""
+
+    TEXT = "text"
+    """In the prompt; calls stand in the model's text, in `call_syntax`."""
+    NATIVE = "native"
+    """As a function of the server's API; calls come apart from the text (served models only)."""
 
 
 class Precedence(StrEnum):
@@ -37,6 +49,10 @@ class AtLimit(StrEnum):
 class Calling:
     """The settings by which calls are executed."""
 
+    calls: Calls = Calls.TEXT
+    """How the tool is offered and called."""
+    tool_schema: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Native calls: `description` and `parameters` (JSON schema) of the function; what is missing is made from the other settings."""
     precedence: Precedence = Precedence.ANSWER
     """What counts when a turn holds both a call and an answer."""
     calls_per_turn: CallsPerTurn = CallsPerTurn.ALL
@@ -67,6 +83,7 @@ class Calling:
     """Whether the answer is looked for in all turns together once a rollout ends without one in the last (Pixel-Reasoner)."""
 
     def __post_init__(self) -> None:
+        check_schema(self.tool_schema)
         if (self.image_naming is ImageNaming.NONE) != (self.image_argument == ""):
             raise UsageError(
                 f"image_naming={self.image_naming.value} and image_argument={self.image_argument!r} go together: "

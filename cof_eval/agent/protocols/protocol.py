@@ -7,7 +7,8 @@ stands here, is written to `run.yaml`, and is printed in the report.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -15,20 +16,23 @@ from typing import Any
 import msgspec
 
 from ...core.errors import UsageError
-from ...core.records import Corners, digest, to_json
+from ...core.records import Corners, ToolCall, digest, to_json
 from ...core.resolution import PixelLimits
-from ..reply import SYNTAXES, CallSyntax, Reading
+from ..engine import Tool
+from ..reply import SYNTAXES, CallSyntax, Reading, Reply
 from ..reply.calls import CallForm
 from ..reply.dialects import Dialect
+from ..reply.native import write_tool_calls
 from ..zoom import ToolKind, ZoomRules
 from .asking import IMAGE, Asking
-from .calling import Calling, CallsPerTurn, Precedence
+from .calling import Calling, Calls, CallsPerTurn, Precedence
 from .cropping import BoxFrame, Cropping, Crops
 from .decoding import FORCED_ANSWER, Decoding
 from .filling import fill
+from .tool_schema import tool_of
 
 __all__ = [
-    "FORCED_ANSWER", "GROUPS", "IMAGE", "BoxFrame", "CallsPerTurn", "Crops", "Precedence", "Protocol", "check_repeats", "complete", "default_settings", "fill",
+    "FORCED_ANSWER", "GROUPS", "IMAGE", "BoxFrame", "Calls", "CallsPerTurn", "Crops", "Precedence", "Protocol", "check_repeats", "complete", "default_settings", "fill",
     "protocol_digest",
 ]  # fmt: skip
 
@@ -69,6 +73,29 @@ class Protocol(Decoding, Cropping, Calling, Reading, Asking):
         return self.call_syntax is not CallSyntax.NONE
 
     @property
+    def boxes_in_pixels(self) -> bool:
+        """Whether boxes are, or may be, in pixels: they need an image whose size is known."""
+        return self.zooms and self.tool_kind is ToolKind.CROP and self.frame not in (BoxFrame.UNIT, BoxFrame.MILLI)
+
+    @property
+    def native(self) -> bool:
+        """Whether calls come apart from the text."""
+        return self.zooms and self.calls is Calls.NATIVE
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The functions that a server is given; none where the prompt describes the tool."""
+        return (tool_of(self),) if self.native else ()
+
+    def read_turn(self, text: str, tool_calls: Sequence[ToolCall] = ()) -> Reply:
+        """Read one turn: its text, and its native calls."""
+        return self.read_native(text, tool_calls) if self.native else self.read(text)
+
+    def write_turn(self, text: str, tool_calls: Sequence[ToolCall] = ()) -> str:
+        """A turn as one text: native calls are written out in the call syntax."""
+        return write_tool_calls(text, tool_calls, self.call_syntax, self.call_form) if tool_calls else text
+
+    @property
     def call_form(self) -> CallForm:
         """What the call syntax leaves open."""
         return replace(super().call_form, tool=self.tool, box=self.box_argument, image=self.image_argument)
@@ -106,7 +133,15 @@ class Protocol(Decoding, Cropping, Calling, Reading, Asking):
         )
 
     def call_text(self, corners: Corners, image: int = 0) -> str:
-        """A call as a checkpoint of this protocol writes it.
+        """A call as a checkpoint of this protocol writes it; see `call_arguments`."""
+        return SYNTAXES[self.call_syntax].write(self.tool, self.call_arguments(corners, image), self.call_form)
+
+    def tool_call(self, corners: Corners, image: int = 0) -> ToolCall:
+        """The same as a native call."""
+        return ToolCall("", self.tool, json.dumps(self.call_arguments(corners, image)))
+
+    def call_arguments(self, corners: Corners, image: int = 0) -> dict[str, object]:
+        """The arguments of a call.
 
         Args:
             corners: in the protocol's frame.
@@ -115,8 +150,7 @@ class Protocol(Decoding, Cropping, Calling, Reading, Asking):
         arguments: dict[str, object] = {} if self.tool_kind is ToolKind.WHOLE else {self.box_argument: list(corners)}
         if self.image_argument:
             arguments[self.image_argument] = self.image_naming.name_of(image)
-        arguments |= dict.fromkeys(self.text_arguments, "object")
-        return SYNTAXES[self.call_syntax].write(self.tool, arguments, self.call_form)
+        return arguments | dict.fromkeys(self.text_arguments, "object")
 
 
 _FIRST = frozenset(

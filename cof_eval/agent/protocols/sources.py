@@ -90,6 +90,8 @@ SOURCES: Mapping[str, Source] = {
         f"github.com/QwenLM/Qwen-Agent 31a4d36, {_ZOOM}; {_COOKBOOK}",
         {"temperature": _COOKBOOK, "top_p": _COOKBOOK, "top_k": _COOKBOOK, "presence_penalty": _COOKBOOK, "max_turns": "qwen_agent/settings.py:24"},
     ),
+    "tools": Source("cof-eval: any model with function calling"),
+    "tools_forced": Source("cof-eval: walks the loop of native calls with an untrained model"),
     "qwen3_5": Source("the chat template and model card of Qwen3.5; Qwen-Agent's zoom tool, its index optional"),
 }  # fmt: skip
 """By protocol."""

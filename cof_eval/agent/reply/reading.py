@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ...core.errors import UsageError
+from ...core.records import ToolCall
 from .answers import AnswerForm, AnswerPlace, AnswerRule, AnswerSyntax, AnswerTag, find_answer, without_thoughts
 from .calls import SYNTAXES, CallForm, CallSyntax, RawCall, Unclosed
 from .dialects import Dialect
+from .native import calls_left, read_tool_calls
 from .pattern import pattern_problem
 
 
@@ -79,6 +81,15 @@ class Reading:
         """Read one turn's text."""
         calls = self._calls(text)
         allow_in_thoughts = not SYNTAXES[self.call_syntax].any(without_thoughts(text), self.call_form)
+        return self._with_calls(text, calls, allow_in_thoughts=allow_in_thoughts)
+
+    def read_native(self, text: str, tool_calls: Sequence[ToolCall]) -> Reply:
+        """Read one turn whose calls came apart from its text."""
+        calls = read_tool_calls(tool_calls, self.call_form) or calls_left(text)
+        return self._with_calls(text, calls, allow_in_thoughts=not calls)
+
+    def _with_calls(self, text: str, calls: tuple[RawCall, ...], *, allow_in_thoughts: bool) -> Reply:
+        """What a text says next to these calls."""
         plain = text
         if self.call_dialect is Dialect.JSON5 and not calls:
             plain = text.partition("<tool_call>")[0]  # a block that Qwen-Agent drops is no part of the answer either

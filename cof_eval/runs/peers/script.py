@@ -12,7 +12,6 @@ from ...agent.engine import ImagePart, Request, Response, cut_at_stop
 from ...agent.protocols import Protocol
 from ...agent.rollout import Subject, rollout
 from ...agent.view import View
-from ...core.images import pixel_hash
 from ...core.records import Finish, ImageRef, Question, Trajectory
 from ...core.resolution import PixelLimits
 
@@ -81,8 +80,7 @@ def play(protocol: Protocol, limits: PixelLimits, view: View, native: Image.Imag
     """
     engine = ScriptedEngine(limits, replies)
     question = Question("0", "vectors", "", "", "What is it?", (), "B")
-    about = Subject(
-        question=question, image=ImageRef("", native.size), view=view, shown_hash=pixel_hash(view.shown), key="vectors"
-    )
+    image = ImageRef("", native.size)
+    about = Subject(question=question, image=image, view=view, shown_hash="synthetic", key="vectors")
     trajectory = asyncio.run(rollout(about, engine, replace(protocol, context=ROOM, zoom_tokens=None)))
     return Played(trajectory, engine.requests)
