@@ -129,7 +129,8 @@ class FakeServer:
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
-    reply: Callable[[ChatRequest], str] = scripted
+    reply: Callable[[ChatRequest], str | dict[str, Any]] = scripted
+    """The text of a reply; or its message, with its `finish_reason` if that is another than `finish`."""
     label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
     """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
@@ -324,13 +325,15 @@ def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> ChatRequ
     return ChatRequest(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
 
 
-def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | None = None) -> dict[str, Any]:
+def completion(fake: FakeServer, asked: ChatRequest, said: str | dict[str, Any], fault: Fault | None = None) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
     visual = asked.visual_tokens + fake.extra_visual
     finish = fault.value if fault in (Fault.FILTERED, Fault.ABORTED) else fake.finish
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    tokens = len(text) // 4 + 1
+    message = {"content": said} if isinstance(said, str) else dict(said)
+    finish = message.pop("finish_reason", finish)
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}
+    tokens = len(str(message.get("content") or "")) // 4 + 1
     usage: dict[str, Any] = {
         "prompt_tokens": visual + words,
         "completion_tokens": tokens,
@@ -352,7 +355,7 @@ def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | N
 
 
 def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
-    content = message["content"]
+    content = message["content"] or []
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 

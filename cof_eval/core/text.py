@@ -31,3 +31,9 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def cut(value: object, *, chars: int = 60) -> str:
+    """A value as messages show it: on one line, and no longer than this."""
+    text = one_line(repr(value[: 2 * chars] if isinstance(value, str | bytes) else value))
+    return text if len(text) <= chars else text[: chars - 1] + "…"

@@ -64,6 +64,9 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
     return ServedArgs(image_format=ImageFormat(name), retry_policy=RetryPolicy(**numbers))
 
 
+_TOOLS_CURE = "vLLM: start it with --enable-auto-tool-choice --tool-call-parser NAME; or use a protocol whose calls are text"
+
+
 class OpenAIEngine:
     """An `Engine` over `POST /v1/chat/completions`."""
 
@@ -78,6 +81,8 @@ class OpenAIEngine:
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
         self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots), settings.max_pixels)
+        self._takes_tools = False
+        """Whether a request with the protocol's tools was ever taken."""
         self._reader = ReplyReader(
             protocol=protocol,
             image_token_id=checkpoint.image_token_id if checkpoint else None,
@@ -174,11 +179,14 @@ class OpenAIEngine:
         except PromptTooLongError as error:
             raise ContextFullError(str(error)) from error
         except RefusedError as error:
+            if request.tools and not self._takes_tools and "tool" in str(error).lower():
+                raise EngineUnusableError(f"the server takes no tools: {error} ({_TOOLS_CURE})") from error
             raise EngineError(f"the server refused the request: {error}") from error
         except ServerError as error:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
             done.server.remember(self._wire.image_id(image) for image in request.images)
+        self._takes_tools = True
         return self._reader.read(done, request)
 
     async def close(self) -> None:

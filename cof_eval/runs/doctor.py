@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
+from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart, Tool
 from ..agent.protocols import Protocol
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS, Rows
 from ..benchmarks.hub import check_hub, without_fetching
 from ..benchmarks.sizes import PUBLISHED, published_tokens
 from ..core.errors import CofError, NotFetchedError
@@ -53,7 +53,7 @@ async def examine(
         resolutions: at which their images would be shown.
         limit: only the first questions of each benchmark.
     """
-    items: dict[str, list[Item]] = {}
+    items: dict[str, Rows] = {}
     unfetched: dict[str, NotFetchedError] = {}
     for name, folder in benchmarks:
         try:
@@ -107,7 +107,7 @@ async def _with_engine(
     settings: ModelSettings,
     protocol: Protocol,
     engine: Engine,
-    items: dict[str, list[Item]],
+    items: dict[str, Rows],
     resolutions: Sequence[Resolution],
 ) -> AsyncIterator[Finding]:
     planner = Planner(checkpoint="doctor", protocol=protocol, limits=protocol.limits(engine.limits))
@@ -149,7 +149,7 @@ def _abilities(engine: Engine) -> str:
     return f"{what}context {engine.context:,} tokens, {images}"
 
 
-def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
+def check_data(name: str, items: Rows, planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
     """Whether every image of a benchmark can be shown, and what generating would cost at least."""
     jobs = [
         Job(task=f"cof_{name}_{r.name}", doc_id=i, question=item.question, resolution=r, source=item.image)
@@ -162,8 +162,9 @@ def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: 
     tokens = sum(plan.visual_tokens for plan in distinct.values())
     costs = "visual tokens not predicted" if planner.limits.counted else f"at least {tokens:,} visual tokens"
     says = f"{len(items):,} questions, {len(distinct):,} distinct rollouts, {costs}"
+    says = "; ".join(filter(None, (says, items.note)))
     if not bad:
-        return Finding(Level.OK, f"data of {name}", says)
+        return Finding(Level.WARNING if items.bad else Level.OK, f"data of {name}", says)
     first: PlannedJob = next(iter(bad.values()))
     level = Level.FAILED if len(bad) == len(items) else Level.WARNING
     return Finding(level, f"data of {name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
@@ -174,9 +175,11 @@ async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
     side = max(engine.limits.factor, 28) * 4
     images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
     try:
-        await engine.generate(_probe(images, engine.limits))
+        await engine.generate(_probe(images, engine.limits, protocol.tools))
     except CofError as error:
         cure = f"start it with --limit-mm-per-prompt '{{\"image\": {protocol.max_images}}}'"
+        if protocol.native and "tool" in str(error):
+            return Finding(Level.FAILED, "native calls, tried", str(error))
         return Finding(
             Level.FAILED, "images, tried", f"{len(images)} small images in one prompt: {error}; if it limits images, {cure}"
         )
@@ -212,10 +215,10 @@ async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: S
     )
 
 
-def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
+def _probe(images: Sequence[Image.Image], limits: PixelLimits, tools: Sequence[Tool] = ()) -> Request:
     parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
     message = Message(Role.USER, (*parts, TextPart("What is this?")))
-    return Request(conversation="doctor", messages=(message,), max_tokens=1)
+    return Request(conversation="doctor", messages=(message,), max_tokens=1, tools=tuple(tools))
 
 
 async def check_judge(settings: ModelSettings) -> Finding:

@@ -6,6 +6,7 @@ nearly all of it. Where that does not fit, rollouts may stop as `context_full`; 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +19,9 @@ from ..agent.protocols import Crops, Protocol
 from ..agent.rollout import MESSAGE_TOKENS
 from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
+from ..core.errors import ImageError
 from ..core.records import Question, Size
-from ..core.resolution import COUNTED, Resolution, effective_cap, resolution_rank
+from ..core.resolution import COUNTED, PixelLimits, Resolution, effective_cap, resolution_rank
 from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
@@ -56,10 +58,7 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         natives: (width, height) of the native images, px; without any, images as large as the limits allow are expected.
     """
     limits = protocol.limits(engine.limits)
-    shown = max(
-        (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
-        default=effective_cap(resolution, limits),
-    )
+    shown = max(_shown_areas(natives, resolution, protocol, limits), default=effective_cap(resolution, limits))
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
     least = max(protocol.crop_min_pixels, limits.min_pixels, *(fit.min_pixels for fit in protocol.crop_fits), 0)
@@ -76,6 +75,13 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         + reply,
         limits.area_tokens(crop),
     )
+
+
+def _shown_areas(natives: Collection[Size], resolution: Resolution, protocol: Protocol, limits: PixelLimits) -> Iterator[int]:
+    """Pixels of the shown images, px²; an image that is too thin to be shown asks for no context."""
+    for size in natives:
+        with contextlib.suppress(ImageError):
+            yield math.prod(size_shown(size, resolution, protocol, limits))
 
 
 _QUESTION_TOKENS = 200

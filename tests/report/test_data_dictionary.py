@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from cof_eval.core.records import Call, Crop, ImageRef, Question, Row, ShownImage, Trajectory, Turn, Verdict
+from cof_eval.core.records import Call, Crop, ImageRef, Question, Row, ShownImage, ToolCall, Trajectory, Turn, Verdict
 from cof_eval.report.benchmark_metrics import MetricValue
 from cof_eval.report.call_targets import CALL_COLUMNS
 from cof_eval.report.compare import FLIP_COLUMNS, PAIRED_COLUMNS
 from cof_eval.report.rows import ROW_COLUMNS
 from cof_eval.report.summary import SWEEP_COLUMNS
 from cof_eval.report.target_summary import TARGET_COLUMNS
+from cof_eval.runs.spending import Paid
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "data-dictionary.md").read_text()
@@ -38,6 +39,8 @@ RECORDS = {
     "A native image:": ImageRef,
     "A turn:": Turn,
     "A call.": Call,
+    "A native call:": ToolCall,
+    "### spending.jsonl": Paid,
     "A crop:": Crop,
     "### verdicts.jsonl": Verdict,
 }

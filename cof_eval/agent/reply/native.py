@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...core.records import ToolCall
@@ -113,7 +113,7 @@ def _written(call: ToolCall) -> str:
 
 
 def _as_text(call: ToolCall, syntax: CallSyntax, form: CallForm) -> str:
-    arguments: Mapping[str, object] | None = _strict(call.arguments) if syntax is not CallSyntax.TOOL_CALL else None  # type: ignore[assignment]
-    if isinstance(arguments, dict) and syntax is not CallSyntax.NONE:
-        return SYNTAXES[syntax].write(call.name, arguments, form)
-    return f"<tool_call>\n{_written(call)}\n</tool_call>"
+    arguments = _strict(call.arguments)
+    if syntax in (CallSyntax.NONE, CallSyntax.TOOL_CALL) or not isinstance(arguments, dict):
+        return f"<tool_call>\n{_written(call)}\n</tool_call>"
+    return SYNTAXES[syntax].write(call.name, arguments, form)
