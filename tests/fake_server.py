@@ -71,6 +71,10 @@ _STATUS = {
 _HURT = (Fault.HANG, Fault.DRIP, Fault.TRUNCATED, Fault.RESET)
 
 
+Refusal = tuple[int, str]
+"""(status, message) of an error of one's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One chat request as the server understood it."""
@@ -86,7 +90,7 @@ class ChatRequest:
     """Of the images' pixels."""
     sent: tuple[bool, ...]
     """For each image, whether its data came with this request."""
-    fault: Fault | None = None
+    fault: Fault | Refusal | None = None
 
     @property
     def name(self) -> tuple[str, str, int]:
@@ -138,7 +142,7 @@ class FakeServer:
     """The model's name in replies."""
     location: str = "http://elsewhere.invalid/v1/chat/completions?token=of-another"
     """Where a redirect leads."""
-    fault: Callable[[ChatRequest], Fault | None] = lambda asked: None
+    fault: Callable[[ChatRequest], Fault | Refusal | None] = lambda asked: None
     models_fault: Fault | None = None
     keep_alive: bool = True
     latency_s: Callable[[ChatRequest], float] = lambda asked: 0.0
@@ -234,7 +238,11 @@ class _Handler(BaseHTTPRequestHandler):
             fake.most_running = max(fake.most_running, fake.running)
         try:
             time.sleep(fake.latency_s(asked))
-            if fault in _STATUS or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT):
+            if (
+                isinstance(fault, tuple)
+                or fault in _STATUS
+                or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT)
+            ):
                 self._fail(fault)
             else:
                 body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
@@ -243,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
             with fake.lock:
                 fake.running -= 1
 
-    def _fail(self, fault: Fault | None) -> None:
+    def _fail(self, fault: Fault | Refusal | None) -> None:
         if fault is Fault.DROP:
             self.close_connection = True
             return
@@ -253,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._write(302, b"", "text/plain", location=self.fake.location)
         if fault is Fault.BAD_JSON:
             return self._write(200, b'{"choices": [', "application/json")
-        status, message = _STATUS[fault]  # type: ignore[index]
+        status, message = fault if isinstance(fault, tuple) else _STATUS[fault]  # type: ignore[index]
         self._send(status, {"error": {"message": message, "type": "error", "code": status}})
 
     def _hurt(self, fault: Fault | None, data: bytes) -> None:
@@ -325,7 +333,9 @@ def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> ChatRequ
     return ChatRequest(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
 
 
-def completion(fake: FakeServer, asked: ChatRequest, said: str | dict[str, Any], fault: Fault | None = None) -> dict[str, Any]:
+def completion(
+    fake: FakeServer, asked: ChatRequest, said: str | dict[str, Any], fault: Fault | Refusal | None = None
+) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
     visual = asked.visual_tokens + fake.extra_visual

@@ -55,6 +55,9 @@ BenchmarkModule = Annotated[
     typer.Option("--benchmark-module", help="Python file that defines BENCHMARKS = {name: Benchmark(…)}; repeatable."),
 ]
 Data = Annotated[list[str] | None, typer.Option("--data", help="NAME=PATH: local folder of a benchmark; repeatable.")]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let rows name images outside their benchmark's folder, by path or by link.")
+]
 JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence, equivalence_image, strict, or a folder.")]
 JudgeUrl = Annotated[
     str | None, typer.Option("--judge-url", help="Judge's server, several comma-separated; without one, rules alone decide.")

@@ -11,6 +11,7 @@ from ..core.errors import BudgetReachedError, UsageError
 from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
+    AllowOutside,
     BaseUrl,
     BenchmarkModule,
     Benchmarks,
@@ -69,6 +70,7 @@ def run(
     option_order: OptionOrder = "dataset",
     view: ViewName = "full",
     benchmark_module: BenchmarkModule = None,
+    allow_outside: AllowOutside = False,
     seed: Seed = 0,
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
@@ -91,13 +93,14 @@ def run(
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other; pass one of them")
-    from ..core.settings import use_benchmark_modules
+    from ..core.settings import use_allow_outside, use_benchmark_modules
     from ..lmms.launch import launch
     from ..runs.console import Detail
     from ..runs.folder import load_run
     from .session import session
 
     use_benchmark_modules(benchmark_module or [])
+    use_allow_outside(allow_outside)
     arguments = {
         "pretrained": model,
         "protocol": protocol,

@@ -188,9 +188,10 @@ def allow_outside() -> bool:
     return value == "1"
 
 
-def use_allow_outside() -> None:
-    """Let images lie outside their benchmark's folder, for this process and its children."""
-    os.environ["COF_ALLOW_OUTSIDE"] = "1"
+def use_allow_outside(allowed: bool) -> None:
+    """Let images lie outside their benchmark's folder, for this process and its children; False leaves the variable's word."""
+    if allowed:
+        os.environ["COF_ALLOW_OUTSIDE"] = "1"
 
 
 def cache_folder() -> Path:

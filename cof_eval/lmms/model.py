@@ -9,7 +9,7 @@ import asyncio
 import atexit
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,7 @@ from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
+from .flags import CHAT_TEMPLATE, check_flags, followed_seed
 from .replies import expect_replies, write_reply
 from .task import CofTask, data_digest, data_notes, row_question, row_source
 
@@ -65,6 +66,7 @@ class Cof(lmms):  # type: ignore[misc]
         super().__init__()
         quiet_engines()
         self.settings = parse_model_args(arguments)
+        self._seeded = arguments.get("seed") is not None
         self.protocol = parse_protocol(self.settings.protocol, self.settings.protocol_args)
         if world_size() > 1:
             raise UsageError(
@@ -86,11 +88,7 @@ class Cof(lmms):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
         """Answer all requests; replies in request order. Finished work of the run folder is not repeated."""
-        if any(_response_cache(request) for request in requests):
-            logger.warning(
-                "lmms-eval's own response cache (--use_cache) is on: it would repeat the replies of rollouts that failed. Leave it "
-                f"out: {self.run_path} holds everything that is finished"
-            )
+        self._follow(_command_line(requests))
         if len({id(request) for request in requests}) < len(requests):
             raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
         self._check_views(requests)
@@ -106,6 +104,28 @@ class Cof(lmms):  # type: ignore[misc]
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         """Not offered: the protocol, not the task, decides on rounds."""
         raise UsageError("cof decides on its own turns; multi-round tasks cannot be run with it")
+
+    @property
+    def chat_template(self) -> str:
+        """Asked for by lmms-eval under --apply_chat_template alone."""
+        raise UsageError(CHAT_TEMPLATE)
+
+    @property
+    def apply_chat_template(self) -> None:
+        """Asked for by lmms-eval under --apply_chat_template alone."""
+        raise UsageError(CHAT_TEMPLATE)
+
+    def _follow(self, command_line: Any) -> None:
+        """Take the seed of lmms-eval's command line; say what of it cannot be followed.
+
+        Raises:
+            UsageError: if that would change numbers.
+        """
+        for line in check_flags(command_line):
+            logger.warning(line)
+        seed = followed_seed(command_line, self.settings.seed if self._seeded else None)
+        if seed is not None:
+            self.settings = replace(self.settings, seed=seed)
 
     def _check_views(self, requests: Sequence[Instance]) -> None:
         """Refuse rows that show something else than the run would say."""
@@ -347,10 +367,10 @@ def _job(model: Cof, request: Instance) -> Job:
     return Job(task=task, doc_id=doc_id, question=question, resolution=NATIVE, source=source)
 
 
-def _response_cache(request: Instance) -> bool:
-    """Whether lmms-eval's command line was told to keep a response cache; its tasks hold the command line's arguments."""
-    task = getattr(request.args[1], "__self__", None)
-    return bool(getattr(getattr(task, "args", None), "use_cache", None))
+def _command_line(requests: Sequence[Instance]) -> Any:
+    """lmms-eval's arguments, which its tasks hold; None where it was called from Python without any."""
+    tasks = (getattr(request.args[1], "__self__", None) for request in requests)
+    return next((found for task in tasks if (found := getattr(task, "args", None)) is not None), None)
 
 
 def _media(messages: list[dict[str, Any]]) -> tuple[list[Any], list[str]]:

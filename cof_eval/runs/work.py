@@ -12,7 +12,7 @@ from ..agent.protocols import Protocol
 from ..agent.rollout import MESSAGE_TOKENS
 from ..benchmarks.views import ViewedItem
 from ..core.geometry import Frame
-from ..core.option_order import OptionOrder, apply_order
+from ..core.option_order import OptionOrder, apply_orders
 from ..core.resolution import Resolution, resolution_rank
 from .estimate import Cell, Span, Work
 from .plan import Job, PlannedJob
@@ -27,9 +27,8 @@ def jobs(
     Raises:
         UsageError: if options are to be moved that do not stand in their question's text as they should.
     """
-    rows = [
-        (question, item.image, k) for item in items for question in apply_order(item.question, order) for k in range(repeats)
-    ]
+    ordered = apply_orders((item.question for item in items), order)
+    rows = [(question, items[place].image, k) for place, question in ordered for k in range(repeats)]
     for resolution in resolutions:
         for doc_id, (question, image, repeat) in enumerate(rows):
             task = f"cof_{benchmark}_{resolution.name}"
