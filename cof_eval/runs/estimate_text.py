@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .estimate import Cost, Estimate, Prices, Span
 from .rates import Rates
-from .spending import dollars
+from .wallet import dollars
 
 HOW_TO_PILOT = "To know seconds, make a pilot in the same run folder: the same command with --limit 10. Then ask again; the run resumes from it."
 

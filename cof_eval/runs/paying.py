@@ -14,7 +14,8 @@ from ..core.settings import ModelSettings
 from ..judging import Judge
 from .finding import Finding, Level
 from .prices import ModelPrices, load_prices
-from .spending import FILE, Paid, PricedEngine, PricedJudge, Wallet, dollars, priced_settings, spent_before
+from .spending import FILE, Paid, PricedEngine, PricedJudge, priced_settings, spent_before
+from .wallet import Wallet, dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
