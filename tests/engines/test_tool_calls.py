@@ -26,7 +26,9 @@ from cof_eval.core.records import Stop, Trajectory
 from cof_eval.engines import EngineSettings, open_engine
 from cof_eval.engines.native_calls import call_json, read_calls
 from cof_eval.report import report_runs
+from cof_eval.runs.finding import Finding, Level
 from cof_eval.runs.folder import load_run
+from cof_eval.runs.native_probe import check_native_call
 from cof_eval.runs.spending import FILE, Paid
 from cof_eval.servers import ReplyMessage
 
@@ -153,6 +155,29 @@ def test_a_server_that_takes_no_tools_ends_the_run_with_its_flag() -> None:
         pytest.raises(EngineUnusableError, match=r"takes no tools: .*--tool-call-parser NAME"),
     ):
         roll(server)
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "says"),
+    [
+        (calls(made()), Level.OK, "the model called zoom_in"),
+        (calls(made("{not")), Level.WARNING, "cannot be executed"),
+        (f"<tool_call>{BOX}</tool_call>", Level.FAILED, "left the model's call in the text"),
+        ("I see blue.", Level.WARNING, "the model replied \"I see blue.\""),
+        (calls(content=None), Level.FAILED, "gave no call"),
+    ],
+)  # fmt: skip
+def test_the_doctor_tells_whether_a_call_arrives_as_one(said: Message | str, level: Level, says: str) -> None:
+    async def probe(server: FakeServer) -> list[Finding]:
+        engine = await open_engine("openai", EngineSettings(pretrained="by-name", base_url=server.url), TOOLS)
+        try:
+            return [*await check_native_call(engine, TOOLS), *await check_native_call(engine, PROTOCOLS["cof"])]
+        finally:
+            await engine.close()
+
+    with serve(reply=lambda asked: said) as server:
+        (found,) = asyncio.run(probe(server))
+    assert (found.level, says in found.says) == (level, True), found.says
 
 
 def gpt(body: dict[str, Any]) -> str:
