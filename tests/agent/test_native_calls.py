@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import LIMITS, ScriptedEngine, subject
+from guides import blocks
 
 from cof_eval.agent.conversation import IMAGES_USED_UP, NOT_EXECUTED
 from cof_eval.agent.engine import Message, Request, Response, Role, TextPart
@@ -206,6 +208,14 @@ def test_every_protocol_can_call_natively_with_a_schema_that_says_its_arguments(
     assert set(tool.parameters["required"]) <= set(made)
     (read,) = protocol.read_turn("", [protocol.tool_call((1, 2, 3, 4))]).calls
     assert (read.name, read.arguments, read.error) == (protocol.tool, made, None)
+
+
+def test_the_protocol_of_the_guide_offers_the_tool_natively(tmp_path: Path) -> None:
+    (text,) = blocks("function-calling.md", "yaml")
+    (tmp_path / "mine.yaml").write_text(text)
+    protocol = parse_protocol(str(tmp_path / "mine.yaml"))
+    assert (protocol.native, protocol.system, protocol.tools[0].name) == (True, "", "image_zoom_in_tool")
+    assert set(protocol.tools[0].parameters["required"]) == {"bbox_2d", "img_idx", "label"}
 
 
 @pytest.mark.parametrize(

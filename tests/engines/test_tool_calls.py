@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,16 +128,60 @@ def test_an_empty_list_of_calls_is_a_turn_without_calls() -> None:
         assert roll(server).answer == "It is B."
 
 
-def test_a_server_that_takes_no_tools_ends_the_run_with_its_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fake_server
-
+def test_a_server_that_takes_no_tools_ends_the_run_with_its_flag() -> None:
     says = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
-    monkeypatch.setitem(fake_server._STATUS, fake_server.Fault.TOO_MANY_IMAGES, (400, says))
     with (
-        serve(fault=lambda asked: fake_server.Fault.TOO_MANY_IMAGES) as server,
+        serve(fault=lambda asked: (400, says)) as server,
         pytest.raises(EngineUnusableError, match=r"takes no tools: .*--tool-call-parser NAME"),
     ):
         roll(server)
+
+
+def gpt(body: dict[str, Any]) -> str:
+    """The words of a reasoning model of OpenAI's for a request that it does not take."""
+    if "max_tokens" in body:
+        return "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    for name in set(body) - {
+        "model",
+        "messages",
+        "tools",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+    }:
+        return f"Unrecognized request argument supplied: {name}"
+    for name in {"top_p", "presence_penalty", "frequency_penalty"} & set(body):
+        return f"Unsupported parameter: '{name}' is not supported with this model."
+    if body.get("temperature", 1) != 1:
+        return "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported."
+    return ""
+
+
+def test_what_a_reasoning_model_refuses_is_found_out_once_and_recorded() -> None:
+    async def run(server: FakeServer) -> tuple[list[Trajectory], dict[str, Any]]:
+        engine = await open_engine("openai", EngineSettings(pretrained="gpt-5", base_url=server.url), TOOLS)
+        try:
+            ended = await asyncio.gather(
+                *(rollout(replace(subject(native=(1000, 700)), key=str(k)), engine, TOOLS) for k in range(6))
+            )
+            return ended, engine.facts  # type: ignore[attr-defined]
+        finally:
+            await engine.close()
+
+    def fault(asked: ChatRequest) -> tuple[int, str] | None:
+        return (400, says) if (says := gpt(asked.body)) else None
+
+    with serve(reply=then(calls(made())), owner="openai", context=None, fault=fault) as server:
+        ended, facts = asyncio.run(run(server))
+        taken = [asked.body for asked in server.log if asked.fault is None]
+    assert [(each.stop, each.zooms) for each in ended] == [(Stop.ANSWERED, 1)] * 6
+    assert len(taken) == 12
+    assert len(server.log) - len(taken) <= 10
+    assert all(body["max_completion_tokens"] == TOOLS.max_new_tokens and "temperature" not in body for body in taken)
+    (told,) = facts["asked"].values()
+    assert "temperature" in told["left_out"]
 
 
 LEFT = f'<tool_call>{{"name": "zoom_in", "arguments": {BOX}}}</tool_call>'
