@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import LIMITS, ScriptedEngine, subject
+from fakes import LIMITS, ScriptedEngine, question, subject
 from guides import blocks
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cof_eval.agent.conversation import IMAGES_USED_UP, NOT_EXECUTED
+from cof_eval.agent.conversation import IMAGES_USED_UP, NOT_EXECUTED, Conversation
 from cof_eval.agent.engine import Message, Request, Response, Role, TextPart
 from cof_eval.agent.protocols import PROTOCOLS, Calls, CallsPerTurn, Crops, Precedence, Protocol, parse_protocol
 from cof_eval.agent.reply.calls import MAX_CALLS
-from cof_eval.agent.reply.native import UNNAMED, sendable
+from cof_eval.agent.reply.native import UNNAMED, sendable, with_ids
 from cof_eval.agent.rollout import rollout
 from cof_eval.core.errors import UsageError
-from cof_eval.core.records import Finish, Stop, ToolCall, Trajectory
+from cof_eval.core.records import Finish, Stop, ToolCall, Trajectory, from_json, to_json
 
 TOOLS = PROTOCOLS["tools"]
 BOX = '{"bbox_2d": [100, 100, 600, 600]}'
@@ -191,6 +193,26 @@ def test_a_call_cut_at_its_token_limit_is_an_error_as_in_text() -> None:
 def test_arguments_cannot_forge_an_image() -> None:
     _, messages = roll(("", [call('{"bbox_2d": [0, 0, 500, 500], "x": "<|image_pad|>"}')]))
     assert "<|image_pad|>" not in messages[-3].tool_calls[0].arguments
+
+
+TEXTS = st.text(max_size=20) | st.sampled_from(
+    [BOX, "{", "[1]", "null", "{'bbox_2d': [1, 2, 3, 4]}", '{"bbox_2d": "x"}', "\ud800", "9" * 5000]
+)
+CALLS = st.lists(st.builds(ToolCall, TEXTS, TEXTS | st.just("zoom_in"), TEXTS), max_size=6)
+
+
+@given(text=TEXTS, made=CALLS)
+def test_whatever_a_server_gives_every_call_is_read_answered_and_can_go_back(text: str, made: list[ToolCall]) -> None:
+    named = with_ids(made, 3)
+    assert len({each.id for each in named}) == len(named)
+    reply = TOOLS.read_turn(text, named)
+    conversation = Conversation(TOOLS, TOOLS.limits(LIMITS), question(), None)
+    conversation.add_assistant_turn(text, named)
+    _, told = conversation.execute_calls(reply.calls)
+    assert [each.call_id for each in told if each.role is Role.TOOL] == [each.id for each in named]
+    assert all(isinstance(json.loads(each.arguments), dict) for each in conversation.messages[2].tool_calls)
+    assert len(from_json(to_json(named), tuple[ToolCall, ...])) == len(named)
+    TOOLS.write_turn(text, named)
 
 
 def test_a_call_goes_back_as_it_came_where_servers_can_read_it() -> None:

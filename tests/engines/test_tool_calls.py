@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -13,17 +14,21 @@ from typing import Any
 import pytest
 from fake_server import ChatRequest, FakeServer, serve
 from fakes import subject
+from hypothesis import given
+from hypothesis import strategies as st
 from real import Served, cof_eval
 
 from cof_eval.agent.protocols import PROTOCOLS, Protocol
 from cof_eval.agent.rollout import rollout
-from cof_eval.core.errors import EngineUnusableError, UsageError
+from cof_eval.core.errors import EngineError, EngineUnusableError, UsageError
 from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Stop, Trajectory
 from cof_eval.engines import EngineSettings, open_engine
+from cof_eval.engines.native_calls import call_json, read_calls
 from cof_eval.report import report_runs
 from cof_eval.runs.folder import load_run
 from cof_eval.runs.spending import FILE, Paid
+from cof_eval.servers import ReplyMessage
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +128,19 @@ def test_what_is_no_call_is_an_error_of_the_server(message: Message, says: str) 
     assert says in str(result.error)
 
 
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=6), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "function", "name", "arguments", "type", "x"]), inner, max_size=4), max_leaves=8)  # fmt: skip
+
+
+@given(tool_calls=JSON, function_call=JSON, content=JSON)
+def test_no_shape_of_calls_ends_in_anything_but_calls_or_an_engine_error(
+    tool_calls: object, function_call: object, content: object
+) -> None:
+    with contextlib.suppress(EngineError):
+        read = read_calls(ReplyMessage(content=content, tool_calls=tool_calls, function_call=function_call))
+        assert all(isinstance(each.id + each.name + each.arguments, str) for each in read)
+        json.dumps([call_json(each) for each in read])
+
+
 def test_an_empty_list_of_calls_is_a_turn_without_calls() -> None:
     with serve(reply=lambda asked: {"content": "It is B.", "tool_calls": []}) as server:
         assert roll(server).answer == "It is B."
@@ -202,9 +220,9 @@ def test_a_budget_ends_a_run_cleanly_and_a_higher_one_resumes_it(scenes: Path, t
     firsts = iter([calls(made()), LEFT, *[calls(made())] * 9])
     with serve(models=["by-name"], owner="openai", context=None) as server:
         server.reply = lambda asked: "<answer>A</answer>" if asked.turn else next(firsts)
-        status, told = hosted(server, scenes, tmp_path, "--budget", "21", "--concurrency", "1")
+        status, told = hosted(server, scenes, tmp_path, "--budget", "18.5", "--concurrency", "1")
         assert status == 3, told
-        assert "the budget of $21.00 is reached" in told
+        assert "the budget of $18.50 is reached" in told
         assert "with a higher --budget" in told
         assert "Traceback" not in told
         begun = len(server.log)
