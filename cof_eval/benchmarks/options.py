@@ -19,7 +19,13 @@ _INLINE = re.compile(r"(?:^|(?<=[\s,;]))(?:\(([A-Z])\)|([A-Z])[:：.])(?=\s)")
 
 
 def choice_text(question: str, options: Sequence[str], closing: str) -> str:
-    """A question with its options as lines "(A) …" and a closing instruction."""
+    """A question with its options, if it has any, as lines "(A) …" and a closing instruction.
+
+    Raises:
+        ValueError: if the question has no text, or more options than letters.
+    """
+    if not question.strip():
+        raise ValueError("the question has no text")
     return "\n".join([question.strip(), *option_lines(options), closing])
 
 
