@@ -6,6 +6,7 @@
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
 | `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
 | `COF_BENCHMARK_MODULES` | Python files with benchmarks of their own (`--benchmark-module`), separated as in `PATH` |
+| `COF_ALLOW_OUTSIDE` | 1: images may lie outside their benchmark's folder (`--allow-outside`) |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
 | `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
 | `COF_VIEW` | what of each image is shown: `full`, `target` or `none` (`--view`, the model argument `view`) |
@@ -163,6 +164,23 @@ def use_benchmark_modules(files: Iterable[Path]) -> None:
     """Name further files with benchmarks for this process and its children."""
     named = dict.fromkeys((*benchmark_modules(), *(file.expanduser().resolve() for file in files)))
     os.environ["COF_BENCHMARK_MODULES"] = os.pathsep.join(map(str, named))
+
+
+def allow_outside() -> bool:
+    """Whether images may lie outside their benchmark's folder (`--allow-outside`, or `COF_ALLOW_OUTSIDE`).
+
+    Raises:
+        UsageError: if the variable says neither yes nor no.
+    """
+    value = os.environ.get("COF_ALLOW_OUTSIDE", "")
+    if value not in ("", "0", "1"):
+        raise UsageError(f"COF_ALLOW_OUTSIDE={value!r} is neither 1 nor 0")
+    return value == "1"
+
+
+def use_allow_outside() -> None:
+    """Let images lie outside their benchmark's folder, for this process and its children."""
+    os.environ["COF_ALLOW_OUTSIDE"] = "1"
 
 
 def cache_folder() -> Path:

@@ -131,15 +131,13 @@ def launch(
         from lmms_eval.tasks import TaskManager
 
         from .model import Cof
-        from .task import excluded_rows, load_rows
+        from .task import load_rows
 
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         waits_for = "" if folder else BENCHMARKS[name].waits_for()
         screen.wait(f"reading {name} ({waits_for})" if waits_for else f"reading {name}")
         load_rows(name, folder, settings.view)
-        for line in excluded_rows(name):
-            screen.say(line)
     model = Cof(**arguments)
     model.screen = screen
     try:

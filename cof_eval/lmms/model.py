@@ -46,7 +46,7 @@ from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
-from .task import CofTask, data_digest, excluded_rows, row_question, row_source
+from .task import CofTask, data_digest, data_notes, row_question, row_source
 
 
 class Cof(lmms):  # type: ignore[misc]
@@ -178,7 +178,8 @@ class Cof(lmms):  # type: ignore[misc]
         natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
         questions = [plan.job.question for plan in plans if plan.job.source]
         findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
-        say_findings(self.screen, [*findings, *tested])
+        unasked = [Finding(Level.WARNING, "data", note) for note in _data_notes([plan.job for plan in plans])]
+        say_findings(self.screen, [*findings, *unasked, *tested])
         if any(plan.error is None for plan in pending) and not self._started:
             if self.settings.engine != "openai":
                 self.screen.wait(f"starting {self.settings.engine}")
@@ -196,9 +197,7 @@ class Cof(lmms):  # type: ignore[misc]
         tasks: dict[str, int] = {}
         for job in jobs:
             tasks[job.task] = tasks.get(job.task, 0) + 1
-        own = sorted(
-            {job.question.benchmark for job in jobs if not isinstance(job.source, _StockImage)}.intersection(BENCHMARKS)
-        )
+        own = _benchmarks(jobs)
         return {
             "label": " · ".join([*_names(settings, self.protocol.name), *_view_label(settings.view)]),
             "model": self.checkpoint,
@@ -220,11 +219,11 @@ class Cof(lmms):  # type: ignore[misc]
             "data": {name: data_digest(name) for name in own},
             "outside": {name: origin for name in own if (origin := BENCHMARKS.origin(name))},
             "notes": [
+                *_data_notes(jobs),
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
                 *option_order().notes,
                 *settings.view.notes,
-                *(line for name in own for line in excluded_rows(name)),
                 *([settings.note] if settings.note else []),
             ],
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -250,6 +249,15 @@ def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
     return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+
+
+def _benchmarks(jobs: Sequence[Job]) -> list[str]:
+    """Benchmarks that are run as tasks of ours."""
+    return sorted({job.question.benchmark for job in jobs if not isinstance(job.source, _StockImage)}.intersection(BENCHMARKS))
+
+
+def _data_notes(jobs: Sequence[Job]) -> list[str]:
+    return [note for name in _benchmarks(jobs) for note in data_notes(name)]
 
 
 def _resolutions(plans: Sequence[PlannedJob]) -> set[Resolution]:

@@ -20,7 +20,7 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
 from ..agent.conversation import asked_text
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS
 from ..benchmarks.metrics import judged_answer
 from ..benchmarks.views import ViewedItem, exclusions, view_items
 from ..core.errors import DataError, ImageError, UsageError
@@ -148,7 +148,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         run = run_folder() if world_size() == 1 else None
         if run is not None and not model:
             logger.warning(f"COF_RUN={run}: lmms-eval does not say which model answered, so its answers are not kept")
-        return judge_plain(said, model=model, run=run if model else None)
+        return judge_plain(said, model=model, run=run if model else None, notes=data_notes(self.benchmark))
 
     def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """The metrics of one row. Never raises: lmms-eval would retry for ten seconds and then lose the row."""
@@ -178,16 +178,18 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
     `image` is a path, or stored bytes of images made in memory; neither where none is shown. `region` is the part of it that is shown,
     px of the native image; none for all of it.
 
+    What cannot be asked of them is the description.
+
     Raises:
         DataError: if the benchmark's data cannot be used, or none of its questions can be asked so.
     """
-    items: list[Item] = BENCHMARKS[benchmark].load(folder)
+    items = BENCHMARKS[benchmark].load(folder)
     if not items:
         raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
     viewed = view_items(items, view)
     if not viewed:
         raise DataError(f"no question can be asked under view {view}: {'; '.join(exclusions(items, view))}; use --view full")
-    return datasets.Dataset.from_dict(
+    rows = datasets.Dataset.from_dict(
         {
             "question": [_json(item.question) for item in viewed],
             "answer": [item.question.answer for item in viewed],
@@ -201,6 +203,8 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
             region=datasets.Sequence(datasets.Value("float64")),
         ),
     )
+    rows.info.description = "\n".join(filter(None, (items.note and f"{benchmark}: {items.note}", *exclusions(items, view))))
+    return rows
 
 
 def _json(question: Question) -> str:
@@ -212,12 +216,6 @@ def _stored(item: ViewedItem) -> dict[str, Any] | None:
     """Where the whole image is, as `datasets` stores it; None if none is shown."""
     source = item.image.source if isinstance(item.image, RegionSource) else item.image
     return {"path": source.path, "bytes": source.data} if source else None
-
-
-def excluded_rows(benchmark: str) -> list[str]:
-    """What a reader must know of the questions that the view in use excludes."""
-    view = image_view()
-    return [] if view is ImageView.FULL else exclusions(BENCHMARKS[benchmark].load(data_folder(benchmark)), view)
 
 
 def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
@@ -258,6 +256,11 @@ def _model_name(command_line: Any) -> str:
     """What lmms-eval's command line says about the model, secrets excluded; empty if there was no command line."""
     said = (str(getattr(command_line, name, None) or "") for name in ("model", "model_args"))
     return _SECRET.sub(r"\1=…", " ".join(filter(None, said)))
+
+
+def data_notes(benchmark: str) -> list[str]:
+    """What of a benchmark's data, as loaded now, cannot be asked, or not under the view in use; empty if all can."""
+    return str(load_rows(benchmark, data_folder(benchmark), image_view()).info.description).splitlines()
 
 
 def data_digest(benchmark: str) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
 from ..agent.protocols import Protocol
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS, Rows
 from ..benchmarks.hub import check_hub, without_fetching
 from ..benchmarks.sizes import PUBLISHED, published_tokens
 from ..core.errors import CofError, NotFetchedError
@@ -53,7 +53,7 @@ async def examine(
         resolutions: at which their images would be shown.
         limit: only the first questions of each benchmark.
     """
-    items: dict[str, list[Item]] = {}
+    items: dict[str, Rows] = {}
     unfetched: dict[str, NotFetchedError] = {}
     for name, folder in benchmarks:
         try:
@@ -107,7 +107,7 @@ async def _with_engine(
     settings: ModelSettings,
     protocol: Protocol,
     engine: Engine,
-    items: dict[str, list[Item]],
+    items: dict[str, Rows],
     resolutions: Sequence[Resolution],
 ) -> AsyncIterator[Finding]:
     planner = Planner(checkpoint="doctor", protocol=protocol, limits=protocol.limits(engine.limits))
@@ -148,7 +148,7 @@ def _abilities(engine: Engine) -> str:
     return f"{what}context {engine.context:,} tokens, images of {limits.min_pixels:,} to {limits.max_pixels:,} px²"
 
 
-def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
+def check_data(name: str, items: Rows, planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
     """Whether every image of a benchmark can be shown, and what generating would cost at least."""
     jobs = [
         Job(task=f"cof_{name}_{r.name}", doc_id=i, question=item.question, resolution=r, source=item.image)
@@ -160,8 +160,9 @@ def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: 
     distinct = {plan.key: plan for plan in plans if not plan.error}
     tokens = sum(plan.visual_tokens for plan in distinct.values())
     says = f"{len(items):,} questions, {len(distinct):,} distinct rollouts, at least {tokens:,} visual tokens"
+    says = "; ".join(filter(None, (says, items.note)))
     if not bad:
-        return Finding(Level.OK, f"data of {name}", says)
+        return Finding(Level.WARNING if items.bad else Level.OK, f"data of {name}", says)
     first: PlannedJob = next(iter(bad.values()))
     level = Level.FAILED if len(bad) == len(items) else Level.WARNING
     return Finding(level, f"data of {name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
