@@ -12,7 +12,7 @@ from ..core.settings import JUDGE_CONCURRENCY
 from ..servers import Pool, RetryPolicy, Said, Server, connect, decoding_fields, finish_of, learn_versions, parse_urls
 from .card import Card, load_card
 from .identity import identify
-from .judge import Judge
+from .judge import Judge, JudgeReply
 
 PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
 """How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
@@ -37,7 +37,7 @@ class ServedJudge:
         """How often requests had to be sent again, by what was wrong."""
         return dict(self._pool.troubles)
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         """What the judge replies; see `JudgeClient.ask`. A server that refuses structured output is asked again without."""
         conversation = digest("judge", prompt)
         refused: set[str] = set()
@@ -69,7 +69,8 @@ class ServedJudge:
         choice = done.reply.choices[0]
         if finish_of(choice.finish_reason) is not Finish.STOP:
             raise JudgeError(f"the judge's reply was cut (finish reason {choice.finish_reason!r})")
-        return _label_text(choice.message.said)
+        usage = done.reply.usage
+        return JudgeReply(_label_text(choice.message.said), usage.prompt_tokens, usage.completion_tokens)
 
     async def close(self) -> None:
         """Close the connections."""

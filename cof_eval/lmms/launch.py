@@ -35,6 +35,7 @@ from ..engines import check_engine
 from ..judging import load_card
 from ..runs.console import Screen, say_header
 from ..runs.folder import RunData, load_run
+from ..runs.prices import load_prices
 from .task_files import task_folders, task_name
 
 
@@ -168,6 +169,8 @@ def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> Model
     protocol = parse_protocol(settings.protocol, settings.protocol_args)
     check_repeats(protocol, repeats)
     check_engine(settings, protocol)
+    if settings.prices:
+        load_prices(Path(settings.prices))
     load_card(settings.judge)
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)

@@ -7,6 +7,7 @@ by `plain` once all are there.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from ..benchmarks.views import ViewedItem, exclusions, view_items
 from ..core.errors import DataError, ImageError, UsageError
 from ..core.image_view import ImageView
 from ..core.images import ImageSource, RegionSource, load_native, resize
-from ..core.option_order import OptionOrder, OrderKind, apply_order
+from ..core.option_order import OptionOrder, OrderKind, apply_orders
 from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, question_values, to_json
 from ..core.resolution import parse_resolution, shown_size
 from ..core.settings import data_folder, image_view, option_order, question_limit, run_folder, world_size
@@ -228,8 +229,8 @@ def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """
     if order.kind is OrderKind.DATASET and repeats == 1:
         return rows.add_column("repeat", [0] * len(rows))
-    questions = [apply_order(from_json(text, Question), order) for text in rows["question"]]
-    taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
+    ordered = apply_orders((from_json(text, Question) for text in rows["question"]), order)
+    taken = [(place, question, k) for place, question in ordered for k in range(repeats)]
     with _without_bars():
         kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
         kept = kept.add_column("question", [_json(q) for _, q, _ in taken], feature=datasets.Value("large_string"))
@@ -293,6 +294,12 @@ def reference_answer(doc: dict[str, Any]) -> str:
     return str(doc["answer"])
 
 
+def _visual_tokens(trajectory: Trajectory | None) -> float:
+    """NaN where nobody told them: a mean over such rows is none."""
+    told = trajectory.visual_tokens if trajectory else 0
+    return math.nan if told is None else float(told)
+
+
 def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, float]:
     outcome = verdict.verdict if verdict else Outcome.UNSCORED
     return {
@@ -302,6 +309,6 @@ def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str
         "tool_errors": float(trajectory.tool_errors if trajectory else 0),
         "turns": float(len(trajectory.turns) if trajectory else 0),
         "output_tokens": float(trajectory.output_tokens if trajectory else 0),
-        "visual_tokens": float(trajectory.visual_tokens if trajectory else 0),
+        "visual_tokens": _visual_tokens(trajectory),
         "truncated": float(trajectory.stop.truncated if trajectory else 0),
     }
