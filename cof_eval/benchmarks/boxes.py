@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import msgspec
 
 from ..core.records import Corners
 from ..core.text import cut
 
-Boxes = list[list[float] | float] | str | None
+Boxes = list[Any] | str | None
 """A column of boxes, or of one box."""
 
 
