@@ -35,7 +35,7 @@ from ..core.settings import ModelSettings, api_key, option_order, parse_model_ar
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
-from ..runs.console import Screen, say_findings, say_plan, say_troubles
+from ..runs.console import Screen, say_findings, say_plan, say_served, say_troubles
 from ..runs.costs import run_costs
 from ..runs.estimate_text import estimate_line
 from ..runs.evaluate import Evaluation, Progress
@@ -169,6 +169,7 @@ class Cof(lmms):  # type: ignore[misc]
             judge=judge,
             concurrency=self.settings.concurrency,
             seed=self.settings.seed,
+            servers=partial(_served, engine, judge),
         )
         pending = work.pending(plans)
         say_plan(self.screen, plans, pending, run.settings["sessions"])
@@ -189,6 +190,7 @@ class Cof(lmms):  # type: ignore[misc]
         with self.screen.bar(len(keys), finished=len(keys) - len(pending)) as bar:
             await work.answer(plans, Progress(len(pending), changed=bar.show))
         say_troubles(self.screen, getattr(engine, "troubles", {}))
+        say_served(self.screen, _served(engine, judge))
         self.screen.wait("writing lmms-eval's results")
 
     def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
@@ -216,12 +218,14 @@ class Cof(lmms):  # type: ignore[misc]
             "option_order": str(option_order()),
             "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
+            "servers": _served(engine, judge),
             "tasks": tasks,
             "data": {name: data_digest(name) for name in own},
             "outside": {name: origin for name in own if (origin := BENCHMARKS.origin(name))},
             "notes": [
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
+                *filter(None, [getattr(engine, "assumed", "")]),
                 *option_order().notes,
                 *settings.view.notes,
                 *(line for name in own for line in excluded_rows(name)),
@@ -244,6 +248,12 @@ def _names(settings: ModelSettings, protocol: str) -> list[str]:
 def _view_label(view: ImageView) -> list[str]:
     """What a label says of a view that is not the usual one."""
     return [] if view is ImageView.FULL else [f"view {view}"]
+
+
+def _served(engine: Engine, judge: Judge) -> dict[str, dict[str, Any]]:
+    """What the servers of the model and of the judge did so far; nothing of engines in process."""
+    told = {"model": getattr(engine, "facts", None), "judge": getattr(judge.client, "facts", None)}
+    return {who: facts for who, facts in told.items() if facts}
 
 
 def _session(settings: ModelSettings) -> dict[str, Any]:
