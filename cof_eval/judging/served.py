@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from ..core.errors import JudgeError, NoServerError, PromptTooLongError, RefusedError, ServerError, UsageError
+from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import Finish, digest
 from ..core.settings import JUDGE_CONCURRENCY
 from ..servers import (
@@ -71,8 +71,6 @@ class ServedJudge:
         try:
             try:
                 done = await self._pool.complete(conversation, body)
-            except PromptTooLongError:
-                raise
             except RefusedError:
                 if not asked:
                     raise
