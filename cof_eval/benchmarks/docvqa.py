@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ..core.records import Question
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import ANLS
 from .options import ANSWER_SHORTLY, listed_texts
@@ -27,17 +27,17 @@ class _SourceRow(msgspec.Struct):
     answer_type: list[str] | str | None = None
 
 
-def load_docvqa(data: Path | None) -> list[Item]:
+def load_docvqa(data: Path | None) -> Rows:
     """Every row of DocVQA's validation split; see `loading.load_items`."""
     return _load("docvqa", "DocVQA", data)
 
 
-def load_infovqa(data: Path | None) -> list[Item]:
+def load_infovqa(data: Path | None) -> Rows:
     """Every row of InfographicVQA's validation split; see `loading.load_items`."""
     return _load("infovqa", "InfographicVQA", data)
 
 
-def _load(benchmark: str, config: str, data: Path | None) -> list[Item]:
+def _load(benchmark: str, config: str, data: Path | None) -> Rows:
     table = Table(
         benchmark=benchmark,
         title=config,

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..core.records import Question
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import part
 from .options import choice_text, listed_options
@@ -41,7 +41,7 @@ class _SourceRow(msgspec.Struct):
     domain: str = msgspec.field(name="l2-category", default="")
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every row; see `loading.load_items`."""
     return load_items(TABLE, data, _SourceRow, _question)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ..core.letters import option_letters
 from ..core.records import Question
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import part
 from .options import ANSWER_LETTER, inline_options
@@ -43,7 +43,7 @@ class _SourceRow(msgspec.Struct):
     category: str
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every row; see `loading.load_items`."""
     return load_items(TABLE, data, _SourceRow, _question)
 

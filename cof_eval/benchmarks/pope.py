@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..core.records import Question
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import YES_NO
 from .options import ANSWER_SHORTLY
@@ -32,7 +32,7 @@ class _SourceRow(msgspec.Struct):
     category: str
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every row; see `loading.load_items`."""
     return load_items(TABLE, data, _SourceRow, _question)
 

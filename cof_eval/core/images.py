@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from .errors import ImageError
+from .files import read_regular
 from .records import Size
 from .resolution import Filter
 
@@ -25,6 +26,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded, px (where Pillow's own limit ends by default); 8K has 33,177,600."""
+
+MAX_BYTES = 1 << 30
+"""Largest image file that is read; an uncompressed image of `MAX_PIXELS` in four channels has less."""
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -64,12 +68,12 @@ class ImageSource:
             return self.data
         path = Path(self.path or "")
         try:
-            return path.read_bytes()
+            return read_regular(path, max_bytes=MAX_BYTES)
         except FileNotFoundError:
             raise ImageError(f"image file {path} does not exist; complete the benchmark's folder and run again") from None
         except OSError as error:
             raise ImageError(
-                f"image file {path} cannot be read ({error.strerror}); expected a readable file: check its permissions"
+                f"image file {path} cannot be read ({error.strerror}); expected an image file: check its name and permissions"
             ) from error
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from .distinct import distinct_ids
 from .errors import UsageError
 from .letters import option_letters
 from .records import Question, digest
@@ -83,6 +84,17 @@ def find_layout(text: str, options: Sequence[str]) -> Layout | None:
         position = found.end()
         spans.append((position - len(option), position))
     return None if start is None else Layout(text[:start].rstrip(), tuple(spans))
+
+
+def apply_orders(questions: Iterable[Question], order: OptionOrder) -> list[tuple[int, Question]]:
+    """(place of the question, question in its order) of every row of a benchmark; each row keeps an id of its own.
+
+    Raises:
+        UsageError: if options are to be moved but do not stand in their question's text as they should.
+    """
+    rows = [(place, moved) for place, question in enumerate(questions) for moved in apply_order(question, order)]
+    ids = distinct_ids(question.id for _, question in rows)
+    return [(place, replace(each, id=name)) for (place, each), name in zip(rows, ids, strict=True)]
 
 
 def apply_order(question: Question, order: OptionOrder) -> Iterator[Question]:

@@ -11,3 +11,9 @@ def one_line(text: object) -> str:
 def printable(text: object) -> str:
     """Any text with its lines and spaces; every other character that does not print is replaced."""
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(text))
+
+
+def cut(value: object, *, chars: int = 60) -> str:
+    """A value as messages show it: on one line, and no longer than this."""
+    text = one_line(repr(value[: 2 * chars] if isinstance(value, str | bytes) else value))
+    return text if len(text) <= chars else text[: chars - 1] + "…"

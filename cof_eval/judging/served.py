@@ -24,7 +24,7 @@ from ..servers import (
 )
 from .card import Card, load_card
 from .identity import identify
-from .judge import Judge
+from .judge import Judge, JudgeReply
 
 PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
 """How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
@@ -56,7 +56,7 @@ class ServedJudge:
         """What a run should record of its servers; see `servers.pool_facts`."""
         return pool_facts(self._pool, self._moved)
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         """What the judge replies; see `JudgeClient.ask`. A server that refuses structured output is asked again without."""
         conversation = digest("judge", prompt)
         refused: set[str] = set()
@@ -89,7 +89,8 @@ class ServedJudge:
         said = choice.message.said
         if not said.text.strip() and said.thoughts:
             self._moved[f"the judge's whole replies that its server had moved to `{said.thoughts_in}`, read as text"] += 1
-        return _label_text(said)
+        usage = done.reply.usage
+        return JudgeReply(_label_text(said), usage.prompt_tokens, usage.completion_tokens)
 
     async def close(self) -> None:
         """Close the connections."""

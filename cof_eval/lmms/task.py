@@ -7,6 +7,7 @@ by `plain` once all are there.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,13 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
 from ..agent.conversation import asked_text
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS
 from ..benchmarks.metrics import judged_answer
 from ..benchmarks.views import ViewedItem, exclusions, view_items
 from ..core.errors import DataError, ImageError, UsageError
 from ..core.image_view import ImageView
 from ..core.images import ImageSource, RegionSource, load_native, resize
-from ..core.option_order import OptionOrder, OrderKind, apply_order
+from ..core.option_order import OptionOrder, OrderKind, apply_orders
 from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, question_values, to_json
 from ..core.resolution import parse_resolution, shown_size
 from ..core.settings import data_folder, image_view, option_order, question_limit, run_folder, world_size
@@ -148,7 +149,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         run = run_folder() if world_size() == 1 else None
         if run is not None and not model:
             logger.warning(f"COF_RUN={run}: lmms-eval does not say which model answered, so its answers are not kept")
-        return judge_plain(said, model=model, run=run if model else None)
+        return judge_plain(said, model=model, run=run if model else None, notes=data_notes(self.benchmark))
 
     def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """The metrics of one row. Never raises: lmms-eval would retry for ten seconds and then lose the row."""
@@ -178,16 +179,18 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
     `image` is a path, or stored bytes of images made in memory; neither where none is shown. `region` is the part of it that is shown,
     px of the native image; none for all of it.
 
+    What cannot be asked of them is the description.
+
     Raises:
         DataError: if the benchmark's data cannot be used, or none of its questions can be asked so.
     """
-    items: list[Item] = BENCHMARKS[benchmark].load(folder)
+    items = BENCHMARKS[benchmark].load(folder)
     if not items:
         raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
     viewed = view_items(items, view)
     if not viewed:
         raise DataError(f"no question can be asked under view {view}: {'; '.join(exclusions(items, view))}; use --view full")
-    return datasets.Dataset.from_dict(
+    rows = datasets.Dataset.from_dict(
         {
             "question": [_json(item.question) for item in viewed],
             "answer": [item.question.answer for item in viewed],
@@ -201,6 +204,8 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
             region=datasets.Sequence(datasets.Value("float64")),
         ),
     )
+    rows.info.description = "\n".join(filter(None, (items.note and f"{benchmark}: {items.note}", *exclusions(items, view))))
+    return rows
 
 
 def _json(question: Question) -> str:
@@ -214,12 +219,6 @@ def _stored(item: ViewedItem) -> dict[str, Any] | None:
     return {"path": source.path, "bytes": source.data} if source else None
 
 
-def excluded_rows(benchmark: str) -> list[str]:
-    """What a reader must know of the questions that the view in use excludes."""
-    view = image_view()
-    return [] if view is ImageView.FULL else exclusions(BENCHMARKS[benchmark].load(data_folder(benchmark)), view)
-
-
 def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """A benchmark's rows with their options in an order, each rotation and repeat a row of its own.
 
@@ -230,8 +229,8 @@ def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """
     if order.kind is OrderKind.DATASET and repeats == 1:
         return rows.add_column("repeat", [0] * len(rows))
-    questions = [apply_order(from_json(text, Question), order) for text in rows["question"]]
-    taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
+    ordered = apply_orders((from_json(text, Question) for text in rows["question"]), order)
+    taken = [(place, question, k) for place, question in ordered for k in range(repeats)]
     with _without_bars():
         kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
         kept = kept.add_column("question", [_json(q) for _, q, _ in taken], feature=datasets.Value("large_string"))
@@ -258,6 +257,11 @@ def _model_name(command_line: Any) -> str:
     """What lmms-eval's command line says about the model, secrets excluded; empty if there was no command line."""
     said = (str(getattr(command_line, name, None) or "") for name in ("model", "model_args"))
     return _SECRET.sub(r"\1=…", " ".join(filter(None, said)))
+
+
+def data_notes(benchmark: str) -> list[str]:
+    """What of a benchmark's data, as loaded now, cannot be asked, or not under the view in use; empty if all can."""
+    return str(load_rows(benchmark, data_folder(benchmark), image_view()).info.description).splitlines()
 
 
 def data_digest(benchmark: str) -> str:
@@ -290,6 +294,12 @@ def reference_answer(doc: dict[str, Any]) -> str:
     return str(doc["answer"])
 
 
+def _visual_tokens(trajectory: Trajectory | None) -> float:
+    """NaN where nobody told them: a mean over such rows is none."""
+    told = trajectory.visual_tokens if trajectory else 0
+    return math.nan if told is None else float(told)
+
+
 def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, float]:
     outcome = verdict.verdict if verdict else Outcome.UNSCORED
     return {
@@ -299,6 +309,6 @@ def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str
         "tool_errors": float(trajectory.tool_errors if trajectory else 0),
         "turns": float(len(trajectory.turns) if trajectory else 0),
         "output_tokens": float(trajectory.output_tokens if trajectory else 0),
-        "visual_tokens": float(trajectory.visual_tokens if trajectory else 0),
+        "visual_tokens": _visual_tokens(trajectory),
         "truncated": float(trajectory.stop.truncated if trajectory else 0),
     }

@@ -62,11 +62,11 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
 
 
 def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
-    rows = pd.concat([run.rows for run in runs], ignore_index=True)
+    rows = _priced(pd.concat([run.rows for run in runs], ignore_index=True))
     paths = write_table(rows, out / "rows") + write_table(
         pd.concat([run.calls for run in runs], ignore_index=True), out / "calls"
     )
-    tables = {"sweep": pd.concat([run.sweep for run in runs], ignore_index=True)}
+    tables = {"sweep": _priced(pd.concat([run.sweep for run in runs], ignore_index=True))}
     if len(looking := target_summary(rows)):
         tables["looking"] = looking
     if len(runs) > 1:
@@ -78,3 +78,10 @@ def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
     for name, table in tables.items():
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", encoding="utf-8")
     return [*paths, *(out / f"{name}.csv" for name in tables)]
+
+
+def _priced(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without its columns of dollars where no run has prices."""
+    if table["usd"].notna().any():
+        return table
+    return table[[name for name in table.columns if not name.startswith("usd")]]

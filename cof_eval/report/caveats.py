@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
+from ..agent.protocols import Calls
+from ..agent.reply.native import LEFT_IN_TEXT
 from ..benchmarks import BENCHMARKS
 from ..core.records import Outcome, Stop
 from ..runs.served_notes import all_served_notes
@@ -93,11 +97,26 @@ def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
             cure = f"name it with --benchmark-module {origin}" if str(origin).endswith(".py") else f"install {origin}"
             found.append(Caveat(f"{name}'s own metrics are missing: its module is not loaded; {cure}"))
     unverified = rows[(rows["stop"] != Stop.ERROR.value) & rows["verified"].eq(False).fillna(False)]
-    if len(unverified):
-        found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{len(unverified):,} rows"))
+    unknown = int(unverified["visual_tokens"].isna().sum())
+    if predicted := len(unverified) - unknown:
+        found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{predicted:,} rows"))
+    if unknown:
+        found.append(Caveat("visual tokens are unknown: the server does not tell them", f"{unknown:,} rows"))
+    left = _left_in_text(run, rows)
+    if left:
+        therefore = "so they were not executed: give the server the tool parser of its model"
+        found.append(Caveat("the server left calls in the text", f"{left:,} calls", therefore))
     dependent = sweep[sweep["rows"] > sweep["clusters"]]
     for line in dependent.drop_duplicates("benchmark").to_dict("records"):
         rows_at = f"{line['clusters']:,} images in {line['rows']:,} rows at {line['resolution']}"
         therefore = "so its intervals and tests are over images"
         found.append(Caveat(f"rows of {line['benchmark']} are not independent", rows_at, therefore))
     return found
+
+
+def _left_in_text(run: ReportRun, rows: pd.DataFrame) -> int:
+    """Calls under native calls that no parser of the server took out of the text."""
+    if (run.run.settings.get("protocol") or {}).get("calls") != Calls.NATIVE:
+        return 0
+    ended = (run.run.trajectories.get(key) for key in rows["trajectory"].dropna().unique())
+    return sum(LEFT_IN_TEXT in (call.error or "") for each in ended if each for call in each.calls)

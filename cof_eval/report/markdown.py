@@ -10,6 +10,7 @@ import pandas as pd
 from .caveats import caveats, state_line
 from .comparison_text import comparison, differences_text
 from .deciders import deciders_lines, deciders_text
+from .dollars import dollars_lines, is_priced, priced_cell
 from .names import OVERALL, resolution_order
 from .report_run import ReportRun
 from .target_summary import target_summary
@@ -57,6 +58,7 @@ def report_text(runs: Sequence[ReportRun], published: pd.DataFrame, figures: Map
         f"**{escape(state_line(runs))}**",
         *differences_text(runs),
         *map(escape, deciders_lines(runs)),
+        *map(escape, dollars_lines(runs)),
         f"# Accuracy, zooms and tokens against resolution: {title}",
     ]
     parts += bullets(caveats(runs))
@@ -99,13 +101,16 @@ def _benchmark(benchmark: str, runs: Sequence[ReportRun], published: pd.DataFram
 def _scores(sweep: pd.DataFrame) -> str:
     bounded = bool((sweep["unscored"] > 0).any())
     columns = ["resolution", "n", "images", "accuracy [95%]", *(["upper bound"] if bounded else [])]
+    priced = is_priced(sweep)
     columns += ["zooms", "text tokens", "visual tokens", "tokens per correct"]
+    columns += ["$ per question", "$ per correct"] if priced else []
     lines = []
     for line in sweep.to_dict("records"):
         cells = [line["resolution"], count(line["n"]), count(line["clusters"]), accuracy(line)]
         cells += [percent(line["acc_upper"])] if bounded else []
         cells += [between(line, "zooms", 2), between(line, "output_tokens"), between(line, "visual_tokens")]
-        lines.append([*cells, between(line, "tokens_per_correct")])
+        cells += [between(line, "tokens_per_correct")]
+        lines.append([*cells, *([priced_cell(line, "usd"), priced_cell(line, "usd_per_correct")] if priced else [])])
     return table(columns, lines)
 
 

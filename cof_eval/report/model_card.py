@@ -9,6 +9,7 @@ from typing import Any
 from .caveats import caveats, state_line
 from .comparison_text import differences_text
 from .deciders import deciders_lines
+from .dollars import dollars_lines, is_priced, money
 from .markdown import benchmarks, brief, categories, metrics_text
 from .names import OVERALL, resolution_order
 from .report_run import ReportRun
@@ -35,7 +36,13 @@ never upsampled. Unscored answers count as not correct."""
 def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [f"**{escape(state_line(runs))}**", *differences_text(runs), *map(escape, deciders_lines(runs)), f"# {title}"]
+    parts = [
+        f"**{escape(state_line(runs))}**",
+        *differences_text(runs),
+        *map(escape, deciders_lines(runs)),
+        *map(escape, dollars_lines(runs)),
+        f"# {title}",
+    ]
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs)
     parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]
@@ -58,16 +65,17 @@ def _benchmark(benchmark: str, runs: Sequence[ReportRun]) -> Iterator[str]:
                 "text tokens",
                 "visual tokens",
                 "tokens per correct",
+                *(["$ per question", "$ per correct"] if is_priced(overall) else []),
                 "failed",
             ]
-            yield table(columns, [_line(line) for line in overall.to_dict("records")])
+            yield table(columns, [_line(line, priced=is_priced(overall)) for line in overall.to_dict("records")])
             yield from metrics_text(run.own_metrics[run.own_metrics["benchmark"] == benchmark])
             yield from categories(sweep)
     for other in runs[1:]:
         yield from bullets(list(_differences(benchmark, runs[0], other)))
 
 
-def _line(line: Mapping[str, Any]) -> list[str]:
+def _line(line: Mapping[str, Any], *, priced: bool) -> list[str]:
     failed = line["errors"] + line["truncated"] + line["no_answer"]
     cells = [line["resolution"], count(line["n"]), count(line["clusters"]), accuracy(line), mean(line["zooms"])]
     return [
@@ -75,6 +83,7 @@ def _line(line: Mapping[str, Any]) -> list[str]:
         count(line["output_tokens"]),
         count(line["visual_tokens"]),
         count(line["tokens_per_correct"]),
+        *([money(line["usd"]), money(line["usd_per_correct"])] if priced else []),
         count(failed),
     ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ..runs.identity import runs_told_apart
 from .benchmark_metrics import MetricValue, metric_values
 from .compare import flips_table, paired_table
 from .names import run_labels
@@ -50,9 +51,10 @@ def _of(table: pd.DataFrame, benchmark: str | None) -> pd.DataFrame:
 
 
 def report_runs(runs: Sequence[RunData]) -> list[ReportRun]:
-    """Runs with distinct labels and their tables."""
+    """Runs with distinct labels and their tables; different questions under one id are told apart."""
     made = []
-    for run, label in zip(runs, run_labels(runs), strict=True):
+    labels = run_labels(runs)
+    for run, label in zip(runs_told_apart(runs, labels), labels, strict=True):
         tables = tidy(run, label=label)
         made.append(ReportRun(label, run, tables.rows, tables.calls, summarize(tables.rows), own_metrics(run, label)))
     return made

@@ -11,7 +11,9 @@ import pandas as pd
 
 from ..core.frames import box_units
 from ..core.records import Outcome, Question, Row, Trajectory
+from ..runs.prices import ModelPrices, use_of
 from .call_targets import calls_table, trajectory_calls, trajectory_targets
+from .dollars import run_prices
 from .names import run_labels
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ ROW_COLUMNS = {
     "shown_width": "Int64",
     "shown_height": "Int64",
     "cap": "Int64",
+    "usd": "float64",
     "engine_s": "float64",
     "wall_s": "float64",
     "verified": "boolean",
@@ -60,6 +63,7 @@ ROW_COLUMNS = {
 
 `output_tokens` are the generated ones, over all turns; `visual_tokens` count each image once; `prompt_tokens` and
 `cached_tokens` (those of them that the engine's prefix cache held) are summed over turns, so an image in a prompt counts in each.
+`usd` is what these cost, where the run has prices.
 `correct` is 1, 0 or unknown while unscored. `targets` is the number of annotated boxes, `target_px` their pixels in the shown image,
 `best_target_px` those in the best crop; `coverage` is the mean over targets of the fraction that some crop held, `iou` the best of any
 call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`).
@@ -81,8 +85,9 @@ class Tables:
 def tidy(run: RunData, *, label: str | None = None) -> Tables:
     """The rows table and the calls table of a run."""
     name, units = label or run_labels([run])[0], box_units(run.settings)
+    prices = run_prices(run, "model")
     calls = {key: list(trajectory_calls(trajectory, units)) for key, trajectory in run.trajectories.items()}
-    facts = {key: _trajectory_facts(trajectory, calls[key]) for key, trajectory in run.trajectories.items()}
+    facts = {key: _trajectory_facts(trajectory, calls[key], prices) for key, trajectory in run.trajectories.items()}
     questions = {(t.question.benchmark, t.question.id): t.question for t in run.trajectories.values()}
     records = [
         {
@@ -138,7 +143,7 @@ def _question_facts(question: Question | None) -> dict[str, Any]:
     }
 
 
-def _trajectory_facts(trajectory: Trajectory, calls: list[dict[str, Any]]) -> dict[str, Any]:
+def _trajectory_facts(trajectory: Trajectory, calls: list[dict[str, Any]], prices: ModelPrices | None) -> dict[str, Any]:
     width, height = trajectory.shown.size
     return {
         "stop": trajectory.stop.value,
@@ -152,6 +157,7 @@ def _trajectory_facts(trajectory: Trajectory, calls: list[dict[str, Any]]) -> di
         "cached_tokens": sum(turn.cached_tokens for turn in trajectory.turns),
         "shown_width": width,
         "shown_height": height,
+        "usd": math.nan if prices is None else prices.dollars(use_of(trajectory)),
         "engine_s": sum(turn.engine_s for turn in trajectory.turns),
         "wall_s": trajectory.wall_s,
         "verified": trajectory.verified,

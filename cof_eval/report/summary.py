@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 COSTS = (
     *("zooms", "tool_errors", "turns", "output_tokens", "visual_tokens"),
-    *("prompt_tokens", "cached_tokens", "engine_s"),
+    *("prompt_tokens", "cached_tokens", "engine_s", "usd"),
 )
 """What is averaged over the rollouts that the engine did not break off."""
 
-WITH_INTERVAL = ("zooms", "output_tokens", "visual_tokens", "engine_s")
+WITH_INTERVAL = ("zooms", "output_tokens", "visual_tokens", "engine_s", "usd")
 """Costs whose mean is given with its interval."""
 
 STOPS = tuple(stop for stop in Stop if stop is not Stop.ANSWERED)
@@ -33,7 +33,8 @@ SWEEP_COLUMNS = (
     *("n", "clusters", "correct", "acc", "acc_low", "acc_high", "acc_upper", "unscored", "pending", "planned", "rows"),
     *("errors", "no_answer", "max_turns", "length", "context_full", "truncated", "zoom_rate", *COSTS),
     *(f"{cost}_{side}" for cost in WITH_INTERVAL for side in ("low", "high")),
-    *("tokens_per_correct", "tokens_per_correct_low", "tokens_per_correct_high", "shared_with_smaller"),
+    *("tokens_per_correct", "tokens_per_correct_low", "tokens_per_correct_high"),
+    *("usd_per_correct", "usd_per_correct_low", "usd_per_correct_high", "shared_with_smaller"),
 )
 """Columns of the sweep table. Accuracies and rates are fractions (0–1); costs are means per row.
 
@@ -42,7 +43,7 @@ questions, `pending` the rows without a trajectory yet. `acc` is the mean over q
 `acc_low` to `acc_high` is a 95% interval: Wilson's, or the cluster bootstrap's where rows share a cluster. While rows are
 unscored, it reaches from the lower end for `acc` to the upper end for `acc_upper`. So it holds for any later verdicts.
 Other intervals are Student's t over clusters. `tokens_per_correct` are generated and visual tokens of all rows over the
-right answers.
+right answers, `usd_per_correct` their dollars; `usd` is known where the run has prices.
 """
 
 
@@ -129,8 +130,10 @@ def _costs(rows: pd.DataFrame) -> dict[str, float]:
     for cost in WITH_INTERVAL:
         line |= _bounds(cost, mean_interval(ended[cost].astype(float), ended["cluster"]))
     tokens = (ended["output_tokens"] + ended["visual_tokens"]).astype(float)
-    per_correct = Clusters.ratio(tokens, ended["correct"] == 1, ended["cluster"])
-    return {**line, "tokens_per_correct": per_correct.estimate, **_bounds("tokens_per_correct", ratio_interval(per_correct))}
+    for name, cost in (("tokens_per_correct", tokens), ("usd_per_correct", ended["usd"])):
+        per_correct = Clusters.ratio(cost, ended["correct"] == 1, ended["cluster"])
+        line |= {name: per_correct.estimate, **_bounds(name, ratio_interval(per_correct))}
+    return line
 
 
 def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
@@ -138,7 +141,8 @@ def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
 
 
 def _mean(values: pd.Series) -> float:
-    return float(values.mean()) if len(values) else math.nan
+    known = values.dropna()
+    return float(known.mean()) if len(known) else math.nan
 
 
 def chance_level(rows: pd.DataFrame) -> float | None:

@@ -13,6 +13,7 @@ from ..core.text import one_line
 from ..runs.console import table
 from .caveats import caveats, state_line
 from .deciders import deciders_lines
+from .dollars import dollars_lines, money
 from .names import OVERALL, resolution_order
 from .text import accuracy, count, mean, percent, points, probability
 
@@ -28,7 +29,7 @@ _FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors
 def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
     yield Text(state_line(runs))
-    yield from (Text(one_line(line)) for line in deciders_lines(runs))
+    yield from (Text(one_line(line)) for line in (*deciders_lines(runs), *dollars_lines(runs)))
     for run in runs:
         overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")
         names = list(dict.fromkeys(line["benchmark"] for line in overall))
@@ -81,6 +82,7 @@ def by_resolution(sweep: pd.DataFrame) -> dict[str, dict[Any, Any]]:
 def _sweep(lines: Sequence[Mapping[Any, Any]], *, several: bool) -> Table:
     failures = [(key, title) for key, title in _FAILURES if any(line[key] > 0 for line in lines)]
     bounded = any(line["unscored"] > 0 for line in lines)
+    priced = any(line["usd"] == line["usd"] for line in lines)
     columns = [
         "resolution",
         "n",
@@ -89,12 +91,14 @@ def _sweep(lines: Sequence[Mapping[Any, Any]], *, several: bool) -> Table:
         "zooms",
         "text tokens",
         "visual tokens",
+        *(["$"] if priced else []),
     ]
     made = table(*(["benchmark"] if several else []), *columns, *(title for _, title in failures), words=1 + several)
     for line in lines:
         cells = [line["benchmark"]] if several else []
         cells += [line["resolution"], count(line["n"]), accuracy(line), *([percent(line["acc_upper"])] if bounded else [])]
         cells += [mean(line["zooms"]), count(line["output_tokens"]), count(line["visual_tokens"])]
+        cells += [money(line["usd"])] if priced else []
         made.add_row(*cells, *(mean(line[key]) if key == "tool_errors" else count(line[key]) for key, _ in failures))
     return made
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..agent.engine import Engine
 from ..agent.protocols import Protocol
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS
 from ..benchmarks.hub import check_hub, without_fetching
 from ..benchmarks.sizes import PUBLISHED, published_tokens
+from ..benchmarks.views import exclusions, view_items
 from ..core.errors import CofError, NotFetchedError
+from ..core.option_order import OptionOrder
 from ..core.records import Size
-from ..core.resolution import PixelLimits, Resolution
+from ..core.resolution import COUNTED, PixelLimits, Resolution
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_served, load_checkpoint
@@ -32,6 +35,7 @@ from .preflight import preflight
 from .selftest import selftest
 from .server_probe import try_server
 from .template_probe import check_template
+from .work import jobs
 
 
 async def examine(
@@ -41,6 +45,8 @@ async def examine(
     benchmarks: Sequence[tuple[str, Path | None]],
     resolutions: Sequence[Resolution],
     limit: int | None = None,
+    order: OptionOrder = OptionOrder(),  # noqa: B008  (frozen)
+    repeats: int = 1,
 ) -> AsyncIterator[Finding]:
     """Look at everything that a run with these settings would use; each finding as soon as it is known.
 
@@ -50,14 +56,20 @@ async def examine(
         benchmarks: name and local folder (None for the usual place) of each.
         resolutions: at which their images would be shown.
         limit: only the first questions of each benchmark.
+        order: in which options are shown.
+        repeats: how often each question is asked.
     """
-    items: dict[str, list[Item]] = {}
     natives: set[Size] = set()
+    data: list[_Data] = []
     unfetched: dict[str, NotFetchedError] = {}
     for name, folder in benchmarks:
         try:
             with without_fetching():
-                items[name] = BENCHMARKS[name].load(folder)[:limit]
+                rows = BENCHMARKS[name].load(folder)
+            shown = view_items(rows, settings.view)[:limit]
+            planned = list(jobs(name, shown, resolutions, order=order, repeats=repeats))
+            notes = (*filter(None, [rows.note]), *exclusions(rows, settings.view))
+            data.append(_Data(name, len(shown), planned, notes))
         except NotFetchedError as error:
             unfetched[name] = error
         except CofError as error:
@@ -71,7 +83,7 @@ async def examine(
     else:
         limits = protocol.limits(engine.limits)
         yield Finding(Level.OK, f"engine {settings.engine}", _abilities(engine))
-        async for finding in _with_engine(settings, protocol, engine, items, resolutions, natives):
+        async for finding in _with_engine(settings, protocol, engine, data, resolutions, natives):
             yield finding
         await engine.close()
         for url in parse_urls(settings.base_url or "") if settings.engine == "openai" else ():
@@ -106,16 +118,16 @@ async def _with_engine(
     settings: ModelSettings,
     protocol: Protocol,
     engine: Engine,
-    items: dict[str, list[Item]],
+    data: Sequence[_Data],
     resolutions: Sequence[Resolution],
     natives: set[Size],
 ) -> AsyncIterator[Finding]:
     """Everything that an engine's word decides; `natives` gets the sizes of all images, px."""
     planner = Planner(checkpoint="doctor", protocol=protocol, limits=protocol.limits(engine.limits))
-    for name, rows in items.items():
-        yield check_data(name, rows, planner, resolutions)
+    for each in data:
+        yield check_data(each, planner)
     natives.update(image.size for image in planner.seen.values())
-    questions = [item.question for rows in items.values() for item in rows]
+    questions = [job.question for each in data for job in each.jobs if job.source]
     for finding in preflight(settings, protocol, engine, resolutions, natives, questions):
         yield finding
     if settings.engine == "openai" and getattr(engine, "checkpoint", None) is None:  # a run leaves transformers unloaded there
@@ -130,26 +142,36 @@ def _abilities(engine: Engine) -> str:
     limits = engine.limits
     served = getattr(engine, "served_name", None)
     what = f"serves {served!r}; " if served else ""
-    return f"{what}context {engine.context:,} tokens, images of {limits.min_pixels:,} to {limits.max_pixels:,} px²"
+    images = COUNTED if limits.counted else f"images of {limits.min_pixels:,} to {limits.max_pixels:,} px²"
+    return f"{what}context {engine.context:,} tokens, {images}"
 
 
-def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A benchmark's rows as a run would ask them."""
+
+    name: str
+    questions: int
+    jobs: list[Job]
+    notes: tuple[str, ...]
+    """What cannot be asked."""
+
+
+def check_data(data: _Data, planner: Planner) -> Finding:
     """Whether every image of a benchmark can be shown, and what generating would cost at least."""
-    jobs = [
-        Job(task=f"cof_{name}_{r.name}", doc_id=i, question=item.question, resolution=r, source=item.image)
-        for i, item in enumerate(items)
-        for r in resolutions
-    ]
-    plans = [planner.plan(job) for job in jobs]
+    plans = [planner.plan(job) for job in data.jobs]
     bad = {plan.job.doc_id: plan for plan in plans if plan.error}
     distinct = {plan.key: plan for plan in plans if not plan.error}
     tokens = sum(plan.visual_tokens for plan in distinct.values())
-    says = f"{len(items):,} questions, {len(distinct):,} distinct rollouts, at least {tokens:,} visual tokens"
+    costs = "visual tokens not predicted" if planner.limits.counted else f"at least {tokens:,} visual tokens"
+    says = "; ".join([f"{data.questions:,} questions, {len(distinct):,} distinct rollouts, {costs}", *data.notes])
+    if not data.jobs:
+        return Finding(Level.FAILED, f"data of {data.name}", f"no question can be asked; {says}")
     if not bad:
-        return Finding(Level.OK, f"data of {name}", says)
+        return Finding(Level.WARNING if data.notes else Level.OK, f"data of {data.name}", says)
     first: PlannedJob = next(iter(bad.values()))
-    level = Level.FAILED if len(bad) == len(items) else Level.WARNING
-    return Finding(level, f"data of {name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
+    level = Level.FAILED if len(distinct) == 0 else Level.WARNING
+    return Finding(level, f"data of {data.name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
 
 
 async def check_judge(settings: ModelSettings) -> Finding:

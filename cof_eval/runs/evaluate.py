@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from ..agent.engine import Engine
 from ..agent.protocols import DIRECT, Protocol
 from ..agent.rollout import Subject, rollout
-from ..core.errors import CofError
+from ..core.errors import BudgetReachedError, CofError
 from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
 from ..core.settings import JUDGE_CONCURRENCY
 from ..judging import Judge
@@ -96,6 +96,8 @@ class Evaluation:
     """What the servers did so far, by whose they are (`servers.pool_facts`)."""
     told: object = None
     """Of those facts, what is in run.yaml already, counts aside."""
+    reached: BudgetReachedError | None = None
+    """Set once the budget is: nothing new is begun, and what has ended is judged."""
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGE_CONCURRENCY))
 
     async def answer(self, plans: Sequence[PlannedJob], progress: Progress | None = None) -> None:
@@ -108,8 +110,9 @@ class Evaluation:
         Raises:
             RunError: if the run folder cannot be written any more.
             EngineUnusableError: if the engine cannot serve this run.
+            BudgetReachedError: if the rest might cost more than the budget; what has ended is written and judged.
         """
-        pending = self.pending(plans)
+        pending = pending_plans(self.run, plans)
         counts = progress or Progress(len(pending))
         self.asked = _asked(plans)
         await asyncio.shield(self._write(self.run.add_questions, [plan.job.question for plan in plans]))
@@ -132,11 +135,8 @@ class Evaluation:
         finally:
             await asyncio.gather(*self.writing, return_exceptions=True)
             self.run.record_servers(self.servers())
-
-    def pending(self, plans: Sequence[PlannedJob]) -> list[PlannedJob]:
-        """One plan for each distinct trajectory that still has to be generated."""
-        distinct = {plan.key: plan for plan in in_order(plans)}
-        return [plan for key, plan in distinct.items() if self.run.finished(key) is None]
+        if self.reached:
+            raise self.reached
 
     def _unjudged(self, keys: set[str]) -> Iterator[str]:
         """Finished trajectories whose verdict is missing or was unscored."""
@@ -166,6 +166,8 @@ class Evaluation:
 
         async def prepare() -> None:
             for plan in queue:
+                if self.reached:
+                    return
                 await ready.put(await asyncio.to_thread(preparer.prepare, plan))
 
         async with asyncio.TaskGroup() as group:
@@ -178,12 +180,21 @@ class Evaluation:
         """Roll out one question after the other; what follows a rollout does not hold its place."""
         while (prepared := await ready.get()) is not None:
             trajectory = prepared if isinstance(prepared, Trajectory) else await self._roll(prepared)
+            if trajectory is None:
+                continue
             writing = self._write(self.run.add_trajectory, trajectory)
             group.create_task(self._end(trajectory, writing, progress))
 
-    async def _roll(self, subject: Subject) -> Trajectory:
+    async def _roll(self, subject: Subject) -> Trajectory | None:
+        """A rollout; None if it cannot be paid for."""
         protocol = self.protocol if subject.view else _without_tool(self.protocol)
-        return await rollout(subject, self.engine, protocol, seed=self.seed, keep_image=self.run.keep_image)
+        if self.reached:
+            return None
+        try:
+            return await rollout(subject, self.engine, protocol, seed=self.seed, keep_image=self.run.keep_image)
+        except BudgetReachedError as error:
+            self.reached = error
+            return None
 
     async def _end(self, trajectory: Trajectory, writing: asyncio.Future[None], progress: Progress) -> None:
         """Judge a trajectory once it is on disk."""
@@ -237,6 +248,12 @@ class Evaluation:
         self.writing.discard(writing)
         if not writing.cancelled():
             writing.exception()
+
+
+def pending_plans(run: RunFolder, plans: Sequence[PlannedJob]) -> list[PlannedJob]:
+    """One plan for each distinct trajectory that a run folder does not hold, in the order in which they are prepared."""
+    distinct = {plan.key: plan for plan in in_order(plans)}
+    return [plan for key, plan in distinct.items() if run.finished(key) is None]
 
 
 def _asked(plans: Sequence[PlannedJob]) -> dict[str, list[Question]]:

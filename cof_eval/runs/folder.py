@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from ..agent.protocols import complete
+from ..core.distinct import rows_told_apart
 from ..core.errors import RunError, flat_message
 from ..core.files import write_whole
 from ..core.image_view import ImageView
@@ -227,10 +228,14 @@ def load_run(path: Path, judge: str | None = None) -> RunData:
     settings["judge"] = used = _verdict_set(path, settings, judge)
     found = {key: _verdict(each, each.question, by_content, used) for key, each in trajectories.items()}
     expected = sum((settings.get("tasks") or {}).values())
+    told, renamed = rows_told_apart(list(rows.values()))
+    if renamed:
+        note = f"{renamed:,} rows have the id of another row in their data; they are counted apart, as #2, #3 and so on"
+        settings["notes"] = [*(settings.get("notes") or []), note]
     return RunData(
         path=path,
         settings=settings,
-        rows=tuple(rows.values()),
+        rows=tuple(told),
         trajectories=trajectories,
         verdicts={key: verdict for key, verdict in found.items() if verdict is not None},
         expected_rows=max(expected, len(rows)),
@@ -357,6 +362,7 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: old[name] for name in ("versions", "machine", "commit") if name in old},
         "judge": judge,
+        **({"prices": old["prices"]} if "prices" in old and "prices" not in new else {}),
         "judges": [one for one in verdict_sets({**old, "judge": before}) if one and one != judge] + [judge],
         "notes": list(dict.fromkeys(notes)),
         **({"servers": old["servers"]} if old.get("servers") else {}),

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from PIL import Image
 
-from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
+from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart, Tool
 from ..agent.protocols import Protocol
 from ..agent.rollout import Subject, rollout
 from ..agent.showing import look, size_shown
 from ..core.errors import CofError, ImageError
 from ..core.images import pixel_hash
 from ..core.records import ImageRef, Question, Size, Stop, Trajectory
-from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, open_engine
 from .finding import Finding, Level
@@ -55,11 +55,13 @@ async def try_server(
 
 async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
     """Whether a server takes as many images in one conversation as the protocol may show."""
-    side = engine.limits.factor * 4
+    side = max(engine.limits.factor, 28) * 4
     images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
     try:
-        await engine.generate(_probe(images, engine.limits))
+        await engine.generate(_probe(images, engine.limits, protocol.tools))
     except CofError as error:
+        if protocol.native and "tool" in str(error):
+            return Finding(Level.FAILED, "native calls, tried", str(error))
         cure = f"start it with --limit-mm-per-prompt '{{\"image\": {protocol.max_images}}}'"
         return Finding(
             Level.FAILED, "images, tried", f"{len(images)} small images in one prompt: {error}; if it limits images, {cure}"
@@ -87,7 +89,7 @@ async def check_largest_image(
     limits = protocol.limits(engine.limits)
     largest, size = largest_shown(protocol, limits, resolutions, natives)
     image = Image.new("RGB", size)
-    expected = visual_tokens(image.size, limits.factor)
+    expected = limits.tokens(image.size)
     what = f"pixels at {largest.name}, tried"
     try:
         reply = await engine.generate(_probe([image], limits))
@@ -96,6 +98,9 @@ async def check_largest_image(
     if reply.visual_tokens is None:
         says = 'the server does not tell which tokens it used: rows will say "pixels unverified"'
         return Finding(Level.WARNING, what, says)
+    if limits.counted:
+        says = f"{image.width}×{image.height} is taken, {reply.visual_tokens:,} visual tokens counted, {reply.engine_s:.1f} s"
+        return Finding(Level.OK, what, says)
     if reply.visual_tokens != expected:
         says = (
             f"an image of {image.width}×{image.height} became {reply.visual_tokens:,} visual tokens, {expected:,} were predicted: the server "
@@ -107,10 +112,10 @@ async def check_largest_image(
     )
 
 
-def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
-    parts = [ImagePart(image, pixel_hash(image), visual_tokens(image.size, limits.factor)) for image in images]
+def _probe(images: Sequence[Image.Image], limits: PixelLimits, tools: Sequence[Tool] = ()) -> Request:
+    parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
     message = Message(Role.USER, (*parts, TextPart("What is this?")))
-    return Request(conversation="doctor", messages=(message,), max_tokens=1)
+    return Request(conversation="doctor", messages=(message,), max_tokens=1, tools=tuple(tools))
 
 
 KNOWN_QUESTION = "Which color fills the whole image?"

@@ -20,7 +20,7 @@ from lmms_eval.evaluator_utils import get_task_list
 from lmms_eval.tasks import TaskManager, get_task_dict
 from tables import write_all
 
-from cof_eval.benchmarks import BENCHMARKS, SHIPPED, Benchmark
+from cof_eval.benchmarks import BENCHMARKS, SHIPPED, Benchmark, Rows
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.errors import DataError, UsageError
 from cof_eval.core.images import encode_png, load_native
@@ -134,18 +134,18 @@ class TestRows:
         assert all("image" not in doc and doc["row"] == n for n, doc in enumerate(task().eval_docs_no_media))
 
     def test_images_in_memory_survive_the_row(self, monkeypatch: pytest.MonkeyPatch, scenes: Path) -> None:
-        from cof_eval.benchmarks import Item
+        from cof_eval.benchmarks import Item, Rows
         from cof_eval.core.images import ImageSource
 
         data = encode_png(noise(60, 40))
         (first, *_) = BENCHMARKS["vstar"].load(scenes)
-        made = Benchmark(lambda folder: [Item(first.question, ImageSource(data=data))])
+        made = Benchmark(lambda folder: Rows((Item(first.question, ImageSource(data=data)),)))
         monkeypatch.setitem(SHIPPED, "vstar", made)
         (doc,) = task().test_docs()
         assert row_source(doc).read() == data
 
     def test_a_benchmark_without_rows_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(SHIPPED, "vstar", Benchmark(lambda folder: []))
+        monkeypatch.setitem(SHIPPED, "vstar", Benchmark(lambda folder: Rows(())))
         with pytest.raises(DataError, match="benchmark vstar has no rows"):
             task()
 

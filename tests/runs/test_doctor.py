@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fake_server import Fault, image_pad, serve, tiny_checkpoint
+from PIL import Image
 
 from cof_eval.agent.protocols import COF
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
@@ -143,6 +144,26 @@ def test_images_that_cannot_be_shown_are_counted(tiny: Path, scenes: Path) -> No
         level, says = found(tiny, scenes, "224", "448", base_url=server.url)["data of vstar"]
     assert level is WARNING
     assert "; 1 images cannot be shown, the first: " in says
+
+
+def test_one_thin_image_is_counted_and_everything_else_is_looked_at(tiny: Path, scenes: Path) -> None:
+    first = sorted(scenes.rglob("*.jpg"))[0]
+    Image.new("RGB", (3000, 3)).save(first)
+    with healthy(tiny) as server:
+        findings = found(tiny, scenes, "224", "448", base_url=server.url)
+    assert findings["data of vstar"][0] is WARNING
+    assert "; 1 images cannot be shown, the first: " in findings["data of vstar"][1]
+    assert {"coordinates", "images, tried", "judge"} <= set(findings)
+
+
+def test_bad_rows_are_counted_apart_from_questions(tiny: Path, scenes: Path) -> None:
+    with (scenes / "test_questions.jsonl").open("a") as rows:
+        rows.write('{"image": 7}\n')
+    with healthy(tiny) as server:
+        level, says = found(tiny, scenes, base_url=server.url)["data of vstar"]
+    assert level is WARNING
+    assert says.startswith("4 questions, 4 distinct rollouts")
+    assert "1 of 5 rows cannot be asked and do not count; the first: " in says
 
 
 def test_without_a_judge_undecided_answers_stay_unscored_and_strict_needs_none(tiny: Path, scenes: Path) -> None:

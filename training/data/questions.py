@@ -31,8 +31,11 @@ def read_questions(source: DataSource, protocol: Protocol) -> Iterator[DraftRow 
     """
     path = find_data(source.path)
     if path.is_dir() and (path / vstar.QUESTIONS).is_file():
-        for item in vstar.load(path):
+        rows = vstar.load(path)
+        for item in rows:
             yield _draft(source, item.question.id, item.question, item.image, protocol)
+        for bad in rows.bad:
+            yield DroppedRow(source.path, bad.where, Reason.UNREADABLE, bad.problem)
         return
     folder = Path(source.images) if source.images else path if path.is_dir() else path.parent
     for where, cell in read_table(path):
