@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart, Tool
+from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
 from ..agent.protocols import Protocol
 from ..agent.rollout import Subject, rollout
 from ..agent.showing import look, size_shown
@@ -22,6 +22,7 @@ from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, open_engine
 from .finding import Finding, Level
+from .native_probe import check_native_call
 from .served_notes import served_notes
 
 
@@ -46,7 +47,10 @@ async def try_server(
         yield Finding(Level.OK, "server", url)
         yield await check_many_images(engine, protocol)
         yield await check_largest_image(engine, protocol, resolutions, natives)
-        yield await check_reply(engine, protocol, min(resolutions, key=lambda r: r.side or r.max_pixels or 1 << 30))
+        if not protocol.native:
+            yield await check_reply(engine, protocol, min(resolutions, key=lambda r: r.side or r.max_pixels or 1 << 30))
+        for finding in await check_native_call(engine, protocol):
+            yield finding
         for note in served_notes(getattr(engine, "facts", {})):
             yield Finding(Level.WARNING, "server, tried", str(note))
     finally:
@@ -58,10 +62,8 @@ async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
     side = max(engine.limits.factor, 28) * 4
     images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
     try:
-        await engine.generate(_probe(images, engine.limits, protocol.tools))
+        await engine.generate(_probe(images, engine.limits))
     except CofError as error:
-        if protocol.native and "tool" in str(error):
-            return Finding(Level.FAILED, "native calls, tried", str(error))
         cure = f"start it with --limit-mm-per-prompt '{{\"image\": {protocol.max_images}}}'"
         return Finding(
             Level.FAILED, "images, tried", f"{len(images)} small images in one prompt: {error}; if it limits images, {cure}"
@@ -112,10 +114,10 @@ async def check_largest_image(
     )
 
 
-def _probe(images: Sequence[Image.Image], limits: PixelLimits, tools: Sequence[Tool] = ()) -> Request:
+def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
     parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
     message = Message(Role.USER, (*parts, TextPart("What is this?")))
-    return Request(conversation="doctor", messages=(message,), max_tokens=1, tools=tuple(tools))
+    return Request(conversation="doctor", messages=(message,), max_tokens=1)
 
 
 KNOWN_QUESTION = "Which color fills the whole image?"
