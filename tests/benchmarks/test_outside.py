@@ -63,7 +63,7 @@ class TestRun:
         results = json.loads((tmp_path / "run/lmms_eval/results.json").read_text())["results"]["cof_doors_512"]
         assert (results["acc,none"], results["inside,none"]) == (1.0, 1.0)
         sweep = (tmp_path / "run/report/sweep.csv").read_text().splitlines()
-        assert [line.split(",")[3] for line in sweep[1:] if ",overall," in line] [-3:] == ["224", "300", "512"]
+        assert [line.split(",")[3] for line in sweep[1:] if ",overall," in line][-3:] == ["224", "300", "512"]
         for more, said, metrics in (((), 1, False), (("--benchmark-module", module), 0, True)):
             again = forked("report", tmp_path / "run", *more, "--out", tmp_path / f"again-{said}", folder=tmp_path)
             assert again.status == 0, again.err
