@@ -167,7 +167,7 @@ def write_table(data: DataSet, chance: random.Random) -> Path:
 
 
 def _cell(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else str(value)
+    return None if value is None or value != value else value if isinstance(value, str) else str(value)
 
 
 def _quoted(cell: str | None) -> str:
