@@ -53,7 +53,7 @@ class Fault(StrEnum):
     DRIP = "slow drip"
     TRUNCATED = "truncated body"
     RESET = "connection reset"
-    OTHER_MODEL = "answers as another model"
+    REDIRECT = "302"
     ABORTED = "abort"
 
 
@@ -71,6 +71,10 @@ _STATUS = {
 _HURT = (Fault.HANG, Fault.DRIP, Fault.TRUNCATED, Fault.RESET)
 
 
+Refusal = tuple[int, str]
+"""(status, message) of an error of one's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One chat request as the server understood it."""
@@ -86,7 +90,7 @@ class ChatRequest:
     """Of the images' pixels."""
     sent: tuple[bool, ...]
     """For each image, whether its data came with this request."""
-    fault: Fault | None = None
+    fault: Fault | Refusal | None = None
 
     @property
     def name(self) -> tuple[str, str, int]:
@@ -129,11 +133,16 @@ class FakeServer:
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
-    reply: Callable[[ChatRequest], str] = scripted
+    reply: Callable[[ChatRequest], str | dict[str, Any]] = scripted
+    """The text of a reply; or its message, with its `finish_reason` if that is another than `finish`."""
     label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
     """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
-    fault: Callable[[ChatRequest], Fault | None] = lambda asked: None
+    answers_as: Callable[[ChatRequest], str | None] = lambda asked: str(asked.body["model"])
+    """The model's name in replies."""
+    location: str = "http://elsewhere.invalid/v1/chat/completions?token=of-another"
+    """Where a redirect leads."""
+    fault: Callable[[ChatRequest], Fault | Refusal | None] = lambda asked: None
     models_fault: Fault | None = None
     keep_alive: bool = True
     latency_s: Callable[[ChatRequest], float] = lambda asked: 0.0
@@ -229,7 +238,11 @@ class _Handler(BaseHTTPRequestHandler):
             fake.most_running = max(fake.most_running, fake.running)
         try:
             time.sleep(fake.latency_s(asked))
-            if fault in _STATUS or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON):
+            if (
+                isinstance(fault, tuple)
+                or fault in _STATUS
+                or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT)
+            ):
                 self._fail(fault)
             else:
                 body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
@@ -238,15 +251,17 @@ class _Handler(BaseHTTPRequestHandler):
             with fake.lock:
                 fake.running -= 1
 
-    def _fail(self, fault: Fault | None) -> None:
+    def _fail(self, fault: Fault | Refusal | None) -> None:
         if fault is Fault.DROP:
             self.close_connection = True
             return
         if fault is Fault.WEB_PAGE:
             return self._write(200, b"<html>\n<body>It works!</body>\n</html>", "text/html")
+        if fault is Fault.REDIRECT:
+            return self._write(302, b"", "text/plain", location=self.fake.location)
         if fault is Fault.BAD_JSON:
             return self._write(200, b'{"choices": [', "application/json")
-        status, message = _STATUS[fault]  # type: ignore[index]
+        status, message = fault if isinstance(fault, tuple) else _STATUS[fault]  # type: ignore[index]
         self._send(status, {"error": {"message": message, "type": "error", "code": status}})
 
     def _hurt(self, fault: Fault | None, data: bytes) -> None:
@@ -277,12 +292,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: dict[str, Any]) -> None:
         self._write(status, json.dumps(body).encode(), "application/json")
 
-    def _write(self, status: int, data: bytes, kind: str) -> None:
+    def _write(self, status: int, data: bytes, kind: str, **headers: str) -> None:
         try:
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(data)))
             self.send_header("retry-after-ms", "1")  # clients try again at once
+            for name, value in headers.items():
+                self.send_header(name, value)
             if not self.fake.keep_alive:
                 self.send_header("connection", "close")
             self.end_headers()
@@ -316,13 +333,17 @@ def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> ChatRequ
     return ChatRequest(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
 
 
-def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | None = None) -> dict[str, Any]:
+def completion(
+    fake: FakeServer, asked: ChatRequest, said: str | dict[str, Any], fault: Fault | Refusal | None = None
+) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
     visual = asked.visual_tokens + fake.extra_visual
     finish = fault.value if fault in (Fault.FILTERED, Fault.ABORTED) else fake.finish
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    tokens = len(text) // 4 + 1
+    message = {"content": said} if isinstance(said, str) else dict(said)
+    finish = message.pop("finish_reason", finish)
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}
+    tokens = len(str(message.get("content") or "")) // 4 + 1
     usage: dict[str, Any] = {
         "prompt_tokens": visual + words,
         "completion_tokens": tokens,
@@ -334,7 +355,7 @@ def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | N
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 0,
-        "model": "another" if fault is Fault.OTHER_MODEL else asked.body["model"],
+        "model": fake.answers_as(asked),
         "choices": [] if fault is Fault.NO_CHOICE else [choice],
         "usage": None if fault is Fault.NO_USAGE else usage,
     }
@@ -344,7 +365,7 @@ def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | N
 
 
 def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
-    content = message["content"]
+    content = message["content"] or []
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 

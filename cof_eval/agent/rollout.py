@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ..core.errors import ContextFullError, EngineError, EngineUnusableError
-from ..core.records import Call, Finish, ImageRef, Question, ShownImage, Stop, ToolCall, Trajectory, Turn, digest
+from ..core.records import AnswerKind, Call, Finish, ImageRef, Question, ShownImage, Stop, ToolCall, Trajectory, Turn, digest
 from ..core.resolution import PixelLimits
 from .conversation import Conversation
 from .counterfactual import NO_BOXES
@@ -23,11 +23,15 @@ from .protocols import Crops, Precedence, Protocol
 from .protocols.calling import AtLimit
 from .reply import RawCall, Reply
 from .reply.native import with_ids
+from .reply.points import native_point
 from .view import View
 from .zoom import BadCall
 
 MESSAGE_TOKENS = 8
 """Room that a chat template takes for one message's header and end, and for an image's two markers."""
+
+_LONG_CHARS = 8_000
+"""A longer turn may take more than some milliseconds to read."""
 
 KeepImage = Callable[[str, Image.Image], None]
 """Receives every crop with its hash, to store it if wanted."""
@@ -74,6 +78,8 @@ async def rollout(
     started = time.monotonic()
     state = _Rollout(subject, engine, protocol, seed, keep_image, on_turn)
     stop, answer, error = await state.run()
+    if subject.question.kind is AnswerKind.POINT and subject.view and stop is Stop.ANSWERED:
+        answer = _point(answer, protocol, subject.view)
     size = subject.view.shown.size if subject.view else (0, 0)
     shown = ShownImage(size, sum(image.visual_tokens for image in state.conversation.images[:1]), subject.shown_hash)
     return Trajectory(
@@ -90,6 +96,12 @@ async def rollout(
         wall_s=round(time.monotonic() - started, 4),
         ended=round(time.time(), 3),
     )
+
+
+def _point(answer: str, protocol: Protocol, view: View) -> str:
+    """The answer's point in px of the native image; the answer itself if it has none."""
+    pixels = view.shown_frame if protocol.pixels_above is not None else None
+    return native_point(answer, protocol.box_frame(view), view.native_frame, pixels=pixels)
 
 
 _Ending = tuple[Stop, str, str | None]
@@ -145,7 +157,7 @@ class _Rollout:
     async def _take(self, response: Response) -> _Ending | None:
         """Read one turn, execute its calls, and say whether it was the last."""
         tool_calls = with_ids(response.tool_calls, len(self.turns)) if self.protocol.native else ()
-        reply = self.protocol.read_turn(response.text, tool_calls)
+        reply = await self._read(response.text, tool_calls)
         self.used_tokens = response.prompt_tokens + response.output_tokens
         ending = _ending(reply, response.finish, self.protocol) or self._limit(response.text)
         self.conversation.add_assistant_turn(response.text, tool_calls)
@@ -163,6 +175,12 @@ class _Rollout:
         if self.on_turn:
             self.on_turn(self.turns[-1])
         return ending
+
+    async def _read(self, text: str, tool_calls: tuple[ToolCall, ...]) -> Reply:
+        """What a turn says; a long one is read in a thread, so that the event loop is not held up."""
+        if len(text) <= _LONG_CHARS:
+            return self.protocol.read_turn(text, tool_calls)
+        return await asyncio.to_thread(self.protocol.read_turn, text, tool_calls)
 
     def _limit(self, text: str) -> _Ending | None:
         """Whether a limit ends the rollout before this turn's calls are executed."""
@@ -212,7 +230,7 @@ class _Rollout:
     def _check_pixels(self, response: Response) -> None:
         """Stop the run if the engine showed other pixels than the frame of every box assumes."""
         counted, predicted = response.visual_tokens, sum(image.visual_tokens for image in self.conversation.images)
-        if counted is None or counted == predicted:
+        if counted is None or counted == predicted or self.limits.counted:
             return
         raise EngineUnusableError(
             f"the engine used {counted} visual tokens where {predicted} were predicted (question "

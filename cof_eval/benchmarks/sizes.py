@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.records import Size
-from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,11 @@ PUBLISHED: dict[str, Published] = {
         rows=9000, smallest=(500, 243), largest=(640, 640), source="statistics of pope in EvalScope 1.6's documentation"
     ),
     "infovqa": Published(rows=2801, source="dataset card of lmms-lab/DocVQA, InfographicVQA, validation"),
+    "zoombench": Published(rows=845, source="dataset card of inclusionAI/ZoomBench"),
+    "adaptmmbench": Published(rows=1420, source="dataset card of xintongzhang/AdaptMMBench"),
+    "o3bench": Published(rows=345, source="paper of O3-Bench (arXiv 2512.18745)"),
+    "cvbench": Published(rows=2638, source="dataset card of nyu-visionx/CV-Bench"),
+    "screenspot_pro": Published(rows=1581, source="paper of ScreenSpot-Pro (arXiv 2504.07981)"),
     "docvqa": Published(rows=5349, source="dataset card of lmms-lab/DocVQA, DocVQA, validation"),
 }
 """By benchmark; others are not known before they are fetched."""
@@ -48,12 +53,9 @@ def published_tokens(
     """
     rows = min(published.rows, limit or published.rows)
     if published.smallest is None or published.largest is None:
-        return None, rows * sum({effective_cap(resolution, limits) for resolution in resolutions}) // limits.factor**2
+        return None, limits.area_tokens(rows * sum({effective_cap(resolution, limits) for resolution in resolutions}))
     few, many = (
-        sum(
-            visual_tokens(shown, limits.factor)
-            for shown in {shown_size(size, resolution, limits) for resolution in resolutions}
-        )
+        sum(map(limits.tokens, {shown_size(size, resolution, limits) for resolution in resolutions}))
         for size in (published.smallest, published.largest)
     )
     return rows * min(few, many), rows * max(few, many)

@@ -53,6 +53,7 @@ async def estimate_run(
     from ..agent.protocols import parse_protocol
     from ..agent.protocols.protocol import check_repeats
     from ..benchmarks import BENCHMARKS
+    from ..benchmarks.views import view_items
     from ..core.option_order import parse_order
     from ..core.paths import run_path
     from ..core.settings import api_key, data_folder, parse_model_args, quiet_engines
@@ -60,7 +61,9 @@ async def estimate_run(
     from ..engines.checkpoint import identify
     from ..lmms.launch import parse_benchmarks, parse_resolutions, use_data
     from ..runs.costs import run_costs
-    from ..runs.estimate_text import estimate_lines
+    from ..runs.estimate import Prices
+    from ..runs.estimate_text import NO_PRICES, estimate_lines
+    from ..runs.paying import open_paying
     from ..runs.plan import Planner
     from ..runs.work import jobs
 
@@ -71,10 +74,14 @@ async def estimate_run(
     check_engine(settings, protocol)
     use_data(data)
     quiet_engines()
-    items = {name: BENCHMARKS[name].load(data_folder(name))[:limit] for name in names}
+    items = {name: view_items(BENCHMARKS[name].load(data_folder(name)), settings.view)[:limit] for name in names}
     identity = identify(settings)
     engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     try:
+        paying = open_paying(settings, engine, None)
+        if paying and prices != NO_PRICES:
+            raise UsageError("--prices and --price-… are two ways to name what the model costs; name one of them")
+        prices = Prices(model=paying.model) if paying else prices
         planner = Planner(checkpoint=identity["fingerprint"], protocol=protocol, limits=protocol.limits(engine.limits))
         plans = [planner.plan(job) for name in names for job in jobs(name, items[name], points, order=orders, repeats=repeats)]
         told: Told = run_costs(

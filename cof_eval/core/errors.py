@@ -53,6 +53,10 @@ class RefusedError(ServerError):
     """A server refuses a request for what it holds; sending it again would not help."""
 
 
+class PromptTooLongError(RefusedError):
+    """A server refuses a request because prompt and reply do not fit the model's context."""
+
+
 class NoServerError(ServerError):
     """No server will take any request of this run."""
 
@@ -68,6 +72,18 @@ class InterruptedRunError(CofError, RuntimeError):
         super().__init__(message)
         self.status = 128 + signal
         """Exit status, as shells count it."""
+
+
+class BudgetReachedError(CofError, RuntimeError):
+    """The next request might cost more than is left of the budget; what was finished is kept."""
+
+    status = 3
+    """Exit status."""
+
+    def __init__(self, message: str, run: str = "") -> None:
+        super().__init__(message)
+        self.run = run
+        """The run's folder, where that is known."""
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from pathlib import Path
 from PIL import Image
 
 from .errors import ImageError
+from .file_kinds import other_kind
+from .files import read_regular
+from .png_texts import without_long_texts
 from .records import Size
 from .resolution import Filter
 
@@ -24,6 +28,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded, px (where Pillow's own limit ends by default); 8K has 33,177,600."""
+
+MAX_BYTES = 1 << 30
+"""Largest image file that is read; an uncompressed image of `MAX_PIXELS` in four channels has less."""
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -63,13 +70,39 @@ class ImageSource:
             return self.data
         path = Path(self.path or "")
         try:
-            return path.read_bytes()
+            return read_regular(path, max_bytes=MAX_BYTES)
         except FileNotFoundError:
             raise ImageError(f"image file {path} does not exist; complete the benchmark's folder and run again") from None
         except OSError as error:
             raise ImageError(
-                f"image file {path} cannot be read ({error.strerror}); expected a readable file: check its permissions"
+                f"image file {path} cannot be read ({error.strerror}); expected an image file: check its name and permissions"
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSource:
+    """A region of a stored image, as an image of its own."""
+
+    source: ImageSource
+    box: tuple[float, float, float, float]
+    """(x1, y1, x2, y2), px of the native image; edges are rounded outwards, and end at the image."""
+
+    def read(self) -> bytes:
+        """The region as a PPM file: every pixel kept, and the same bytes from any version of any library.
+
+        Raises:
+            ImageError: if the image cannot be read, or the box lies outside it.
+        """
+        native = load_native(self.source.read())
+        x1, y1 = max(0, math.floor(self.box[0])), max(0, math.floor(self.box[1]))
+        x2, y2 = min(native.width, math.ceil(self.box[2])), min(native.height, math.ceil(self.box[3]))
+        if x1 >= x2 or y1 >= y2:
+            raise ImageError(
+                f"the annotated region {self.box} lies outside its image of {native.width}x{native.height} px; correct the boxes"
+            )
+        buffer = io.BytesIO()
+        native.crop((x1, y1, x2, y2)).save(buffer, "PPM")
+        return buffer.getvalue()
 
 
 def source_hash(data: bytes) -> str:
@@ -91,6 +124,7 @@ def header_size(data: bytes) -> Size:
     Raises:
         ImageError: if the bytes are no image of a known format, or one of more than `MAX_PIXELS`.
     """
+    data = without_long_texts(data)
     image = _opened(io.BytesIO(data))
     with _undecodable_as_image_error():
         width, height = image.size
@@ -107,6 +141,7 @@ def load_native(data: bytes) -> Image.Image:
     Raises:
         ImageError: if the bytes are no image of a known format, are cut short or damaged, or hold more than `MAX_PIXELS`.
     """
+    data = without_long_texts(data)
     stream = _CountedBytes(data)
     image = _opened(stream)
     with _undecodable_as_image_error():
@@ -181,6 +216,8 @@ def _opened(stream: io.BytesIO) -> Image.Image:
         raise ImageError(f"{error} At most {MAX_PIXELS:,} px are decoded; reduce the file") from error
     except Exception as error:
         start = stream.getvalue()[:8]
+        if kind := other_kind(stream.getvalue()[:64]):
+            raise ImageError(f"the file is {kind}; images are read as {', '.join(FORMATS)}: save it as PNG or JPEG") from error
         raise ImageError(
             f"{len(stream.getvalue()):,} bytes that begin with {start!r} are no image; expected one of {', '.join(FORMATS)}: "
             "save the file as PNG or JPEG"

@@ -41,6 +41,15 @@ class Stop(StrEnum):
         return self in (Stop.LENGTH, Stop.MAX_TURNS, Stop.CONTEXT_FULL)
 
 
+class AnswerKind(StrEnum):
+    """What kind of answer a question asks for, and so how it is scored."""
+
+    TEXT = "text"
+    """An option or a text: rules first, then a judge."""
+    POINT = "point"
+    """A point inside one of the question's boxes: rules alone (`judging/rules/point.py`)."""
+
+
 class Finish(StrEnum):
     """Why the engine ended one turn."""
 
@@ -84,6 +93,9 @@ class Question:
     """Annotated targets, px of the native image."""
     also: tuple[str, ...] = ()
     """Further answers to an open question that count as right."""
+    kind: AnswerKind = AnswerKind.TEXT
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further columns of the row, (name, text) of each: kept, not asked."""
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -98,6 +110,8 @@ class Question:
             raise ValueError(
                 f"question {self.id!r} of {self.benchmark} has further answers {self.also} without a first, or options"
             )
+        if self.kind is AnswerKind.POINT and (self.options or (self.answer and not self.boxes)):
+            raise ValueError(f"question {self.id!r} of {self.benchmark} asks for a point, but has options or no box")
         if not all(math.isfinite(v) for box in self.boxes for v in box):
             raise ValueError(f"question {self.id!r} of {self.benchmark} has a box that is not finite: {self.boxes}")
 
@@ -194,7 +208,8 @@ class ShownImage:
 
     size: Size
     visual_tokens: int
-    """As predicted from the size; `Turn.visual_tokens` is what the engine counted."""
+    """As predicted from the size; 0 where the processor resizes by rules of its own. `Turn.visual_tokens` is what the engine
+    counted."""
     hash: str = ""
     """Of the pixels; empty if the image could not be read."""
 
@@ -241,11 +256,16 @@ class Trajectory:
         return sum(turn.output_tokens for turn in self.turns)
 
     @property
-    def visual_tokens(self) -> int:
-        """Visual tokens of every image that the model saw, each counted once; predicted where the engine does not tell."""
+    def visual_tokens(self) -> int | None:
+        """Visual tokens of every image that the model saw, each counted once; predicted where the engine does not tell.
+
+        None where they can be neither: the processor resizes by rules of its own, and the engine counted nothing.
+        """
         counted = self.turns[-1].visual_tokens if self.turns else None
         if counted is not None:
             return counted
+        if self.turns and not self.shown.visual_tokens and self.shown.size != (0, 0):
+            return None
         seen = [call.crop for turn in self.turns[:-1] for call in turn.calls if call.crop]
         return self.shown.visual_tokens + sum(crop.visual_tokens for crop in seen)
 
@@ -292,6 +312,9 @@ class Verdict:
     reason: str = ""
     """Why the answer is unscored, or what the rule saw."""
     judge_s: float = 0.0
+    prompt_tokens: int = 0
+    """That the judge read; 0 where a rule decided."""
+    output_tokens: int = 0
 
 
 def trajectory_key(*, checkpoint: str, protocol: str, prompt: str, image: str, shown: Size, repeat: int) -> str:
@@ -308,9 +331,19 @@ def trajectory_key(*, checkpoint: str, protocol: str, prompt: str, image: str, s
     return digest("trajectory", checkpoint, protocol, prompt, image, shown, repeat)
 
 
+_LATER = {"kind": AnswerKind.TEXT.value, "extra": ()}
+"""Fields of a question that came later, at what they say of the questions of then."""
+
+
+def question_values(question: Question) -> dict[str, Any]:
+    """All that a benchmark says of a question, as JSON-like values; fields that came later only where they say something."""
+    values: dict[str, Any] = msgspec.to_builtins(question)
+    return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
+
+
 def question_key(question: Question) -> str:
     """Identifies a question with all that its benchmark says of it."""
-    return digest("question", question)
+    return digest("question", question_values(question))
 
 
 def verdict_key(card: str, model: str, question: Question, answer: str, shown: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The eight resolutions, and what size an image really gets: target sizes and visual tokens.
+"""The eight resolutions and any other, and what size an image really gets: target sizes and visual tokens.
 
 A resolution R caps the shown image at R x R pixels, aspect kept, never upsampled (a protocol's `min_pixels` aside). The
 effective cap is the smallest of R², the protocol's and the processor's; every row records it.
@@ -7,9 +7,10 @@ effective cap is the smallest of R², the protocol's and the processor's; every 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from .errors import ImageError, UsageError
 
@@ -22,7 +23,7 @@ class Resolution:
     """One point of the sweep."""
 
     name: str
-    """As used in task names: `224` … `2560`, `4k`, `native`."""
+    """As used in task names: `224` … `2560`, `4k`, `native`, or any other side such as `512`."""
     side: int | None
     """Side of the square whose area caps the shown image, px; None for no cap."""
 
@@ -41,17 +42,40 @@ NATIVE = Resolution("native", None)
 RESOLUTIONS = {r.name: r for r in (*SWEEP, NATIVE)}
 
 
+SIDES = range(28, 16_384 + 1)
+"""Sides that a resolution can have, px: from one visual token to more than any processor shows."""
+
+
 def parse_resolution(name: str | int) -> Resolution:
-    """The resolution called `name`; `3840` also means `4k`.
+    """The resolution called `name`: one of the sweep, `native`, or any side in `SIDES`; `3840` also means `4k`.
 
     Raises:
         UsageError: for any other name, listing the known ones.
     """
     text = str(name).strip().lower()
     known = RESOLUTIONS.get("4k" if text == "3840" else text)
-    if known is None:
-        raise UsageError(f"unknown resolution {name!r}; known: {', '.join(RESOLUTIONS)}")
-    return known
+    if known is not None:
+        return known
+    if text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) in SIDES:
+        return Resolution(str(int(text)), int(text))
+    raise UsageError(
+        f"unknown resolution {name!r}; known: {', '.join(RESOLUTIONS)}, or any side from {SIDES[0]} to {SIDES[-1]} pixels"
+    )
+
+
+@lru_cache(maxsize=1024)
+def resolution_rank(name: str) -> tuple[float, str]:
+    """Sorts resolutions by name: by side, then `native`; names that are none, as in a stock task's rows, come last."""
+    try:
+        side = parse_resolution(name).side
+    except UsageError:
+        return math.inf, name
+    return (SIDES[-1] + 1 if side is None else side), name
+
+
+def in_sweep_order(names: Iterable[str]) -> list[str]:
+    """The distinct resolutions among `names`, the smallest first, `native` last."""
+    return sorted(set(names), key=resolution_rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,8 @@ class PixelLimits:
     scales first, which gives thin images other sizes."""
     late_aspect: bool = False
     """Whether the ratio of the sides is looked at after the resize only."""
+    counted: bool = False
+    """Whether the processor resizes by rules of its own: visual tokens are then counted by the engine, not predicted."""
 
     def __post_init__(self) -> None:
         if self.factor <= 0 or not 0 < self.min_pixels <= self.max_pixels:
@@ -81,6 +107,21 @@ class PixelLimits:
         """These limits tightened by others; where they contradict each other, the smaller maximum wins."""
         most = self.max_pixels if max_pixels is None else min(self.max_pixels, max_pixels)
         return replace(self, min_pixels=min(max(self.min_pixels, min_pixels), most), max_pixels=most)
+
+    def tokens(self, size: tuple[int, int]) -> int:
+        """Visual tokens predicted for an image of this size; 0 where they are only counted."""
+        return 0 if self.counted else visual_tokens(size, self.factor)
+
+    def area_tokens(self, area: int) -> int:
+        """Visual tokens predicted for images of this area in all, px²; 0 where they are only counted."""
+        return 0 if self.counted else area // self.factor**2
+
+
+OWN_PROCESSOR = PixelLimits(factor=1, min_pixels=1, max_pixels=178_956_970, counted=True)
+"""Of models whose processors have other rules than Qwen-VL's: they get images of any size (up to `images.MAX_PIXELS`)."""
+
+COUNTED = "visual tokens counted, not predicted; the model's own processor resizes"
+"""What a run, its report and doctor say of such a model."""
 
 
 class FitBy(StrEnum):
@@ -165,7 +206,7 @@ def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int,
     """
     if min(width, height) <= 0 or (min(width, height) < 1 and not limits.floor):
         raise ImageError(f"an image of {width:g}x{height:g} px has no content; both sides must be at least 1 px")
-    if not limits.late_aspect:
+    if not limits.late_aspect and not limits.counted:
         _check_aspect(width, height)
     factor = limits.factor
     least = factor if limits.floor else 0
@@ -178,7 +219,7 @@ def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int,
         grow = math.sqrt(limits.min_pixels / (width * height))
         new_w = math.ceil(width * grow / factor) * factor
         new_h = math.ceil(height * grow / factor) * factor
-    if limits.late_aspect:
+    if limits.late_aspect and not limits.counted:
         _check_aspect(new_w, new_h)
     return new_w, new_h
 

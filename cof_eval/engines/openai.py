@@ -6,7 +6,6 @@ token ids (vLLM does), the visual tokens are counted from them; elsewhere the ro
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,25 +13,24 @@ from typing import Any
 from ..agent.engine import Request, Response
 from ..agent.protocols import Protocol
 from ..core.errors import (
+    ContextFullError,
     EngineError,
     EngineUnusableError,
     NoServerError,
+    PromptTooLongError,
     RefusedError,
     ServerError,
     UsageError,
 )
 from ..core.resolution import PixelLimits
-from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
+from ..servers import ImageFormat, Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
 from . import EngineSettings
 from .chat_body import chat_body
-from .chat_response import read_response
+from .chat_response import ReplyReader
 from .checkpoint import Checkpoint, find_served
-from .refusal import refusal
 from .served_checkpoint import ServedCheckpoint, load_served
-from .wire import ImageFormat, Wire
-
-QWEN25_VL_LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
-"""Of the stock Qwen2.5-VL processor; used where the checkpoint's own files are not at hand (its model card)."""
+from .served_family import find_family
+from .wire import Wire, image_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +53,7 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
         raise UsageError(
             f"engine=openai has no engine argument {', '.join(unknown)}; known: {', '.join(sorted(known))}. Give others to the server"
         )
-    name = arguments.get("image_format", ImageFormat.PNG)
+    name = arguments.get("image_format", ImageFormat.AUTO)
     if name not in set(ImageFormat):
         raise UsageError(f"engine argument image_format={name!r} is unknown; known: {', '.join(ImageFormat)}")
     numbers = {key: value for key, value in arguments.items() if key != "image_format"}
@@ -63,6 +61,9 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (key == "timeout_s" and not value):
             raise UsageError(f"engine argument {key}={value!r} must be a number, and not negative")
     return ServedArgs(image_format=ImageFormat(name), retry_policy=RetryPolicy(**numbers))
+
+
+_TOOLS_CURE = "vLLM: start it with --enable-auto-tool-choice --tool-call-parser NAME; or use a protocol whose calls are text"
 
 
 class OpenAIEngine:
@@ -75,10 +76,18 @@ class OpenAIEngine:
         self._pool = pool
         self._settings = settings
         self._checkpoint = checkpoint
-        self._wire = Wire(parse_served_args(settings.engine_args).image_format)
+        self._wire = Wire()
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
-        self._image_token_id = checkpoint.image_token_id if checkpoint else None
+        self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots), settings.max_pixels)
+        self._takes_tools = False
+        """Whether a request with the protocol's tools was ever taken."""
+        self._reader = ReplyReader(
+            protocol=protocol,
+            image_token_id=checkpoint.image_token_id if checkpoint else None,
+            decode=checkpoint.decode if checkpoint and checkpoint.can_decode else None,
+            family_known=self._family.known,
+        )
 
     @classmethod
     async def connect(cls, settings: EngineSettings, protocol: Protocol) -> OpenAIEngine:
@@ -91,7 +100,7 @@ class OpenAIEngine:
         if not settings.base_url:
             raise UsageError("engine=openai needs a base URL, for instance --base-url http://127.0.0.1:8000/v1")
         urls = parse_urls(settings.base_url)
-        retry_policy = parse_served_args(settings.engine_args).retry_policy
+        arguments = parse_served_args(settings.engine_args)
         folder = find_served(settings.pretrained)
         checkpoint = load_served(str(folder)) if folder else None
         try:
@@ -100,7 +109,8 @@ class OpenAIEngine:
                 api_key=settings.api_key,
                 served_name=settings.served_name,
                 concurrency=settings.concurrency,
-                retry_policy=retry_policy,
+                retry_policy=arguments.retry_policy,
+                image_format=arguments.image_format,
             )
         except NoServerError as error:
             raise EngineUnusableError(
@@ -115,9 +125,18 @@ class OpenAIEngine:
 
     @property
     def limits(self) -> PixelLimits:
-        """The checkpoint's where its files are at hand, else stock Qwen2.5-VL's; `max_pixels` tightens them."""
-        stock = self._checkpoint.limits if self._checkpoint else QWEN25_VL_LIMITS
-        return stock.within(max_pixels=self._settings.max_pixels)
+        """The checkpoint's where its files are at hand, else its family's (`served_family`); `max_pixels` tightens them."""
+        return self._family.limits
+
+    @property
+    def assumed(self) -> str:
+        """What is assumed of the image processor, in words; empty if it is read from the checkpoint's files."""
+        return self._family.assumed
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run should record of its servers; see `servers.pool_facts`."""
+        return pool_facts(self._pool, self._reader.mended)
 
     @property
     def context(self) -> int:
@@ -150,20 +169,26 @@ class OpenAIEngine:
         """Generate one turn; see `Engine.generate`."""
 
         async def body(server: Server, known: Collection[str]) -> dict[str, Any]:
-            messages = await asyncio.to_thread(self._wire.messages, request, ids=server.is_vllm, known=known)
+            images = server.images.format
+            messages = self._wire.messages(request, ids=server.is_vllm, known=known, image_format=images)
             return chat_body(request, messages, server)
 
         try:
             done = await self._pool.complete(request.conversation, body)
         except NoServerError as error:
             raise EngineUnusableError(f"no server takes requests any more: {error}") from error
+        except PromptTooLongError as error:
+            raise ContextFullError(str(error)) from error
         except RefusedError as error:
-            raise refusal(str(error)) from error
+            if request.tools and not self._takes_tools and "tool" in str(error).lower():
+                raise EngineUnusableError(f"the server takes no tools: {error} ({_TOOLS_CURE})") from error
+            raise EngineError(f"the server refused the request: {error}") from error
         except ServerError as error:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
-            done.server.remember(self._wire.image_id(image) for image in request.images)
-        return read_response(done, request, self._image_token_id)
+            done.server.remember(image_id(image, done.server.images.format) for image in request.images)
+        self._takes_tools = True
+        return self._reader.read(done, request)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
 from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
-from ..core.records import digest
+from ..core.records import Finish, digest
 from ..core.settings import JUDGE_CONCURRENCY
-from ..servers import Pool, RetryPolicy, Server, connect, learn_versions, parse_urls
+from ..servers import (
+    Pool,
+    RetryPolicy,
+    Said,
+    Server,
+    connect,
+    decoding_fields,
+    finish_of,
+    learn_versions,
+    parse_urls,
+    pool_facts,
+)
 from .card import Card, load_card
 from .identity import identify
-from .judge import Judge
+from .judge import Judge, JudgeReply
 
 PATIENCE = RetryPolicy(retries=4, timeout_s=120.0, backoff_s=0.5, patience_s=120.0)
 """How long a judge in trouble is waited for; afterwards its answers are unscored, and a re-judge asks again."""
@@ -26,6 +38,8 @@ class ServedJudge:
         self.identity = identify(pool.servers)
         self._plain: set[str] = set()
         """URLs of servers that refuse structured output."""
+        self._moved: Counter[str] = Counter()
+        """Replies that did not lie in `content`, in words."""
 
     @property
     def model(self) -> str:
@@ -37,7 +51,12 @@ class ServedJudge:
         """How often requests had to be sent again, by what was wrong."""
         return dict(self._pool.troubles)
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a run should record of its servers; see `servers.pool_facts`."""
+        return pool_facts(self._pool, self._moved)
+
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         """What the judge replies; see `JudgeClient.ask`. A server that refuses structured output is asked again without."""
         conversation = digest("judge", prompt)
         refused: set[str] = set()
@@ -65,26 +84,36 @@ class ServedJudge:
         except ServerError as error:
             raise JudgeError(f"the judge failed: {error}") from error
         choice = done.reply.choices[0]
-        if choice.finish_reason != "stop":
+        if finish_of(choice.finish_reason) is not Finish.STOP:
             raise JudgeError(f"the judge's reply was cut (finish reason {choice.finish_reason!r})")
-        return str(choice.message.content or "")
+        said = choice.message.said
+        if not said.text.strip() and said.thoughts:
+            self._moved[f"the judge's whole replies that its server had moved to `{said.thoughts_in}`, read as text"] += 1
+        usage = done.reply.usage
+        return JudgeReply(_label_text(said), usage.prompt_tokens, usage.completion_tokens)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
 
 
+def _label_text(said: Said) -> str:
+    """What the judge says after its thoughts; all of it where a reasoning parser found no end of them.
+
+    Raises:
+        JudgeError: if the server put the reply where no label can stand.
+    """
+    text = said.text if said.text.strip() else said.thoughts or said.refusal
+    if not text.strip() and (said.calls or said.ignored):
+        where = ", ".join(filter(None, (said.calls_in, *said.ignored)))
+        raise JudgeError(f"the judge's reply has no text, but {where}: start its server without a tool parser")
+    return text
+
+
 def _body(prompt: str, card: Card, image: bytes | None, server: Server, *, structured: bool) -> dict[str, Any]:
     """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
-    body: dict[str, Any] = {
-        "messages": [{"role": "user", "content": _content(prompt, image)}],
-        "max_tokens": card.max_tokens,
-        "temperature": card.temperature,
-        "top_p": 1.0,
-        "seed": 0,
-    }
-    if server.samples_freely:
-        body |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+    decoding = decoding_fields(server, max_tokens=card.max_tokens, temperature=card.temperature)
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": _content(prompt, image)}], **decoding, "seed": 0}
     if structured:
         body["structured_outputs"] = {"choice": list(card.labels)}
     return body

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.resolution import RESOLUTIONS
+from ..core.resolution import in_sweep_order
 
 if TYPE_CHECKING:
     from ..runs.folder import RunData
 
 OVERALL = "overall"
 """The category of a summary over all categories."""
+MEAN = "mean"
+"""The resolution of a mean over resolutions."""
+MACRO = "mean of benchmarks"
+"""The benchmark of a mean over benchmarks, each once."""
 
 
 def run_labels(runs: Sequence[RunData]) -> list[str]:
@@ -23,5 +27,4 @@ def run_labels(runs: Sequence[RunData]) -> list[str]:
 
 def resolution_order(names: Iterable[str]) -> list[str]:
     """The distinct resolutions among `names` in sweep order, `native` last."""
-    rank = {name: i for i, name in enumerate(RESOLUTIONS)}
-    return sorted(set(names), key=lambda name: (rank.get(name, len(rank)), name))
+    return in_sweep_order(names)

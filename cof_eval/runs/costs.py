@@ -55,7 +55,7 @@ def run_costs(
     todo = work(plans, {plan.key for plan in plans} - finished, protocol, engine)
     rates = find_rates(run, pilot, _as_run(settings, protocol, identity), rates_from)
     samples, measured = (rates.samples, rates.pace) if rates else ({}, None)
-    found = estimate(todo, samples, measured, concurrency=settings.concurrency)
+    found = estimate(todo, samples, measured, concurrency=settings.concurrency, prices=prices.model)
     return Told(
         estimate=found, rates=rates, prices=prices, gpus=gpus if rates is None or rates.on_gpus or prices.gpu_hour else None
     )
@@ -66,6 +66,7 @@ def _as_run(settings: ModelSettings, protocol: Protocol, identity: Mapping[str, 
     return {
         "model": dict(identity),
         "protocol": msgspec.json.decode(msgspec.json.encode(protocol)),
+        "view": settings.view.value,
         "engine": {"name": settings.engine, "engine_args": dict(settings.engine_args)},
         "machine": machine(),
         "sessions": [{"concurrency": settings.concurrency, "base_url": settings.base_url}],

@@ -6,6 +6,7 @@ nearly all of it. Where that does not fit, rollouts may stop as `context_full`; 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +19,9 @@ from ..agent.protocols import Crops, Protocol
 from ..agent.rollout import MESSAGE_TOKENS
 from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
+from ..core.errors import ImageError
 from ..core.records import Question, Size
-from ..core.resolution import RESOLUTIONS, Resolution, effective_cap
+from ..core.resolution import COUNTED, PixelLimits, Resolution, effective_cap, resolution_rank
 from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
@@ -56,26 +58,30 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         natives: (width, height) of the native images, px; without any, images as large as the limits allow are expected.
     """
     limits = protocol.limits(engine.limits)
-    per_token = limits.factor**2
-    shown = max(
-        (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
-        default=effective_cap(resolution, limits),
-    )
+    shown = max(_shown_areas(natives, resolution, protocol, limits), default=effective_cap(resolution, limits))
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
     least = max(protocol.crop_min_pixels, limits.min_pixels, *(fit.min_pixels for fit in protocol.crop_fits), 0)
     crop = max(least, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
-    text = engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
+    tools = sum(engine.text_tokens(tool.text) for tool in protocol.tools)
+    text = tools + engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
     return Budget(
         min(protocol.context, engine.context),
-        text + 2 * MESSAGE_TOKENS + shown // per_token + reply,
+        text + 2 * MESSAGE_TOKENS + limits.area_tokens(shown) + reply,
         engine.text_tokens(protocol.crop_turn + protocol.closing + protocol.format)
         + MESSAGE_TOKENS
-        + crop // per_token
+        + limits.area_tokens(crop)
         + reply,
-        crop // per_token,
+        limits.area_tokens(crop),
     )
+
+
+def _shown_areas(natives: Collection[Size], resolution: Resolution, protocol: Protocol, limits: PixelLimits) -> Iterator[int]:
+    """Pixels of the shown images, px²; an image that is too thin to be shown asks for no context."""
+    for size in natives:
+        with contextlib.suppress(ImageError):
+            yield math.prod(size_shown(size, resolution, protocol, limits))
 
 
 _QUESTION_TOKENS = 200
@@ -103,6 +109,7 @@ def preflight(
     served = None if settings.served_name else getattr(engine, "served_name", None)
     findings = [
         *check_served(settings.pretrained, served),
+        *check_assumed(getattr(engine, "assumed", "")),
         *check_protocol(protocol, engine, resolutions, natives),
     ]
     if settings.engine != "openai":  # a server's memory is its own concern
@@ -116,7 +123,7 @@ def check_protocol(
     protocol: Protocol, engine: Engine, resolutions: Collection[Resolution], natives: Collection[Size] = ()
 ) -> list[Finding]:
     """What a protocol asks of an engine, in the order of the sweep; `natives` as in `budget`."""
-    ordered = [r for r in RESOLUTIONS.values() if r in resolutions]
+    ordered = sorted(set(resolutions), key=lambda each: resolution_rank(each.name))
     if not ordered:
         return []
     return [
@@ -130,7 +137,7 @@ def check_protocol(
 def check_factor(protocol: Protocol, engine: Engine) -> list[Finding]:
     """Whether the protocol is made for checkpoints of this kind, as far as pixels a visual token tell."""
     factor = engine.limits.factor
-    if protocol.factor in (None, factor):
+    if protocol.factor in (None, factor) or engine.limits.counted:
         return []
     says = (
         f"a visual token of this checkpoint spans {factor} pixels, of those that {protocol.name} is made for {protocol.factor}: it was "
@@ -159,11 +166,23 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
     return [Finding(Level.WARNING, "served model", says)]
 
 
+def check_assumed(assumed: str) -> list[Finding]:
+    """Whether the image processor's sizes are only assumed."""
+    if not assumed:
+        return []
+    return [
+        Finding(
+            Level.WARNING, "image sizes", f"{assumed}. If that is wrong, name a folder with the checkpoint's files with --model"
+        )
+    ]
+
+
 def check_context(
     protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution], natives: Collection[Size] = ()
 ) -> Iterator[Finding]:
     """Whether conversations fit the context: one finding for neighbouring resolutions that come out alike."""
     further = protocol.max_turns - 1
+    beside = ", images aside" if engine.limits.counted else ""
 
     def level(most: Budget) -> Level:
         if most.first_turn > most.context:
@@ -185,7 +204,7 @@ def check_context(
                 f"everything fit {context:,}: a few rollouts may stop as context_full (counted as truncated)"
             )
         else:
-            says = f"at most {max(most.first_turn + further * most.zoom for most in needs):,} of {context:,} tokens"
+            says = f"at most {max(most.first_turn + further * most.zoom for most in needs):,} of {context:,} tokens{beside}"
         yield Finding(found, "context at " + "–".join(dict.fromkeys((names[0], names[-1]))), says)
 
 
@@ -229,6 +248,8 @@ def check_images(protocol: Protocol, engine: Engine) -> Finding:
 def check_pixels(protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution]) -> Finding:
     """Whether the processor's cap is smaller than what the protocol and the largest resolution ask for."""
     limits = engine.limits
+    if limits.counted:
+        return Finding(Level.OK, "pixels", COUNTED)
     wanted = max(min(r.max_pixels or protocol.max_pixels, protocol.max_pixels) for r in resolutions)
     if wanted <= limits.max_pixels:
         return Finding(Level.OK, "pixels", f"up to {wanted:,} px² are shown as they are")

@@ -6,28 +6,29 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
+from ..agent.conversation import asked_text
 from ..agent.engine import Engine
 from ..agent.protocols import Protocol
 from ..agent.rollout import MESSAGE_TOKENS
-from ..benchmarks import Item
-from ..core.option_order import OptionOrder, apply_order
-from ..core.resolution import RESOLUTIONS, Resolution
+from ..benchmarks.views import ViewedItem
+from ..core.geometry import Frame
+from ..core.option_order import OptionOrder, apply_orders
+from ..core.resolution import Resolution, resolution_rank
 from .estimate import Cell, Span, Work
 from .plan import Job, PlannedJob
 from .preflight import Budget, budget
 
 
 def jobs(
-    benchmark: str, items: Sequence[Item], resolutions: Sequence[Resolution], *, order: OptionOrder, repeats: int = 1
+    benchmark: str, items: Sequence[ViewedItem], resolutions: Sequence[Resolution], *, order: OptionOrder, repeats: int = 1
 ) -> Iterator[Job]:
     """Every row of a benchmark's tasks, as a run asks it.
 
     Raises:
         UsageError: if options are to be moved that do not stand in their question's text as they should.
     """
-    rows = [
-        (question, item.image, k) for item in items for question in apply_order(item.question, order) for k in range(repeats)
-    ]
+    ordered = apply_orders((item.question for item in items), order)
+    rows = [(question, items[place].image, k) for place, question in ordered for k in range(repeats)]
     for resolution in resolutions:
         for doc_id, (question, image, repeat) in enumerate(rows):
             task = f"cof_{benchmark}_{resolution.name}"
@@ -44,7 +45,7 @@ def work(plans: Sequence[PlannedJob], pending: Collection[str], protocol: Protoc
         engine: whose tokenizer, limits and context.
     """
     left, cells = set(pending), defaultdict[Cell, list[PlannedJob]](list)
-    for plan in sorted(plans, key=lambda each: (each.job.question.benchmark, _ORDER[each.job.resolution.name])):
+    for plan in sorted(plans, key=lambda each: (each.job.question.benchmark, resolution_rank(each.job.resolution.name))):
         if plan.key in left and plan.error is None:
             left.remove(plan.key)
             cells[plan.job.question.benchmark, plan.job.resolution.name].append(plan)
@@ -52,15 +53,17 @@ def work(plans: Sequence[PlannedJob], pending: Collection[str], protocol: Protoc
     return [_work(cell, group, protocol, engine, text_tokens) for cell, group in cells.items()]
 
 
-_ORDER = {name: i for i, name in enumerate(RESOLUTIONS)}
-
-
 def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: Engine, text_tokens: object) -> Work:
     most = budget(protocol, engine, plans[0].job.resolution, {plan.image.size for plan in plans if plan.job.source})
     shown, n, turns = sum(plan.visual_tokens for plan in plans), len(plans), protocol.max_turns
+    shows = sum(plan.job.source is not None for plan in plans)
     tokens = text_tokens if callable(text_tokens) else engine.text_tokens
+    offered = sum(tokens(tool.text) for tool in protocol.tools)
     text = sum(
-        tokens(protocol.system) + tokens(protocol.prompt(plan.job.question.text, plan.job.question.options)) for plan in plans
+        offered
+        + tokens(protocol.system)
+        + tokens(protocol.prompt(asked_text(plan.job.question, Frame.milli()), plan.job.question.options))
+        for plan in plans
     )
     return Work(
         benchmark=cell[0],
@@ -70,6 +73,7 @@ def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: E
         prompt=Span(shown + text, None, max(shown + text, n * _longest(most, protocol))),
         output=Span(n, None, n * turns * protocol.max_new_tokens),
         visual=Span(shown, None, shown + n * (turns - 1) * most.crop),
+        images=Span(shows, None, shows * turns * (turns + 1) / 2),
     )
 
 

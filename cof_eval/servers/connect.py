@@ -7,16 +7,25 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from urllib.parse import urlsplit
 
-from ..core.errors import NoServerError, ServerError, UsageError
+from ..core.byte_budget import ByteBudget
+from ..core.errors import NoServerError, UsageError
+from ..core.secrets import safe_urls
+from ..core.text import one_line
+from .faults import Fault, FaultError, StatusError
+from .images import ImageFormat, choose_format
 from .limit import AdaptiveLimit
-from .pool import Pool, RetryPolicy, root_cause
+from .models import ServedModel
+from .parcel import MOST_BYTES
+from .pool import Pool, RetryPolicy
 from .server import Server
+from .transport import Transport
 
 _MEET_S = 20.0
-_CONNECT_S = 10.0
 _VERSION_S = 5.0
+_NAMES_SAID = 20
+_NO_SUCH_PAGE = (404, 405, 501)
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +37,7 @@ async def connect(
     served_name: str | None = None,
     concurrency: int = 64,
     retry_policy: RetryPolicy | None = None,
+    image_format: ImageFormat = ImageFormat.PNG,
 ) -> Pool:
     """Reach the servers of one model and learn what they serve. A silent one is tried again later if another answers.
 
@@ -37,19 +47,14 @@ async def connect(
         served_name: the model's name; the only model that they serve if not given.
         concurrency: most requests at once, to each.
         retry_policy: how long to keep trying servers in trouble.
+        image_format: in which images travel.
 
     Raises:
         NoServerError: if none answers as an OpenAI-compatible server.
         UsageError: if one does not serve the model, or they serve different ones.
     """
-    from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
-
-    timeout = Timeout(None, connect=_CONNECT_S)  # `RetryPolicy` limits each attempt as a whole
-    clients = [
-        AsyncOpenAI(base_url=url, api_key=api_key, max_retries=0, timeout=timeout, http_client=DefaultAioHttpClient())
-        for url in urls
-    ]
-    servers = [Server(url, client, AdaptiveLimit(concurrency)) for url, client in zip(urls, clients, strict=True)]
+    budget = ByteBudget(MOST_BYTES)
+    servers = [await meet(url, api_key, concurrency, image_format, budget) for url in urls]
     pool = Pool(servers, retry_policy or RetryPolicy())
     try:
         await _learn(servers, served_name)
@@ -59,28 +64,47 @@ async def connect(
     return pool
 
 
+async def meet(url: str, api_key: str, concurrency: int, image_format: ImageFormat, budget: ByteBudget) -> Server:
+    """A server that is not asked yet; arguments as of `connect`, and the bytes of bodies that all servers share."""
+    transport = Transport(url, api_key, budget)
+    images = await choose_format(url, image_format, proxied=transport.proxied)
+    return Server(transport, AdaptiveLimit(concurrency), images=images)
+
+
 def parse_urls(text: str) -> tuple[str, ...]:
     """Base URLs separated by commas, semicolons or spaces (lmms-eval's model_args keeps commas for itself).
 
     Raises:
         UsageError: if one is no http(s) URL, or there is none.
     """
-    urls = tuple(dict.fromkeys(part.rstrip("/") for part in re.split(r"[,;\s]+", text.strip()) if part))
-    wrong = [url for url in urls if not re.match(r"https?://[^/]", url)]
-    if wrong or not urls:
-        raise UsageError(f"{text!r} holds no base URL that can be used; expected for instance http://127.0.0.1:8000/v1")
+    urls = tuple(dict.fromkeys(_trimmed(part) for part in re.split(r"[,;\s]+", text.strip()) if part))
+    if not urls or not all(map(_usable, urls)):
+        said = safe_urls(text)
+        raise UsageError(f"{said!r} holds no base URL that can be used; expected for instance http://127.0.0.1:8000/v1")
     return urls
+
+
+def _trimmed(url: str) -> str:
+    """A URL whose path ends without a slash."""
+    path, mark, query = url.partition("?")
+    return path.rstrip("/") + mark + query
+
+
+def _usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False
 
 
 async def _learn(servers: Sequence[Server], served_name: str | None) -> None:
     """Learn the served model's name and its context from every server that answers."""
-    found = await asyncio.gather(*map(_models, servers))
-    lists: dict[Server, list[Any]] = {}
-    for server, models in zip(servers, found, strict=True):
-        if not isinstance(models, ServerError):
-            lists[server] = models
+    found = await asyncio.gather(*(_models(server, served_name) for server in servers))
+    lists = {server: each for server, each in zip(servers, found, strict=True) if not isinstance(each, FaultError)}
+    errors = {server: each for server, each in zip(servers, found, strict=True) if isinstance(each, FaultError)}
     if not lists:
-        raise NoServerError("; ".join(f"{server.url} ({error})" for server, error in zip(servers, found, strict=True)))
+        raise NoServerError("; ".join(f"{server.url} ({error})" for server, error in errors.items()))
     name = served_name or _only_model(lists)
     for server, models in lists.items():
         _note(server, models, name)
@@ -88,54 +112,61 @@ async def _learn(servers: Sequence[Server], served_name: str | None) -> None:
         if server not in lists:
             server.model, server.owner = name, next(iter(lists)).owner
             server.rest(time.monotonic())
-            _log.warning("%s does not answer; it is tried again later", server.url)
+            _log.warning("%s does not answer (%s); it is tried again later", server.url, errors[server])
 
 
-async def _models(server: Server) -> list[Any] | ServerError:
-    """The models that a server lists, or why it lists none."""
-    import openai
+async def _models(server: Server, served_name: str | None) -> list[ServedModel] | FaultError:
+    """The models that a server lists, or why it lists none; the named model if it has no list at all."""
+    for last in (False, True):
+        try:
+            return await server.list_models(_MEET_S)
+        except FaultError as fault:
+            if served_name and isinstance(fault, StatusError) and fault.status in _NO_SUCH_PAGE:
+                return [ServedModel(served_name)]
+            if last or fault.fault not in (Fault.BROKEN, Fault.STATUS):
+                return fault
+    raise AssertionError("unreachable")
 
-    try:
-        return list((await server.client.with_options(max_retries=1, timeout=_MEET_S).models.list()).data)
-    except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:  # the latter: what answers lists no models
-        return ServerError(root_cause(error))
 
-
-def _note(server: Server, models: Sequence[Any], name: str) -> None:
+def _note(server: Server, models: Sequence[ServedModel], name: str) -> None:
     served = next((model for model in models if model.id == name), None)
     if served is None:
-        raise UsageError(f"{server.url} does not serve {name!r}; it serves: {', '.join(m.id for m in models) or 'nothing'}")
+        raise UsageError(f"{server.url} does not serve {name!r}; it serves: {_names(models) or 'nothing'}")
     server.model = name
-    server.owner = str(getattr(served, "owned_by", ""))
-    server.root = str(getattr(served, "root", None) or "")
-    server.context = int(getattr(served, "max_model_len", None) or 0) or None
+    server.owner = served.owned_by or ""
+    server.root = served.root or ""
+    server.context = served.max_model_len or None
 
 
 async def learn_versions(servers: Sequence[Server]) -> None:
     """Ask each server that answers for its version, as vLLM tells it at `/version`; one that tells none has none."""
-    import openai
 
     async def learn(server: Server) -> None:
-        url = f"{server.url.removesuffix('/v1')}/version"
-        try:
-            told = await server.client.with_options(max_retries=0, timeout=_VERSION_S).get(url, cast_to=object)
-        except (openai.OpenAIError, ValueError):
-            return
-        version = told.get("version") if isinstance(told, dict) else None
-        server.version = version[:100] if isinstance(version, str) else ""
+        server.version = await server.tell_version(_VERSION_S)
 
     await asyncio.gather(*(learn(server) for server in servers if server.is_up()))
 
 
-def _only_model(lists: Mapping[Server, Sequence[Any]]) -> str:
-    """The one model that all servers serve under one name."""
+def _only_model(lists: Mapping[Server, Sequence[ServedModel]]) -> str:
+    """The one model that all servers serve under one name; of several names of one model, the first that all have."""
     for server, models in lists.items():
-        if len(models) != 1:
-            raise UsageError(
-                f"{server.url} serves {len(models)} models; choose one with served_name: {', '.join(m.id for m in models)}"
-            )
-    names = {server.url: models[0].id for server, models in lists.items()}
-    if len(set(names.values())) > 1:
-        says = ", ".join(f"{url} {name!r}" for url, name in names.items())
+        if not _one_model(models):
+            raise UsageError(f"{server.url} serves {len(models)} models; choose one with served_name: {_names(models)}")
+    names = {server.url: [model.id for model in models] for server, models in lists.items()}
+    common = set.intersection(*map(set, names.values()))
+    if not common:
+        says = ", ".join(f"{url} {given[0]!r}" for url, given in names.items())
         raise UsageError(f"the servers serve different models: {says}; all must serve one model under one name")
-    return str(next(iter(names.values())))
+    return next(name for name in next(iter(names.values())) if name in common)
+
+
+def _one_model(models: Sequence[ServedModel]) -> bool:
+    """Whether a list has one model: one entry, or several names that have one root."""
+    roots = {model.root for model in models}
+    return len(models) == 1 or (len(models) > 1 and len(roots) == 1 and None not in roots)
+
+
+def _names(models: Sequence[ServedModel]) -> str:
+    """The names in a list, the first of very many."""
+    more = f" and {len(models) - _NAMES_SAID} more" if len(models) > _NAMES_SAID else ""
+    return ", ".join(one_line(model.id) for model in models[:_NAMES_SAID]) + more

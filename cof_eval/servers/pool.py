@@ -7,8 +7,9 @@ A conversation stays on one server, for its caches, while that one is up. What a
 | refuses the connection, or hangs | it rests; its conversations continue elsewhere; one of them tries it again after the rest |
 | says 429 or 503 | fewer requests at once; sent again after the wait it asks for, or a growing one with jitter |
 | fails (5xx, reset, cut or senseless body) | sent again, `retries` times; after three in a row it rests, if another is up |
-| refuses (400, 413, 422) | the request's own fault: not sent again, unless an image id was unknown; then once with all images |
-| refuses the key or the model (401, 403, 404), or answers as another model | not asked again at all |
+| says that the prompt does not fit the context (400, 413, 422, older 500) | told as such, not sent again |
+| refuses (400, 413, 422) | sent again without the part that it does not take (`negotiate`): a field, an image id, a format of images |
+| refuses the key or the model (401, 403, 404), redirects, or answers as another model than before | not asked again at all |
 """
 
 from __future__ import annotations
@@ -16,30 +17,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..core.errors import NoServerError, RefusedError, ServerError, flat_message
-from .reply import ChatReply, read_reply
+from ..core.errors import NoServerError, PromptTooLongError, ServerError
+from ..core.text import one_line
+from .faults import Fault, FaultError, StatusError
+from .negotiate import Body, Negotiated, StatusRefusedError
+from .overflow import is_overflow
+from .reply import ChatReply
 from .server import Server
 
 _LONGEST_WAIT_S = 60.0
 _HANGING_REST_S = 60.0
 """A server that hangs costs a whole time limit to find out: it rests longer than one that is not there."""
+_NAME_CHARS = 200
+_MOST_IGNORED = 200
+"""Names of ignored fields that are counted: a hostile server may invent any number."""
 _FAULTS = 3
 """Failed requests in a row after which a server is left alone, if another is up."""
 
 _log = logging.getLogger(__name__)
-
-Body = Callable[[Server, Collection[str]], Awaitable[Mapping[str, Any]]]
-"""(server, ids of images that it has) -> the body of a chat request, the model's name aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,8 @@ class Pool:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     troubles: Counter[str] = field(default_factory=Counter)
     """Requests that had to be sent again, by cause."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Fields of replies that held something and were not read, with the number of replies."""
     silent_since: float | None = None
     """When, since any server last answered, the first one failed to."""
 
@@ -96,6 +102,11 @@ class Pool:
     def context(self) -> int | None:
         """The smallest `max_model_len`, where servers tell."""
         return min((server.context for server in self.servers if server.context), default=None)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The models behind that name, as the servers tell them; different ones once each."""
+        return tuple(dict.fromkeys(server.root for server in self.servers if server.root))
 
     def home(self, conversation: str) -> Server | None:
         """The server that a conversation belongs to among those that are up; None if none is.
@@ -145,70 +156,74 @@ class Pool:
 
     async def close(self) -> None:
         """Close all connections."""
-        await asyncio.gather(*(server.client.close() for server in self.servers), return_exceptions=True)
+        await asyncio.gather(*(server.transport.close() for server in self.servers), return_exceptions=True)
 
     async def _attempt(self, conversation: str, body: Body, *, fresh: bool) -> Completion:
-        """Ask the conversation's server once; where image ids are unknown to it, once more with all images."""
+        """Ask the conversation's server once; again where it refuses a part of the request (`negotiate`)."""
         server = self.home(conversation)
         if server is None:
             raise self._none_up()
         async with server.limit.place():
             server.take()
             known = () if fresh else tuple(server.known)
-            try:
-                return await self._ask(server, await body(server, known))
-            except RefusedError:
-                if not known:
-                    raise
-                server.known.clear()
-                self.troubles["image id unknown"] += 1
-                return await self._ask(server, await body(server, ()))
+            async with server.negotiation.turn(sure=server.samples_freely):
+                return await Negotiated(server, body, self._ask, self.troubles).send(known)
 
     async def _ask(self, server: Server, body: Mapping[str, Any]) -> Completion:
-        import openai
-
-        started = time.monotonic()
-        try:
-            async with asyncio.timeout(self.retry_policy.timeout_s):
-                reply = read_reply(await server.post({**body, "model": server.model}))
-        except TimeoutError as error:
-            server.rest(started, _HANGING_REST_S if self._others_up(server) else 0.0)
-            says = f"{server.url} gave no whole reply within {self.retry_policy.timeout_s:g} s"
-            raise self._again("timeout", says) from error
-        except openai.APIStatusError as error:
-            raise self._status(server, error, started) from error
-        except (openai.OpenAIError, ValueError) as error:  # a ValueError: what came is no reply
-            raise self._broken(server, error, started) from error
+        async with server.packed(body) as parcel:  # encoding takes a while, and is not the server's
+            started = time.monotonic()
+            try:
+                reply = await server.complete(parcel, self.retry_policy.timeout_s)
+            except StatusError as error:
+                raise self._status(server, error, started) from error
+            except FaultError as error:
+                raise self._failed(server, error, started) from error
         self._check(server, reply, started)
         server.record_answer()
         self.silent_since = None
+        self.ignored.update(name for name in reply.ignored if name in self.ignored or len(self.ignored) < _MOST_IGNORED)
         return Completion(reply, server, time.monotonic() - started)
 
-    def _status(self, server: Server, error: Any, asked: float) -> Exception:
-        """What an HTTP status means."""
-        says, status = root_cause(error), error.status_code
+    def _status(self, server: Server, error: StatusError, asked: float) -> Exception:
+        """What an error status means."""
+        says, status = str(error), error.status
+        if is_overflow(status, says, error.code):
+            server.record_answer()
+            self.silent_since = None
+            return PromptTooLongError(says)
         if status in (401, 403, 404):
             return self._lose(server, f"refuses model {server.model!r}: {says}")
         if status in (429, 503):
             server.limit.record_refusal()
-            return self._again(str(status), f"{server.url}: {says}", counts=False, wait_s=_retry_after(error.response.headers))
-        if status >= 500 or status in (408, 409):
+            return self._again(str(status), f"{server.url}: {says}", counts=False, wait_s=error.wait_s)
+        if (status >= 500 and not server.images.blames(status, says)) or status in (408, 409):
             return self._fault(server, str(status), says, asked)
         server.record_answer()
         self.silent_since = None
-        return RefusedError(says)
+        return StatusRefusedError(says, status)
 
-    def _broken(self, server: Server, error: Exception, asked: float) -> Exception:
-        """The error for a missing or unreadable reply."""
-        if _CONNECTING & {type(cause).__name__ for cause in _causes(error)}:
-            server.rest(asked)
-            return self._again("no connection", f"{server.url} does not answer", counts=False, wait_s=self._soonest())
-        return self._fault(server, "broken reply", root_cause(error), asked)
+    def _failed(self, server: Server, error: FaultError, asked: float) -> Exception:
+        """What a failed attempt means."""
+        kind, says = str(error.fault), f"{server.url}: {error}"
+        match error.fault:
+            case Fault.TIMEOUT:
+                server.rest(asked, _HANGING_REST_S if self._others_up(server) else 0.0)
+                return self._again(kind, f"{server.url} {error}")
+            case Fault.NO_CONNECTION:
+                server.rest(asked)
+                return self._again(kind, f"{server.url} does not answer ({error})", counts=False, wait_s=self._soonest())
+            case Fault.REDIRECT:
+                return self._lose(server, str(error))
+            case Fault.FILES:  # not the server's fault
+                return self._again(kind, says)
+        return self._fault(server, kind, str(error), asked)
 
     def _check(self, server: Server, reply: ChatReply, asked: float) -> None:
-        """Whether a reply is a whole one of the model that was asked."""
-        if reply.model != server.model:
-            raise self._lose(server, f"answers as model {reply.model!r}; {server.model!r} was asked")
+        """Whether a reply is whole, and of the model that answered before: its name may be another than was asked for."""
+        name = reply.model or server.answers_as
+        if name != server.answers_as and server.answers_as:
+            raise self._lose(server, f"answers as model {one_line(name)!r} now, and as {server.answers_as!r} before")
+        server.answers_as = name[:_NAME_CHARS]
         if reply.choices[0].finish_reason == "abort":
             raise self._fault(server, "aborted", "the server aborted the request", asked)
 
@@ -249,38 +264,6 @@ class Pool:
         """Seconds until some server's rest is over."""
         now = time.monotonic()
         return max(0.05, min((s.rests_until - now for s in self.servers if not s.gone), default=0.05))
-
-
-_CONNECTING = {"ConnectError", "ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError"}
-"""Errors of httpx and aiohttp that no connection came about."""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__
-
-
-def root_cause(error: BaseException) -> str:
-    """An error's message without line breaks, at most 300 characters; the system's own where it has one.
-
-    A refused connection reaches us as a time limit that ran out.
-    """
-    for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.errno and cause.strerror:
-            return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror
-    return flat_message(error, chars=300)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks to wait; 0 if it does not say."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return min(_LONGEST_WAIT_S, max(0.001, float(headers[name]) * scale))
-        except (KeyError, ValueError):
-            continue
-    return 0.0
 
 
 def _weight(conversation: str, url: str) -> bytes:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from .decode import MOST_TOKENS, decode
+from .error_body import inner_error
 from .message import ReplyMessage, ignored_fields
+from .transport import HttpReply
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+"""A count of tokens."""
 
 
 class TokenDetails(msgspec.Struct, frozen=True):
     """What is told of a prompt's tokens."""
 
-    cached_tokens: int | None = None
+    cached_tokens: Tokens | None = None
 
 
 class OutputDetails(msgspec.Struct, frozen=True):
     """What is told of a reply's tokens."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Tokens | None = None
     """Of thoughts, shown or hidden."""
 
 
 class Usage(msgspec.Struct, frozen=True):
     """Tokens of a request."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+    total_tokens: object = None
+    """More than both where hidden thoughts are billed, but in neither (Gemini)."""
     prompt_tokens_details: TokenDetails | None = None
     completion_tokens_details: OutputDetails | None = None
 
@@ -34,6 +44,8 @@ class Choice(msgspec.Struct, frozen=True):
 
     finish_reason: str | None
     message: ReplyMessage
+    error: object = None
+    """What a router's provider did wrong (OpenRouter)."""
     token_ids: list[int] | None = None
     """vLLM's, where it was asked for them: all that the model wrote, whatever a parser did to the text."""
 
@@ -41,26 +53,36 @@ class Choice(msgspec.Struct, frozen=True):
 class ChatReply(msgspec.Struct, frozen=True):
     """The body of a reply to `POST /v1/chat/completions`."""
 
-    model: str
     choices: list[Choice]
     usage: Usage
+    model: str | None = None
+    """The model's name as the server tells it: not always the one that was asked for."""
     prompt_token_ids: list[int] | None = None
     """vLLM's, where it was asked for them."""
+    error: object = None
     ignored: tuple[str, ...] = ()
     """Names of the reply's fields that hold something and are not read."""
 
 
-def read_reply(data: bytes) -> ChatReply:
-    """The reply in a body.
+_ONCE = ("choices", "usage", "model", "message", "content", "finish_reason", "prompt_tokens", "completion_tokens")
+
+
+def read_reply(reply: HttpReply) -> ChatReply:
+    """The chat completion in a reply with a good status.
 
     Raises:
-        ValueError: if the body is none, or one without a choice.
+        StatusError: if it holds an error instead.
+        FaultError: if it holds no chat completion, or not exactly one choice.
     """
-    try:
-        raw = msgspec.json.decode(data)
-        reply = msgspec.convert({**raw, "ignored": ignored_fields(raw)} if isinstance(raw, dict) else raw, ChatReply)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"no chat completion: {error}") from error
-    if not reply.choices:
-        raise ValueError("no chat completion: it has no choice")
-    return reply
+    chat = decode(reply, _convert, "chat completion", _ONCE)
+    if len(chat.choices) != 1:
+        inner = inner_error(reply)
+        raise inner or reply.broken(f"no chat completion: it has {len(chat.choices) or 'no'} choice; 1 was asked for")
+    choice = chat.choices[0]
+    if chat.error or choice.error or choice.finish_reason == "error":
+        raise inner_error(reply) or reply.broken("the model's host ended the reply with an error")
+    return chat
+
+
+def _convert(raw: object) -> ChatReply:
+    return msgspec.convert({**raw, "ignored": ignored_fields(raw)} if isinstance(raw, dict) else raw, ChatReply)

@@ -5,10 +5,23 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
+import msgspec
+
+from .decode import decode
+from .error_body import status_error
+from .faults import FaultError
+from .fields import Negotiation
+from .images import ImageChoice
 from .limit import AdaptiveLimit
+from .models import ServedModel, read_models
+from .parcel import Parcel
+from .reply import ChatReply, read_reply
+from .transport import Transport
 
 _KNOWN_IMAGES = 8192
 """Image ids remembered; a server that forgot one says so."""
@@ -16,17 +29,20 @@ _REST_S = 1.0
 _LONGEST_REST_S = 10.0
 
 
+class _Version(msgspec.Struct):
+    version: Annotated[str, msgspec.Meta(max_length=100)]
+
+
 @dataclass(eq=False)
 class Server:
     """One server, and what is known of it."""
 
-    url: str
-    """Base URL, ending in `/v1`."""
-    client: Any
-    """An `openai.AsyncOpenAI` that does not retry by itself."""
+    transport: Transport
     limit: AdaptiveLimit
     model: str = ""
-    """The name under which it serves the model."""
+    """The name under which it serves the model: what it is asked for."""
+    answers_as: str = ""
+    """The model's name in its replies; empty before the first one, or if it gives none."""
     context: int | None = None
     """Its `max_model_len`, where it tells."""
     owner: str = ""
@@ -46,6 +62,15 @@ class Server:
     """When it was last left alone."""
     known: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Ids of images that it was sent."""
+    negotiation: Negotiation = field(default_factory=Negotiation)
+    """Which fields of a request it takes."""
+    images: ImageChoice = field(default_factory=ImageChoice)
+    """In which format images travel to it."""
+
+    @property
+    def url(self) -> str:
+        """Base URL, ending in `/v1`, without user, password and query."""
+        return self.transport.url
 
     @property
     def is_vllm(self) -> bool:
@@ -57,15 +82,39 @@ class Server:
         """Whether it takes sampling settings beyond OpenAI's."""
         return self.owner in ("vllm", "sglang")
 
-    async def post(self, body: Mapping[str, Any]) -> bytes:
-        """The body of its reply to a chat request; raises openai's errors.
+    async def list_models(self, timeout_s: float) -> list[ServedModel]:
+        """The models that it serves.
 
-        Neither what is asked nor what comes passes through openai's types: they cost a third of the CPU time of a short reply.
+        Raises:
+            FaultError: if it lists none.
         """
-        from openai import HttpxBinaryResponseContent
+        reply = await self.transport.get(f"{self.url}/models", timeout_s=timeout_s)
+        if reply.status >= 400:
+            raise status_error(reply)
+        return read_models(reply)
 
-        reply = await self.client.post("/chat/completions", cast_to=HttpxBinaryResponseContent, body=body)
-        return bytes(reply.content)
+    def packed(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Parcel]:
+        """A chat request for it, the model's name aside, encoded."""
+        return self.transport.packed({**body, "model": self.model})
+
+    async def complete(self, body: Parcel, timeout_s: float) -> ChatReply:
+        """Its reply to a chat request.
+
+        Raises:
+            FaultError: if there is none that can be read.
+        """
+        reply = await self.transport.post(f"{self.url}/chat/completions", body, timeout_s=timeout_s)
+        if reply.status >= 400:
+            raise status_error(reply)
+        return read_reply(reply)
+
+    async def tell_version(self, timeout_s: float) -> str:
+        """Its own version, as vLLM tells it at `/version`; empty if it tells none."""
+        try:
+            reply = await self.transport.get(f"{self.url.removesuffix('/v1')}/version", timeout_s=timeout_s)
+            return decode(reply, partial(msgspec.convert, type=_Version), "version").version if reply.status < 400 else ""
+        except FaultError:
+            return ""
 
     def is_up(self) -> bool:
         """Whether it is worth asking now."""

@@ -156,20 +156,28 @@ def test_a_server_that_forgets_images_is_sent_them_again(tiny: Path, tmp_path: P
     assert content(tmp_path / "run") == faultless
 
 
-def test_a_server_that_answers_as_another_model_is_left_for_the_other(
+def turncoat(replies: int) -> Callable[[ChatRequest], str | None]:
+    """Gives the model another name after some replies."""
+    given = itertools.count()
+    return lambda asked: "another" if next(given) >= replies else str(asked.body["model"])
+
+
+def test_a_server_that_answers_as_another_model_than_before_is_left_for_the_other(
     tiny: Path, tmp_path: Path, faultless: dict[str, Any]
 ) -> None:
-    with healthy(tiny, fault=lambda asked: Fault.OTHER_MODEL) as wrong, healthy(tiny) as right:
+    with healthy(tiny, answers_as=turncoat(2)) as wrong, healthy(tiny) as right:
         progress, _ = run_on([wrong, right], tmp_path / "run", tiny)
-        assert len(wrong.log) <= 6  # what was under way at once
+        assert len(wrong.log) <= 2 + 6  # what was under way at once
     assert content(tmp_path / "run") == faultless
     assert progress.errors == 0
 
 
-def test_if_the_only_server_answers_as_another_model_the_run_stops_and_keeps_nothing_of_it(tiny: Path, tmp_path: Path) -> None:
+def test_if_the_only_server_answers_as_another_model_than_before_the_run_stops_and_keeps_nothing_of_it(
+    tiny: Path, tmp_path: Path
+) -> None:
     with (
-        healthy(tiny, fault=lambda asked: Fault.OTHER_MODEL) as server,
-        pytest.raises(EngineUnusableError, match="answers as model 'another'"),
+        healthy(tiny, answers_as=turncoat(1)) as server,
+        pytest.raises(EngineUnusableError, match="answers as model 'another' now"),
     ):
         run_on([server], tmp_path / "run", tiny)
     assert not journalled(tmp_path / "run")

@@ -53,7 +53,9 @@ def test_a_silent_server_is_tried_again_later_and_told(caplog: pytest.LogCapture
     with serve(models=["m"]) as server:
         pool = met([away, server.url])
     assert [(s.model, s.owner, s.is_up()) for s in pool.servers] == [("m", "vllm", False), ("m", "vllm", True)]
-    assert [record.message for record in caplog.records] == [f"{away} does not answer; it is tried again later"]
+    assert [record.message for record in caplog.records] == [
+        f"{away} does not answer (Connection refused); it is tried again later"
+    ]
 
 
 def test_if_none_answers_each_is_named_with_its_reason() -> None:

@@ -155,7 +155,7 @@ class TestAgain:
 
 
 class TestGone:
-    @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.UNKNOWN_MODEL, Fault.OTHER_MODEL])
+    @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.UNKNOWN_MODEL, Fault.REDIRECT])
     def test_a_server_that_refuses_the_model_is_asked_no_more_and_others_go_on(self, fault: Fault) -> None:
         async def use(pool: Pool) -> list[str]:
             return [await say(pool, str(i)) for i in range(20)]
@@ -164,8 +164,22 @@ class TestGone:
             assert with_pool([bad, good], use) == ["forty-two"] * 20
             assert (len(bad.log), len(good.log)) == (1, 20)
 
+    def test_a_server_may_call_the_model_otherwise_but_always_the_same(self) -> None:
+        """Several served names, dated names, deployments, prefixes, none: what was asked for is not always what is said."""
+
+        async def use(pool: Pool) -> tuple[list[str], str, str]:
+            said = [await say(pool) for _ in range(3)]
+            server = pool.servers[0]
+            with pytest.raises(NoServerError, match="answers as model 'third' now, and as 'another' before"):
+                await say(pool)
+            return said, server.model, server.answers_as
+
+        names = iter(["another", None, "another", "third"])
+        with serve(answers_as=lambda asked: next(names)) as server:
+            assert with_pool([server], use) == (["forty-two"] * 3, "served", "another")
+
     def test_if_all_refuse_the_run_cannot_go_on(self) -> None:
-        with serve(fault=lambda asked: Fault.UNAUTHORIZED) as first, serve(fault=lambda asked: Fault.OTHER_MODEL) as second:
+        with serve(fault=lambda asked: Fault.UNAUTHORIZED) as first, serve(fault=lambda asked: Fault.REDIRECT) as second:
             with pytest.raises(NoServerError) as caught:
                 with_pool([first, second], say)
             assert first.url in str(caught.value)

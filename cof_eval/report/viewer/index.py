@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.frames import box_units
 from ...core.records import Question, Row, Trajectory, Verdict
-from ...core.resolution import RESOLUTIONS
+from ...core.resolution import RESOLUTIONS, in_sweep_order
 from .chunks import ChunkedList, ChunkFolder
 from .details import Pictures, details
 
@@ -69,7 +69,7 @@ class Index:
         self._vocabulary = {
             name: Vocabulary() for name in ("task", "benchmark", "resolution", "category", "verdict", "stop", "by")
         }
-        for name in RESOLUTIONS:  # in sweep order, whatever comes first
+        for name in in_sweep_order({*RESOLUTIONS, *(row.resolution for run in runs for row in run.rows)}):
             self._vocabulary["resolution"].code(name)
         self._runs: list[RunIndex] = []
         self._chunks: list[int] = []
@@ -152,13 +152,17 @@ def _verdict(verdict: Verdict | None, question: Question | None) -> tuple[str, s
     return "unscored", "no standard answer" if question and not question.answer else "not judged yet"
 
 
+UNKNOWN = -1
+"""Of visual tokens that nobody told: the columns are whole numbers."""
+
+
 def _counts(trajectory: Trajectory) -> tuple[int, ...]:
     return (
         trajectory.zooms,
         trajectory.tool_errors,
         len(trajectory.turns),
         trajectory.output_tokens,
-        trajectory.visual_tokens,
+        UNKNOWN if (visual := trajectory.visual_tokens) is None else visual,
         round(trajectory.wall_s * 1000),
     )
 

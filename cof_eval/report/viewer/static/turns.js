@@ -16,7 +16,7 @@
       call.error && el("div.call-error", null, el("span.term", null, kind === "quirk" ? "What was wrong" : "The model was told"), Cof.prose(call.error)),
       !call.box && Cof.prose(call.raw, undefined, "div.prose.raw"),
       call.crop && el("figure", null, Cof.crop(record, row, each),
-        el("figcaption", null, `${Cof.size(call.crop.size)} px · ${Cof.counted(call.crop.visual_tokens, "visual token")} · native ${numbers(call.crop.native_box.map(Math.round))}`)));
+        el("figcaption", null, `${Cof.size(call.crop.size)} px · ${call.crop.visual_tokens ? `${Cof.counted(call.crop.visual_tokens, "visual token")} · ` : ""}native ${numbers(call.crop.native_box.map(Math.round))}`)));
   };
 
   const facts = (turn) => [
@@ -35,6 +35,7 @@
       el("li.turn", { "aria-label": `Turn ${t + 1}` },
         el("header.turn-head", null,
           el("h3", null, `Turn ${t + 1}`),
+          turn.tool_calls?.length > 0 && el("span.tag", { title: turn.tool_calls.map((call) => call.id).join(", ") }, Cof.counted(turn.tool_calls.length, "native call")),
           turn.finish === "length" && el("span.tag.warn", null, "cut at its token limit"),
           el("dl.turn-facts", null, facts(turn).map(([value, term]) => el("div", null, el("dt", null, term), el("dd", null, value))))),
         turn.text ? Cof.turnText(turn.text) : el("p.muted", null, "An empty reply."),
