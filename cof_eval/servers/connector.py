@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -52,6 +52,6 @@ class _BoundedHandler(ResponseHandler):
 def bounded_connector(**options: Any) -> aiohttp.TCPConnector:
     """A connector whose connections end a server that sends without end; options are `TCPConnector`'s."""
     connector = aiohttp.TCPConnector(**options)
-    handler: partial[ResponseHandler] = partial(_BoundedHandler, loop=asyncio.get_running_loop())
-    connector._factory = handler  # aiohttp has no public way
+    handler = cast("type[ResponseHandler]", _BoundedHandler)
+    connector._factory = partial(handler, loop=asyncio.get_running_loop())  # aiohttp has no public way
     return connector

@@ -150,7 +150,9 @@ def test_every_setting_is_at_work_in_a_self_test() -> None:
         pytest.param(CropSource.NATIVE, "native", marks=pytest.mark.slow),
     ],
 )
-def test_zooms_show_what_they_point_at_with_every_setting(change: dict[str, object], source: CropSource, resolution: str) -> None:
+def test_zooms_show_what_they_point_at_with_every_setting(
+    change: dict[str, object], source: CropSource, resolution: str
+) -> None:
     protocol = replace(PROTOCOLS["cof"], crop_source=source, **change)  # type: ignore[arg-type]
     finding = examined(protocol, resolution)
     assert finding.level is Level.OK, finding.says
