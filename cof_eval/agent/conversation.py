@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
+from ..core.geometry import Frame
 from ..core.images import pixel_hash
-from ..core.records import Call, Crop, Question, ToolCall, replace_surrogates
+from ..core.records import AnswerKind, Call, Crop, Question, ToolCall, replace_surrogates
 from ..core.resolution import PixelLimits, visual_tokens
 from .counterfactual import WITHHELD, Counterfactual
 from .engine import ImagePart, Message, Part, Role, TextPart
@@ -22,6 +23,7 @@ from .protocols import CallsPerTurn, Crops, Protocol, fill
 from .protocols.asking import IMAGE, Numbering
 from .reply import RawCall
 from .reply.native import sendable
+from .reply.points import point_instruction
 from .view import View
 from .zoom import CropOfCrop, zoom
 
@@ -57,11 +59,16 @@ class Conversation:
     def __post_init__(self) -> None:
         self._most = min(self.protocol.max_images, self.max_images or self.protocol.max_images)
         self._counterfactual = Counterfactual(self.protocol.crops, self.question.boxes, self.seed)
-        text = TextPart(self.protocol.prompt(self.question.text, self.question.options))
+        text = TextPart(self.protocol.prompt(asked_text(self.question, self.point_frame), self.question.options))
         if self.protocol.system:
             self._say(Role.SYSTEM, (TextPart(self.protocol.system),))
         shown = (self._image(self.view.shown, self.shown_hash),) if self.view else ()
         self._say(Role.USER, (*shown, text))
+
+    @property
+    def point_frame(self) -> Frame:
+        """The frame of points on the first image: that of the protocol's boxes."""
+        return self.protocol.box_frame(self.view) if self.view else Frame.unit()
 
     def add_assistant_turn(self, text: str, tool_calls: Sequence[ToolCall] = ()) -> Message:
         """Add what the model wrote in one turn, and its native calls."""
@@ -153,6 +160,11 @@ class Conversation:
         escaped = tuple(TextPart(escape_control_tokens(p.text)) if isinstance(p, TextPart) else p for p in parts)
         self.messages.append(Message(role, escaped, tool_calls, call_id))
         return self.messages[-1]
+
+
+def asked_text(question: Question, frame: Frame) -> str:
+    """A question's whole text; one whose answer is a point says in which frame."""
+    return f"{question.text}\n{point_instruction(frame)}" if question.kind is AnswerKind.POINT else question.text
 
 
 def _shows(parts: Sequence[Part]) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ..core.errors import ContextFullError, EngineError, EngineUnusableError
-from ..core.records import Call, Finish, ImageRef, Question, ShownImage, Stop, ToolCall, Trajectory, Turn, digest
+from ..core.records import AnswerKind, Call, Finish, ImageRef, Question, ShownImage, Stop, ToolCall, Trajectory, Turn, digest
 from ..core.resolution import PixelLimits
 from .conversation import Conversation
 from .counterfactual import NO_BOXES
@@ -23,6 +23,7 @@ from .protocols import Crops, Precedence, Protocol
 from .protocols.calling import AtLimit
 from .reply import RawCall, Reply
 from .reply.native import with_ids
+from .reply.points import native_point
 from .view import View
 from .zoom import BadCall
 
@@ -74,6 +75,8 @@ async def rollout(
     started = time.monotonic()
     state = _Rollout(subject, engine, protocol, seed, keep_image, on_turn)
     stop, answer, error = await state.run()
+    if subject.question.kind is AnswerKind.POINT and subject.view and stop is Stop.ANSWERED:
+        answer = _point(answer, protocol, subject.view)
     size = subject.view.shown.size if subject.view else (0, 0)
     shown = ShownImage(size, sum(image.visual_tokens for image in state.conversation.images[:1]), subject.shown_hash)
     return Trajectory(
@@ -90,6 +93,12 @@ async def rollout(
         wall_s=round(time.monotonic() - started, 4),
         ended=round(time.time(), 3),
     )
+
+
+def _point(answer: str, protocol: Protocol, view: View) -> str:
+    """The answer's point in px of the native image; the answer itself if it has none."""
+    pixels = view.shown_frame if protocol.pixels_above is not None else None
+    return native_point(answer, protocol.box_frame(view), view.native_frame, pixels=pixels)
 
 
 _Ending = tuple[Stop, str, str | None]

@@ -1,4 +1,4 @@
-"""Benchmarks: one module per benchmark turns its rows into questions about images; `BENCHMARKS` names them all.
+"""Benchmarks: one module per benchmark turns its rows into questions about images; `BENCHMARKS` names them all, others' too.
 
 docs/adding-a-benchmark.md shows how to add one.
 """
@@ -12,12 +12,13 @@ from .item import Benchmark, Item
 from .mme_realworld_lite import MME_REALWORLD_LITE
 from .mmstar import MMSTAR
 from .pope import POPE
+from .registry import Registry
 from .treebench import TREEBENCH
 from .visual_probe import VISUAL_PROBE
 from .vstar import VSTAR
 from .vstar_mini import VSTAR_MINI
 
-BENCHMARKS: dict[str, Benchmark] = {
+SHIPPED: dict[str, Benchmark] = {
     "vstar": VSTAR,
     "vstar_mini": VSTAR_MINI,
     "hrbench4k": HRBENCH_4K,
@@ -31,6 +32,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "mmstar": MMSTAR,
     "custom": CUSTOM,
 }
-"""By name, as in tasks' names and in `--benchmarks`."""
+"""Those of this package."""
 
-__all__ = ["BENCHMARKS", "Benchmark", "Item"]
+BENCHMARKS = Registry(SHIPPED)
+"""By name, as in tasks' names and in `--benchmarks`; with those of other packages and of `--benchmark-module`."""
+
+__all__ = ["BENCHMARKS", "SHIPPED", "Benchmark", "Item"]

@@ -17,6 +17,8 @@ class Item:
 
     question: Question
     image: ImageSource
+    target: ImageSource | None = None
+    """The annotated region as the benchmark itself has cut it; without it, view `target` cuts at the question's boxes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ async def estimate_run(
     from ..agent.protocols import parse_protocol
     from ..agent.protocols.protocol import check_repeats
     from ..benchmarks import BENCHMARKS
+    from ..benchmarks.views import view_items
     from ..core.option_order import parse_order
     from ..core.paths import run_path
     from ..core.settings import api_key, data_folder, parse_model_args, quiet_engines
@@ -71,7 +72,7 @@ async def estimate_run(
     check_engine(settings, protocol)
     use_data(data)
     quiet_engines()
-    items = {name: BENCHMARKS[name].load(data_folder(name))[:limit] for name in names}
+    items = {name: view_items(BENCHMARKS[name].load(data_folder(name)), settings.view)[:limit] for name in names}
     identity = identify(settings)
     engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     try:

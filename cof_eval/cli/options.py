@@ -44,11 +44,27 @@ EngineArgs = Annotated[
 ]
 MaxPixels = Annotated[int | None, typer.Option("--max-pixels", help="The served processor's pixel cap (engine openai).")]
 Benchmarks = Annotated[str, typer.Option("--benchmarks", help="Comma-separated; `cof-eval tasks` lists them.")]
-Resolutions = Annotated[str, typer.Option("--resolutions", help="Comma-separated: 224 … 2560, 4k, native; or all (the eight).")]
+Resolutions = Annotated[
+    str,
+    typer.Option(
+        "--resolutions", help="Comma-separated: 224 … 2560, 4k, native, any other side in pixels; or all (the eight)."
+    ),
+]
+BenchmarkModule = Annotated[
+    list[Path] | None,
+    typer.Option("--benchmark-module", help="Python file that defines BENCHMARKS = {name: Benchmark(…)}; repeatable."),
+]
 Data = Annotated[list[str] | None, typer.Option("--data", help="NAME=PATH: local folder of a benchmark; repeatable.")]
 JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence, equivalence_image, strict, or a folder.")]
 JudgeUrl = Annotated[
     str | None, typer.Option("--judge-url", help="Judge's server, several comma-separated; without one, rules alone decide.")
+]
+ViewName = Annotated[
+    str,
+    typer.Option(
+        "--view",
+        help="What of each image is shown: full, target (the annotated region alone) or none (text only); its own run.",
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; with the same settings it resumes where it stopped.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N questions of every task.")]

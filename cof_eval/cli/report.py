@@ -9,6 +9,7 @@ import typer
 
 from ..core.errors import RunError, UsageError
 from .finish import finish
+from .options import BenchmarkModule
 
 
 def report(
@@ -20,11 +21,15 @@ def report(
         str | None,
         typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
+    benchmark_module: BenchmarkModule = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every file of the report.")] = False,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""
+    from ..core.settings import use_benchmark_modules
     from ..runs.console import Detail, Screen
     from ..runs.folder import load_run
+
+    use_benchmark_modules(benchmark_module or [])
 
     try:
         loaded = [load_run(path, judge) for path in runs]

@@ -11,6 +11,7 @@ from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
     BaseUrl,
+    BenchmarkModule,
     Benchmarks,
     Concurrency,
     Data,
@@ -40,6 +41,7 @@ from .options import (
     Seed,
     ServedName,
     Verbose,
+    ViewName,
 )
 
 
@@ -62,6 +64,8 @@ def run(
     limit: Limit = None,
     repeats: Repeats = 1,
     option_order: OptionOrder = "dataset",
+    view: ViewName = "full",
+    benchmark_module: BenchmarkModule = None,
     seed: Seed = 0,
     concurrency: Concurrency = 64,
     keep_images: Keep = "crops",
@@ -82,10 +86,12 @@ def run(
     """
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other; pass one of them")
+    from ..core.settings import use_benchmark_modules
     from ..lmms.launch import launch
     from ..runs.console import Detail
     from .session import session
 
+    use_benchmark_modules(benchmark_module or [])
     arguments = {
         "pretrained": model,
         "protocol": protocol,
@@ -99,6 +105,7 @@ def run(
         "run": str(out) if out else None,
         "judge": judge,
         "judge_url": judge_url,
+        "view": view,
         "seed": seed,
         "concurrency": concurrency,
         "keep_images": keep_images,

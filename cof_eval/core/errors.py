@@ -53,6 +53,10 @@ class RefusedError(ServerError):
     """A server refuses a request for what it holds; sending it again would not help."""
 
 
+class PromptTooLongError(RefusedError):
+    """A server refuses a request because prompt and reply do not fit the model's context."""
+
+
 class NoServerError(ServerError):
     """No server will take any request of this run."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,6 +71,32 @@ class ImageSource:
             raise ImageError(
                 f"image file {path} cannot be read ({error.strerror}); expected a readable file: check its permissions"
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSource:
+    """A region of a stored image, as an image of its own."""
+
+    source: ImageSource
+    box: tuple[float, float, float, float]
+    """(x1, y1, x2, y2), px of the native image; edges are rounded outwards, and end at the image."""
+
+    def read(self) -> bytes:
+        """The region as a PPM file: every pixel kept, and the same bytes from any version of any library.
+
+        Raises:
+            ImageError: if the image cannot be read, or the box lies outside it.
+        """
+        native = load_native(self.source.read())
+        x1, y1 = max(0, math.floor(self.box[0])), max(0, math.floor(self.box[1]))
+        x2, y2 = min(native.width, math.ceil(self.box[2])), min(native.height, math.ceil(self.box[3]))
+        if x1 >= x2 or y1 >= y2:
+            raise ImageError(
+                f"the annotated region {self.box} lies outside its image of {native.width}x{native.height} px; correct the boxes"
+            )
+        buffer = io.BytesIO()
+        native.crop((x1, y1, x2, y2)).save(buffer, "PPM")
+        return buffer.getvalue()
 
 
 def source_hash(data: bytes) -> str:

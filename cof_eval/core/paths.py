@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from .errors import UsageError
+from .image_view import ImageView
 from .settings import ModelSettings
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -32,7 +33,8 @@ def run_path(settings: ModelSettings, protocol: str) -> Path:
     if settings.run:
         return Path(settings.run).expanduser()
     engine = "" if settings.engine == "vllm" else settings.engine
-    return default_run(settings.pretrained, protocol, Path(settings.lora or "").name, engine)
+    view = "" if settings.view is ImageView.FULL else f"view-{settings.view}"
+    return default_run(settings.pretrained, protocol, Path(settings.lora or "").name, engine, view)
 
 
 def default_run(pretrained: str, protocol: str, *more: str) -> Path:

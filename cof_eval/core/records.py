@@ -41,6 +41,15 @@ class Stop(StrEnum):
         return self in (Stop.LENGTH, Stop.MAX_TURNS, Stop.CONTEXT_FULL)
 
 
+class AnswerKind(StrEnum):
+    """What kind of answer a question asks for, and so how it is scored."""
+
+    TEXT = "text"
+    """An option or a text: rules first, then a judge."""
+    POINT = "point"
+    """A point inside one of the question's boxes: rules alone (`judging/rules/point.py`)."""
+
+
 class Finish(StrEnum):
     """Why the engine ended one turn."""
 
@@ -84,6 +93,9 @@ class Question:
     """Annotated targets, px of the native image."""
     also: tuple[str, ...] = ()
     """Further answers to an open question that count as right."""
+    kind: AnswerKind = AnswerKind.TEXT
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further columns of the row, (name, text) of each: kept, not asked."""
 
     def __post_init__(self) -> None:
         if not self.text.strip():
@@ -98,6 +110,8 @@ class Question:
             raise ValueError(
                 f"question {self.id!r} of {self.benchmark} has further answers {self.also} without a first, or options"
             )
+        if self.kind is AnswerKind.POINT and (self.options or (self.answer and not self.boxes)):
+            raise ValueError(f"question {self.id!r} of {self.benchmark} asks for a point, but has options or no box")
         if not all(math.isfinite(v) for box in self.boxes for v in box):
             raise ValueError(f"question {self.id!r} of {self.benchmark} has a box that is not finite: {self.boxes}")
 
@@ -308,9 +322,19 @@ def trajectory_key(*, checkpoint: str, protocol: str, prompt: str, image: str, s
     return digest("trajectory", checkpoint, protocol, prompt, image, shown, repeat)
 
 
+_LATER = {"kind": AnswerKind.TEXT.value, "extra": ()}
+"""Fields of a question that came later, at what they say of the questions of then."""
+
+
+def question_values(question: Question) -> dict[str, Any]:
+    """All that a benchmark says of a question, as JSON-like values; fields that came later only where they say something."""
+    values: dict[str, Any] = msgspec.to_builtins(question)
+    return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
+
+
 def question_key(question: Question) -> str:
     """Identifies a question with all that its benchmark says of it."""
-    return digest("question", question)
+    return digest("question", question_values(question))
 
 
 def verdict_key(card: str, model: str, question: Question, answer: str, shown: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The eight resolutions, and what size an image really gets: target sizes and visual tokens.
+"""The eight resolutions and any other, and what size an image really gets: target sizes and visual tokens.
 
 A resolution R caps the shown image at R x R pixels, aspect kept, never upsampled (a protocol's `min_pixels` aside). The
 effective cap is the smallest of R², the protocol's and the processor's; every row records it.
@@ -7,9 +7,10 @@ effective cap is the smallest of R², the protocol's and the processor's; every 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from .errors import ImageError, UsageError
 
@@ -22,7 +23,7 @@ class Resolution:
     """One point of the sweep."""
 
     name: str
-    """As used in task names: `224` … `2560`, `4k`, `native`."""
+    """As used in task names: `224` … `2560`, `4k`, `native`, or any other side such as `512`."""
     side: int | None
     """Side of the square whose area caps the shown image, px; None for no cap."""
 
@@ -41,17 +42,40 @@ NATIVE = Resolution("native", None)
 RESOLUTIONS = {r.name: r for r in (*SWEEP, NATIVE)}
 
 
+SIDES = range(28, 16_384 + 1)
+"""Sides that a resolution can have, px: from one visual token to more than any processor shows."""
+
+
 def parse_resolution(name: str | int) -> Resolution:
-    """The resolution called `name`; `3840` also means `4k`.
+    """The resolution called `name`: one of the sweep, `native`, or any side in `SIDES`; `3840` also means `4k`.
 
     Raises:
         UsageError: for any other name, listing the known ones.
     """
     text = str(name).strip().lower()
     known = RESOLUTIONS.get("4k" if text == "3840" else text)
-    if known is None:
-        raise UsageError(f"unknown resolution {name!r}; known: {', '.join(RESOLUTIONS)}")
-    return known
+    if known is not None:
+        return known
+    if text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) in SIDES:
+        return Resolution(str(int(text)), int(text))
+    raise UsageError(
+        f"unknown resolution {name!r}; known: {', '.join(RESOLUTIONS)}, or any side from {SIDES[0]} to {SIDES[-1]} pixels"
+    )
+
+
+@lru_cache(maxsize=1024)
+def resolution_rank(name: str) -> tuple[float, str]:
+    """Sorts resolutions by name: by side, then `native`; names that are none, as in a stock task's rows, come last."""
+    try:
+        side = parse_resolution(name).side
+    except UsageError:
+        return math.inf, name
+    return (SIDES[-1] + 1 if side is None else side), name
+
+
+def in_sweep_order(names: Iterable[str]) -> list[str]:
+    """The distinct resolutions among `names`, the smallest first, `native` last."""
+    return sorted(set(names), key=resolution_rank)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@
 | `COF_RUN` | run folder, where the model argument `run` is not given; for other models, where their plain answers are kept |
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
 | `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
+| `COF_BENCHMARK_MODULES` | Python files with benchmarks of their own (`--benchmark-module`), separated as in `PATH` |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
 | `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_VIEW` | what of each image is shown: `full`, `target` or `none` (`--view`, the model argument `view`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to the model's servers; `EMPTY` if unset |
 | `COF_JUDGE_API_KEY` | sent to the judge's servers; if unset, `OPENAI_API_KEY` where they are the model's own, else `EMPTY` |
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +29,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .errors import UsageError
+from .image_view import ImageView, parse_view
 from .option_order import OptionOrder, OrderKind, parse_order
 from .secrets import NO_KEY
 
@@ -72,6 +75,8 @@ class ModelSettings:
     """Judge card: a folder of `judges/`."""
     judge_url: str | None = None
     """Base URL of the judge's server; without one, rules alone decide."""
+    view: ImageView = ImageView.FULL
+    """What of each image is shown; part of the run's identity."""
     keep_images: KeepImages = KeepImages.CROPS
     seed: int = 0
     note: str | None = None
@@ -85,6 +90,7 @@ class ModelSettings:
                 raise UsageError(f"model argument {name}={number} must be at least 1")
 
 
+_CHOICES: Mapping[str, type[StrEnum]] = {"keep_images": KeepImages, "view": ImageView}
 _TEXTS = frozenset(each.name for each in fields(ModelSettings) if each.type in ("str", "str | None"))
 _OBJECTS = frozenset(each.name for each in fields(ModelSettings) if each.type == "Mapping[str, Any]")
 
@@ -102,6 +108,7 @@ def parse_model_args(arguments: Mapping[str, Any]) -> ModelSettings:
     values = {name: _guessed_back(name, value) for name, value in arguments.items() if value is not None}
     values.setdefault("pretrained", "")
     values.setdefault("run", os.environ.get("COF_RUN") or None)
+    values.setdefault("view", os.environ.get("COF_VIEW") or ImageView.FULL)
     values.setdefault("judge_url", os.environ.get("COF_JUDGE_URL") or None)
     try:
         return msgspec.convert(values, ModelSettings, strict=False)
@@ -130,8 +137,8 @@ def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> Usage
     place = re.search(r"\$\.(\w+)", str(error))
     name = place[1] if place else "?"
     value = values.get(name)
-    if name == "keep_images":
-        return UsageError(f"keep_images={value!r} is unknown; known: {', '.join(KeepImages)}")
+    if name in _CHOICES:
+        return UsageError(f"{name}={value!r} is unknown; known: {', '.join(_CHOICES[name])}")
     return UsageError(f"model argument {name}={value!r} is no {'JSON object' if name in _OBJECTS else 'whole number'}")
 
 
@@ -144,6 +151,18 @@ def data_folder(benchmark: str) -> Path | None:
 def use_data_folder(benchmark: str, folder: Path) -> None:
     """Name the local folder of a benchmark for this process and its children."""
     os.environ[_data_variable(benchmark)] = str(folder.resolve())
+
+
+def benchmark_modules() -> tuple[Path, ...]:
+    """The Python files with benchmarks of their own (`--benchmark-module`, or `COF_BENCHMARK_MODULES`)."""
+    named = os.environ.get("COF_BENCHMARK_MODULES", "").split(os.pathsep)
+    return tuple(dict.fromkeys(Path(name).expanduser().resolve() for name in named if name))
+
+
+def use_benchmark_modules(files: Iterable[Path]) -> None:
+    """Name further files with benchmarks for this process and its children."""
+    named = dict.fromkeys((*benchmark_modules(), *(file.expanduser().resolve() for file in files)))
+    os.environ["COF_BENCHMARK_MODULES"] = os.pathsep.join(map(str, named))
 
 
 def cache_folder() -> Path:
@@ -170,6 +189,20 @@ def use_option_order(order: str) -> None:
         UsageError: if there is no such order.
     """
     os.environ["COF_OPTION_ORDER"] = str(parse_order(order))
+
+
+def image_view() -> ImageView:
+    """What of each image is shown (`--view`, or `COF_VIEW`).
+
+    Raises:
+        UsageError: if there is no such view.
+    """
+    return parse_view(os.environ.get("COF_VIEW") or ImageView.FULL)
+
+
+def use_image_view(view: ImageView) -> None:
+    """Name what of each image is shown for this process and its children."""
+    os.environ["COF_VIEW"] = view.value
 
 
 def question_limit() -> int | None:

@@ -5,29 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from ..agent.engine import Request
-from ..servers import Server
+from ..servers import Server, decoding_fields
 
 
 def chat_body(request: Request, messages: list[dict[str, Any]], server: Server) -> dict[str, Any]:
-    """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
-    body: dict[str, Any] = {
-        "messages": messages,
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-    }
+    """The body of a chat request, whole; the pool takes out what the server refuses (`servers.fields`)."""
+    body: dict[str, Any] = {"messages": messages} | decoding_fields(
+        server,
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        min_p=request.min_p,
+        repetition_penalty=request.repetition_penalty,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+    )
     if request.seed is not None:
         body["seed"] = request.seed
-    penalties = {"presence_penalty": request.presence_penalty, "frequency_penalty": request.frequency_penalty}
-    if server.samples_freely:
-        body |= {
-            "repetition_penalty": request.repetition_penalty,
-            "top_k": request.top_k or -1,
-            "min_p": request.min_p,
-            **penalties,
-        }
-    elif any(penalties.values()):
-        body |= penalties
     if request.stop:
         body["stop"] = list(request.stop)
     if request.template_kwargs:

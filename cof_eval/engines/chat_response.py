@@ -1,57 +1,184 @@
-"""A server's reply as one generated turn."""
+"""A server's reply as one generated turn: the text as the model wrote it, wherever the server put its parts.
+
+Numbers must not depend on a server's parsers. Where vLLM returns the ids of the reply's tokens and the tokenizer is at hand, the
+text is decoded from them. Elsewhere thoughts go back before the text, and calls back into it, as the protocol writes them.
+What cannot be put back is an error that names the server's flag.
+"""
 
 from __future__ import annotations
 
-from ..agent.engine import Request, Response
-from ..core.errors import EngineError
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..agent.engine import Request, Response, cut_at_stop
+from ..agent.protocols import Protocol
+from ..agent.reply import SYNTAXES, CallSyntax
+from ..agent.reply.calls import GROUNDING_TOOL
+from ..core.errors import EngineError, EngineUnusableError
 from ..core.records import Finish
-from ..servers import Completion, Server
+from ..servers import Completion, Said, ServedCall, Server, finish_of, join_thoughts
 from .native_calls import read_calls
 
+REASONING_FLAG = "--reasoning-parser"
+TOOL_FLAGS = "--enable-auto-tool-choice and --tool-call-parser (vLLM), --tool-call-parser (SGLang), --jinja (llama.cpp)"
+_CALLED = ("tool_calls", "function_call", "tool_use")
+"""Finish reasons of a turn that ends with calls."""
+_HIDDEN_TOKENS = 16
+"""Tokens that an empty reply may have: an end, and tokens that no text shows."""
 
-def read_response(done: Completion, request: Request, image_token_id: int | None) -> Response:
-    """The turn of a reply.
-
-    Args:
-        done: the reply and the server that gave it.
-        request: the request that it answers.
-        image_token_id: of the checkpoint's tokenizer, to count visual tokens; None if unknown.
-
-    Raises:
-        EngineError: if the server ended the turn for a reason of its own.
-    """
-    choice, usage = done.reply.choices[0], done.reply.usage
-    calls = read_calls(choice.message) if request.tools else ()
-    finish = _finish(choice.finish_reason, native=bool(request.tools))
-    if choice.finish_reason in _CALLED and not calls:
-        raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call")
-    details = usage.prompt_tokens_details
-    return Response(
-        text=_with_stop(choice.message.text, request, done.server) if choice.finish_reason == "stop" else choice.message.text,
-        tool_calls=calls,
-        finish=finish,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=(details and details.cached_tokens) or 0,
-        output_tokens=usage.completion_tokens,
-        visual_tokens=_count_visual(done.reply.prompt_token_ids, image_token_id),
-        engine_s=done.seconds,
-    )
+Decode = Callable[[Sequence[int]], str]
 
 
-_CALLED = ("tool_calls", "function_call")
-"""Finish reasons of a turn that ends with native calls."""
+@dataclass(slots=True, kw_only=True)
+class ReplyReader:
+    """Reads the replies of one run, and counts what it had to mend."""
+
+    protocol: Protocol
+    image_token_id: int | None = None
+    """Of the checkpoint's tokenizer, to count visual tokens; None if unknown."""
+    decode: Decode | None = None
+    """Token ids to text; None without the tokenizer."""
+    family_known: bool = False
+    """Whether the visual tokens that a prompt needs at least are known."""
+    mended: Counter[str] = field(default_factory=Counter)
+    """Replies by what was done to them, in words."""
+
+    def read(self, done: Completion, request: Request) -> Response:
+        """The turn of a reply.
+
+        Raises:
+            EngineError: if the server ended the turn for a reason of its own, or the reply's text is not to be had.
+            EngineUnusableError: if the server showed less than the images that it was sent.
+        """
+        choice, usage = done.reply.choices[0], done.reply.usage
+        finish = finish_of(choice.finish_reason)
+        if finish is None:
+            raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}")
+        cached = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
+        self._check_prompt(usage.prompt_tokens + cached if usage.prompt_tokens else 0, request, done.server)
+        calls = read_calls(choice.message) if request.tools else ()
+        if choice.finish_reason in _CALLED and not (calls or choice.message.said.calls):
+            raise EngineError(
+                f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call; start it without its tool "
+                f"parser: {TOOL_FLAGS}"
+            )
+        text = self._text(done, native=bool(calls))
+        if finish is Finish.STOP:
+            text = _with_stop(text, request, done.server)
+        cut = cut_at_stop(text, request)
+        return Response(
+            text=cut,
+            tool_calls=calls,
+            finish=finish if len(cut) == len(text) else Finish.STOP,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=cached,
+            output_tokens=usage.completion_tokens,
+            visual_tokens=self._count_visual(done.reply.prompt_token_ids),
+            engine_s=done.seconds,
+        )
+
+    def _text(self, done: Completion, *, native: bool) -> str:
+        """All that the model wrote, native calls aside."""
+        choice, said = done.reply.choices[0], done.reply.choices[0].message.said
+        plain = not (said.thoughts or said.calls or said.refusal)
+        if not plain and not native and choice.token_ids and self.decode:
+            self.mended[f"text decoded from token ids: a parser of the server had moved it to {_where(said)}"] += 1
+            return self.decode(choice.token_ids)
+        text = said.text
+        if said.refusal:
+            self.mended["refusals, read as the model's text"] += 1
+            text += said.refusal
+        if said.calls and not native:
+            text = self._with_calls(text, said)
+        if said.thoughts:
+            text = self._with_thoughts(text, said)
+        if not text and not native:
+            self._check_empty(done, said)
+        return text
+
+    def _with_thoughts(self, text: str, said: Said) -> str:
+        """Thoughts back before the text. Without one the server found no end of them, so that they are all text."""
+        if text:
+            self.mended[f"thoughts that the server had moved to `{said.thoughts_in}`, put back before the text"] += 1
+        else:
+            self.mended[f"whole texts that the server had moved to `{said.thoughts_in}`, read as text"] += 1
+        return join_thoughts(said.thoughts, text, opening="<think>" if self._opens_thoughts else "")
+
+    @property
+    def _opens_thoughts(self) -> bool:
+        """Whether the checkpoint writes the tag that opens its thoughts; else its chat template does."""
+        protocol = self.protocol
+        return any(
+            "<think>" in words for words in (protocol.system, protocol.question, protocol.open_question, protocol.format)
+        )
+
+    def _with_calls(self, text: str, said: Said) -> str:
+        """Calls back into the text, as the protocol writes them; they must read back as the same calls."""
+        calls = [self._written(call, said) for call in said.calls]
+        self.mended[
+            f"replies whose calls the server had moved to `{said.calls_in}`, written back as the protocol writes them"
+        ] += 1
+        return "\n".join([text.rstrip("\n"), *calls] if text.strip() else calls)
+
+    def _written(self, call: ServedCall, said: Said) -> str:
+        syntax, form = SYNTAXES[self.protocol.call_syntax], self.protocol.call_form
+        try:
+            arguments = json.loads(call.arguments or "{}")
+        except (ValueError, RecursionError):
+            arguments = None
+        if isinstance(arguments, dict) and self.protocol.call_syntax is not CallSyntax.NONE:
+            text = syntax.write(call.name, arguments, form)
+            (*read,) = syntax.read(text, form)
+            named = len(read) == 1 and read[0].name in (call.name, GROUNDING_TOOL)
+            if named and read[0].error is None and read[0].arguments == arguments:
+                return text
+        raise EngineError(
+            f"the server moved a call of {call.name!r} from the text to `{said.calls_in}`, and protocol {self.protocol.name} cannot write "
+            f"it back; start the server without its tool parser: {TOOL_FLAGS}"
+        )
+
+    def _check_empty(self, done: Completion, said: Said) -> None:
+        """Refuse an empty text where something else is not empty."""
+        held = [
+            name for name in (*said.ignored, *done.reply.ignored) if name.startswith(("message.", "content.", "tool", "func"))
+        ]
+        if held:
+            raise EngineError(
+                f"the reply has no text, but {', '.join(held)}: a parser of the server moved it there. Start the server without "
+                f"{REASONING_FLAG} and without its tool parser ({TOOL_FLAGS})"
+            )
+        usage = done.reply.usage
+        shown = usage.completion_tokens - (
+            (usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens) or 0
+        )
+        if shown > _HIDDEN_TOKENS and finish_of(done.reply.choices[0].finish_reason) is Finish.STOP:
+            raise EngineError(
+                f"the reply has no text, but {usage.completion_tokens:,} tokens were generated: the server keeps them back. Start it without "
+                f"{REASONING_FLAG}, or let it return the thoughts (reasoning, include_reasoning)"
+            )
+
+    def _check_prompt(self, prompt_tokens: int, request: Request, server: Server) -> None:
+        """Stop the run if the prompt cannot hold the images: it has fewer tokens than they alone need."""
+        predicted = sum(image.visual_tokens for image in request.images)
+        if not prompt_tokens or prompt_tokens >= predicted:
+            return
+        if not self.family_known:
+            self.mended["prompts with fewer tokens than the images need by Qwen-VL's processor: shrunk, or another family"] += 1
+            return
+        raise EngineUnusableError(
+            f"{server.url} used {prompt_tokens:,} tokens for a prompt whose images alone need {predicted:,}: it shrinks images or cuts "
+            "prompts, so boxes would be in another frame. Raise its limits (Ollama: num_ctx; LM Studio: context length, image size; "
+            "vLLM: mm_processor_kwargs), or show smaller images (--max-pixels)"
+        )
+
+    def _count_visual(self, prompt: list[int] | None) -> int | None:
+        return None if prompt is None or self.image_token_id is None else prompt.count(self.image_token_id)
 
 
-def _finish(reason: str | None, *, native: bool) -> Finish:
-    if reason in ("stop", "length"):
-        return Finish(reason)
-    if native and reason in _CALLED:
-        return Finish.STOP
-    raise EngineError(f"the server ended the request with finish reason {reason!r}")
-
-
-def _count_visual(prompt: list[int] | None, image_token_id: int | None) -> int | None:
-    return None if prompt is None or image_token_id is None else prompt.count(image_token_id)
+def _where(said: Said) -> str:
+    return " and ".join(f"`{name}`" for name in (said.thoughts_in, said.calls_in, "refusal" if said.refusal else "") if name)
 
 
 def _with_stop(text: str, request: Request, server: Server) -> str:

@@ -192,6 +192,10 @@ class Checkpoint:
         """Tokens of a text."""
         return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a reply's tokens, control tokens left out, as servers show it."""
+        return str(self.processor.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
 
 def _chat_message(message: Message) -> dict[str, Any]:
     """A message as chat templates read it; the arguments of native calls as an object, as servers hand them over."""

@@ -14,25 +14,24 @@ from typing import Any
 from ..agent.engine import Request, Response
 from ..agent.protocols import Protocol
 from ..core.errors import (
+    ContextFullError,
     EngineError,
     EngineUnusableError,
     NoServerError,
+    PromptTooLongError,
     RefusedError,
     ServerError,
     UsageError,
 )
 from ..core.resolution import PixelLimits
-from ..servers import Pool, RetryPolicy, Server, connect, parse_urls
+from ..servers import Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
 from . import EngineSettings
 from .chat_body import chat_body
-from .chat_response import read_response
+from .chat_response import ReplyReader
 from .checkpoint import Checkpoint, find_served
-from .refusal import refusal
 from .served_checkpoint import ServedCheckpoint, load_served
+from .served_family import find_family
 from .wire import ImageFormat, Wire
-
-QWEN25_VL_LIMITS = PixelLimits(factor=28, min_pixels=3136, max_pixels=12_845_056)
-"""Of the stock Qwen2.5-VL processor; used where the checkpoint's own files are not at hand (its model card)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,13 @@ class OpenAIEngine:
         self._wire = Wire(parse_served_args(settings.engine_args).image_format)
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
-        self._image_token_id = checkpoint.image_token_id if checkpoint else None
+        self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots), settings.max_pixels)
+        self._reader = ReplyReader(
+            protocol=protocol,
+            image_token_id=checkpoint.image_token_id if checkpoint else None,
+            decode=checkpoint.decode if checkpoint else None,
+            family_known=self._family.known,
+        )
 
     @classmethod
     async def connect(cls, settings: EngineSettings, protocol: Protocol) -> OpenAIEngine:
@@ -115,9 +120,18 @@ class OpenAIEngine:
 
     @property
     def limits(self) -> PixelLimits:
-        """The checkpoint's where its files are at hand, else stock Qwen2.5-VL's; `max_pixels` tightens them."""
-        stock = self._checkpoint.limits if self._checkpoint else QWEN25_VL_LIMITS
-        return stock.within(max_pixels=self._settings.max_pixels)
+        """The checkpoint's where its files are at hand, else its family's (`served_family`); `max_pixels` tightens them."""
+        return self._family.limits
+
+    @property
+    def assumed(self) -> str:
+        """What is assumed of the image processor, in words; empty if it is read from the checkpoint's files."""
+        return self._family.assumed
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run should record of its servers; see `servers.pool_facts`."""
+        return pool_facts(self._pool, self._reader.mended)
 
     @property
     def context(self) -> int:
@@ -157,13 +171,15 @@ class OpenAIEngine:
             done = await self._pool.complete(request.conversation, body)
         except NoServerError as error:
             raise EngineUnusableError(f"no server takes requests any more: {error}") from error
+        except PromptTooLongError as error:
+            raise ContextFullError(str(error)) from error
         except RefusedError as error:
-            raise refusal(str(error)) from error
+            raise EngineError(f"the server refused the request: {error}") from error
         except ServerError as error:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
             done.server.remember(self._wire.image_id(image) for image in request.images)
-        return read_response(done, request, self._image_token_id)
+        return self._reader.read(done, request)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,7 +6,7 @@ Only plain cases are read here, as stock Qwen-VL checkpoints are written; anythi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ class ServedCheckpoint:
     def text_tokens(self, text: str) -> int:
         """Tokens of a text."""
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a reply's tokens, control tokens left out, as servers show it."""
+        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
 def load_served(pretrained: str) -> ServedCheckpoint | Checkpoint:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..core.errors import JudgeError
-from ..core.records import Outcome, Question, Trajectory, Verdict, stop_verdict, verdict_key
+from ..core.records import AnswerKind, Outcome, Question, Trajectory, Verdict, stop_verdict, verdict_key
 from .card import Card, CardRules
 from .prompt import parse_label
 from .released import released_label, score_released
@@ -72,7 +72,8 @@ class Judge:
 
     def by_rule(self, question: Question, answer: str, shown: str = "") -> Verdict:
         """The rules' verdict; unscored if they are undecided."""
-        ruling = (score_released if self._released else score)(answer, question)
+        released = self._released and question.kind is AnswerKind.TEXT
+        ruling = (score_released if released else score)(answer, question)
         key = self.key(question, answer, shown)
         if ruling.outcome is None:
             reason = f"the rules are undecided ({ruling.rule})"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from ..agent.reply.thoughts import split_thoughts
+
 _FENCE = re.compile(r"(BEGIN|END)[\W_]*ANSWER", re.IGNORECASE)
 _SPECIAL = re.compile(r"<(?=[|｜/]?[\w▁]{1,40}[|｜]?>)|\[(?=/?[A-Z_]{3,20}\])")
 """What begins a control token of some chat template: `<|im_end|>`, `<end_of_turn>`, `</s>`, `[INST]`."""
@@ -24,8 +26,7 @@ def fenced(answer: str, limit: int) -> str:
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"
 
 
-_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-_NAMED = re.compile(r"(?:(?:the )?(?:judge?ment|verdict|label|score|answer)(?: is)?\s*[:=]?\s*)?(.+?)[.]?", re.IGNORECASE)
+_NAMED = re.compile(r"(?:(?:the )?(?:judge?ment|verdict|label|score|answer)(?: is)?\s*[:=]?\s*)?(.{1,200}?)[.]?", re.IGNORECASE)
 _DRESS = "*_`\"'()[] \t\r\n"
 
 
@@ -34,7 +35,7 @@ def parse_label(reply: str, labels: Collection[str]) -> str | None:
 
     Only a reply that is nothing but its label counts; servers without structured output may format it.
     """
-    said = _THOUGHT.sub("", reply, count=1).strip(_DRESS)
+    said = split_thoughts(reply)[0].strip(_DRESS)
     match = _NAMED.fullmatch(said)
     known = {label.strip().casefold(): label for label in labels}
     found = known.get(said.casefold()) or (known.get(match[1].strip(_DRESS).casefold()) if match else None)

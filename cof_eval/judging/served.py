@@ -6,10 +6,10 @@ import base64
 from collections.abc import Collection
 from typing import Any
 
-from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
-from ..core.records import digest
+from ..core.errors import JudgeError, NoServerError, PromptTooLongError, RefusedError, ServerError, UsageError
+from ..core.records import Finish, digest
 from ..core.settings import JUDGE_CONCURRENCY
-from ..servers import Pool, RetryPolicy, Server, connect, learn_versions, parse_urls
+from ..servers import Pool, RetryPolicy, Said, Server, connect, decoding_fields, finish_of, learn_versions, parse_urls
 from .card import Card, load_card
 from .identity import identify
 from .judge import Judge
@@ -52,6 +52,8 @@ class ServedJudge:
         try:
             try:
                 done = await self._pool.complete(conversation, body)
+            except PromptTooLongError:
+                raise
             except RefusedError:
                 if not asked:
                     raise
@@ -65,26 +67,32 @@ class ServedJudge:
         except ServerError as error:
             raise JudgeError(f"the judge failed: {error}") from error
         choice = done.reply.choices[0]
-        if choice.finish_reason != "stop":
+        if finish_of(choice.finish_reason) is not Finish.STOP:
             raise JudgeError(f"the judge's reply was cut (finish reason {choice.finish_reason!r})")
-        return str(choice.message.content or "")
+        return _label_text(choice.message.said)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
 
 
+def _label_text(said: Said) -> str:
+    """What the judge says after its thoughts; all of it where a reasoning parser found no end of them.
+
+    Raises:
+        JudgeError: if the server put the reply where no label can stand.
+    """
+    text = said.text if said.text.strip() else said.thoughts or said.refusal
+    if not text.strip() and (said.calls or said.ignored):
+        where = ", ".join(filter(None, (said.calls_in, *said.ignored)))
+        raise JudgeError(f"the judge's reply has no text, but {where}: start its server without a tool parser")
+    return text
+
+
 def _body(prompt: str, card: Card, image: bytes | None, server: Server, *, structured: bool) -> dict[str, Any]:
     """The body of a chat request. Decoding is sent whole: a server would else use the checkpoint's own."""
-    body: dict[str, Any] = {
-        "messages": [{"role": "user", "content": _content(prompt, image)}],
-        "max_tokens": card.max_tokens,
-        "temperature": card.temperature,
-        "top_p": 1.0,
-        "seed": 0,
-    }
-    if server.samples_freely:
-        body |= {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
+    decoding = decoding_fields(server, max_tokens=card.max_tokens, temperature=card.temperature)
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": _content(prompt, image)}], **decoding, "seed": 0}
     if structured:
         body["structured_outputs"] = {"choice": list(card.labels)}
     return body

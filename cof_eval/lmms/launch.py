@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..agent.protocols.protocol import check_repeats
 from ..benchmarks import BENCHMARKS
 from ..core.errors import RunError, UsageError
 from ..core.lazy_imports import LMMS_EVAL, imported_later
-from ..core.paths import data_dir, run_path
+from ..core.paths import run_path
 from ..core.resolution import SWEEP, Resolution, parse_resolution
 from ..core.settings import (
     ModelSettings,
@@ -26,6 +27,7 @@ from ..core.settings import (
     parse_model_args,
     quiet_engines,
     use_data_folder,
+    use_image_view,
     use_option_order,
     use_question_limit,
 )
@@ -33,6 +35,7 @@ from ..engines import check_engine
 from ..judging import load_card
 from ..runs.console import Screen, say_header
 from ..runs.folder import RunData, load_run
+from .task_files import task_folders, task_name
 
 
 def task_names(benchmarks: str, resolutions: str) -> list[str]:
@@ -41,7 +44,7 @@ def task_names(benchmarks: str, resolutions: str) -> list[str]:
     Raises:
         UsageError: for an unknown benchmark or resolution.
     """
-    return [f"cof_{b}_{r.name}" for b in parse_benchmarks(benchmarks) for r in parse_resolutions(resolutions)]
+    return [task_name(b, r) for b in parse_benchmarks(benchmarks) for r in parse_resolutions(resolutions)]
 
 
 def parse_benchmarks(text: str) -> list[str]:
@@ -58,13 +61,13 @@ def parse_benchmarks(text: str) -> list[str]:
 
 
 def parse_resolutions(text: str) -> list[Resolution]:
-    """Resolutions, comma-separated, or `all`: the eight.
+    """Resolutions, comma-separated; `all` stands for the eight.
 
     Raises:
         UsageError: for an unknown one, or none.
     """
     wanted = [r.strip() for r in text.split(",") if r.strip()]
-    points = list(SWEEP) if wanted == ["all"] else [parse_resolution(r) for r in wanted]
+    points = [point for name in wanted for point in (SWEEP if name == "all" else [parse_resolution(name)])]
     if not points:
         raise UsageError(f"no resolution in {text!r}; expected for instance 224,448 or all")
     return list(dict.fromkeys(points))
@@ -117,6 +120,7 @@ def launch(
     use_option_order(order)
     use_question_limit(limit)
     settings = _check(arguments, benchmarks, repeats)
+    use_image_view(settings.view)
     screen = screen or Screen()
     say_header(screen, settings, run_path(settings, parse_protocol(settings.protocol, settings.protocol_args).name))
     screen.wait("loading lmms-eval")
@@ -127,38 +131,37 @@ def launch(
         from lmms_eval.tasks import TaskManager
 
         from .model import Cof
-        from .task import load_rows
+        from .task import excluded_rows, load_rows
 
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         waits_for = "" if folder else BENCHMARKS[name].waits_for()
         screen.wait(f"reading {name} ({waits_for})" if waits_for else f"reading {name}")
-        load_rows(name, folder)
+        load_rows(name, folder, settings.view)
+        for line in excluded_rows(name):
+            screen.say(line)
     model = Cof(**arguments)
     model.screen = screen
     try:
         screen.wait("making the tasks")
-        results = simple_evaluate(
-            model=model,
-            tasks=names,
-            repeats=repeats,
-            task_manager=TaskManager(include_path=_task_folders(benchmarks), include_defaults=False),
-            cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
-            bootstrap_iters=0,
-            torch_random_seed=None,  # seeds go with every request; this would import torch for a served model
-            distributed_executor_backend="torchrun",  # one process: the other one would make an `Accelerator`
-        )
+        with tempfile.TemporaryDirectory(prefix="cof-tasks-") as made:
+            folders = task_folders(parse_benchmarks(benchmarks), parse_resolutions(resolutions), Path(made))
+            results = simple_evaluate(
+                model=model,
+                tasks=names,
+                repeats=repeats,
+                task_manager=TaskManager(include_path=folders, include_defaults=False),
+                cli_args=argparse.Namespace(process_with_media=False, output_path=str(model.run_path)),
+                bootstrap_iters=0,
+                torch_random_seed=None,  # seeds go with every request; this would import torch for a served model
+                distributed_executor_backend="torchrun",  # one process: the other one would make an `Accelerator`
+            )
     finally:
         screen.wait("stopping the engine", step=False)
         model.close()
         screen.clear()
     _write_results(model.run_path / "lmms_eval", results)
     return load_run(model.run_path)
-
-
-def _task_folders(benchmarks: str) -> list[str]:
-    """Where the tasks of these benchmarks are; lmms-eval reads every file of a folder that it is given."""
-    return [str(data_dir("tasks") / name) for name in parse_benchmarks(benchmarks)]
 
 
 def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> ModelSettings:

@@ -23,13 +23,15 @@ from loguru import logger
 from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
+from ..benchmarks import BENCHMARKS
 from ..core.errors import RunError, UsageError
+from ..core.image_view import ImageView
 from ..core.images import ImageSource, encode_png
 from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import NATIVE, Resolution, parse_resolution
-from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, world_size
+from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, use_image_view, world_size
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
@@ -44,7 +46,7 @@ from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
 from .replies import expect_replies, write_reply
-from .task import CofTask, data_digest, row_question, row_source
+from .task import CofTask, data_digest, excluded_rows, row_question, row_source
 
 
 class Cof(lmms):  # type: ignore[misc]
@@ -69,6 +71,7 @@ class Cof(lmms):  # type: ignore[misc]
             )
         check_engine(self.settings, self.protocol)
         load_card(self.settings.judge)
+        use_image_view(self.settings.view)  # lmms-eval makes the tasks' rows after the model
         self.checkpoint = identify(self.settings)
         self.run_path = run_path(self.settings, self.protocol.name)
         self.screen = Screen(shared=True)
@@ -88,6 +91,7 @@ class Cof(lmms):  # type: ignore[misc]
             )
         if len({id(request) for request in requests}) < len(requests):
             raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
+        self._check_views(requests)
         jobs = [_job(self, request) for request in requests]
         check_repeats(self.protocol, 1 + max((job.repeat for job in jobs), default=0))
         trajectories = self._runner.run(self._answer(jobs))
@@ -100,6 +104,18 @@ class Cof(lmms):  # type: ignore[misc]
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         """Not offered: the protocol, not the task, decides on rounds."""
         raise UsageError("cof decides on its own turns; multi-round tasks cannot be run with it")
+
+    def _check_views(self, requests: Sequence[Instance]) -> None:
+        """Refuse rows that show something else than the run would say."""
+        view = self.settings.view
+        for task, split in {(request.args[4], request.args[5]) for request in requests if _ours(request)}:
+            rows = self.task_dict[task][split]
+            if len(rows) and rows[0]["view"] != view.value:
+                raise UsageError(
+                    f"task {task} was made with view {rows[0]['view']!r}, the model with {view.value!r}; set COF_VIEW={view}"
+                )
+        if view is not ImageView.FULL and not all(map(_ours, requests)):
+            raise UsageError(f"view {view} is for cof-eval's own tasks; stock lmms-eval tasks show their whole images")
 
     def close(self) -> None:
         """Stop the engine."""
@@ -180,10 +196,11 @@ class Cof(lmms):  # type: ignore[misc]
         tasks: dict[str, int] = {}
         for job in jobs:
             tasks[job.task] = tasks.get(job.task, 0) + 1
+        own = sorted(
+            {job.question.benchmark for job in jobs if not isinstance(job.source, _StockImage)}.intersection(BENCHMARKS)
+        )
         return {
-            "label": " · ".join(
-                Path(name).name for name in (settings.pretrained, settings.lora or "", self.protocol.name) if name
-            ),
+            "label": " · ".join([*_names(settings, self.protocol.name), *_view_label(settings.view)]),
             "model": self.checkpoint,
             "protocol": msgspec.to_builtins(self.protocol),
             "engine": {
@@ -194,19 +211,20 @@ class Cof(lmms):  # type: ignore[misc]
                 "context": engine.context,
                 "served": getattr(engine, "served_name", None),
             },
+            "view": settings.view.value,
             "seed": settings.seed,
             "option_order": str(option_order()),
             "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
             "tasks": tasks,
-            "data": {
-                name: data_digest(name)
-                for name in sorted({job.question.benchmark for job in jobs if isinstance(job.source, ImageSource)})
-            },
+            "data": {name: data_digest(name) for name in own},
+            "outside": {name: origin for name in own if (origin := BENCHMARKS.origin(name))},
             "notes": [
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
                 *option_order().notes,
+                *settings.view.notes,
+                *(line for name in own for line in excluded_rows(name)),
                 *([settings.note] if settings.note else []),
             ],
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -217,6 +235,15 @@ class Cof(lmms):  # type: ignore[misc]
 def _kept(run: RunFolder, keys: Collection[str]) -> str:
     """What is on disk; progress counts lag behind the writes that an interruption waits for."""
     return f"{sum(run.finished(key) is not None for key in keys):,} of {len(keys):,} rollouts are finished and kept"
+
+
+def _names(settings: ModelSettings, protocol: str) -> list[str]:
+    return [Path(name).name for name in (settings.pretrained, settings.lora or "", protocol) if name]
+
+
+def _view_label(view: ImageView) -> list[str]:
+    """What a label says of a view that is not the usual one."""
+    return [] if view is ImageView.FULL else [f"view {view}"]
 
 
 def _session(settings: ModelSettings) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from loguru import logger
 
 from ..agent.protocols import DIRECT
 from ..agent.reply import parse_reply
+from ..agent.reply.points import native_point
 from ..core.errors import RunError, UsageError
+from ..core.geometry import Frame
 from ..core.provenance import versions
-from ..core.records import Finish, ShownImage, Stop, Trajectory, Turn, Verdict
+from ..core.records import AnswerKind, Finish, ShownImage, Stop, Trajectory, Turn, Verdict
 from ..core.resolution import PixelLimits
-from ..core.settings import KeepImages, api_key, judge_url, option_order
+from ..core.settings import KeepImages, api_key, image_view, judge_url, option_order
 from ..judging import Judge, judge_many, judge_settings, load_card, start_judge
 from ..runs.folder import RunFolder
 from ..runs.plan import Job, PlannedJob, Planner
@@ -28,6 +30,8 @@ from ..runs.prepare import failed_trajectory
 CARD = "equivalence"
 PLAIN = replace(DIRECT, name="plain")
 """How plain answers are read; the rest of the model's prompt, apart from the question, is not known here."""
+POINT_FRAME = Frame.milli()
+"""Of points that such a model is asked for."""
 LIMITS = PixelLimits(28, PLAIN.min_pixels, PLAIN.max_pixels)
 """Sizes shown to models whose processors are not known here: Qwen2.5-VL's factor."""
 
@@ -80,6 +84,8 @@ def judge_plain(said: Sequence[PlainAnswer], *, model: str, run: Path | None) ->
 def _trajectory(plan: PlannedJob, said: PlainAnswer) -> Trajectory:
     """The one turn of a row."""
     stop, answer = _read(said.text)
+    if plan.job.question.kind is AnswerKind.POINT and not plan.error:
+        answer = native_point(answer, POINT_FRAME, Frame.native(*plan.image.size))
     if plan.error or said.error or stop is Stop.ERROR:
         return failed_trajectory(plan, PLAIN, plan.error or said.error or said.text[:300])
     turn = Turn(said.text, Finish.STOP, said.prompt_tokens, 0, said.output_tokens, None, 0.0)
@@ -113,12 +119,13 @@ def _keep(ended: Sequence[PlainResult], judge: Judge, model: str, run: Path) -> 
         "model": {"pretrained": model, "fingerprint": model},
         "protocol": msgspec.to_builtins(PLAIN),
         "engine": {"name": "lmms-eval", "limits": msgspec.to_builtins(LIMITS)},
+        "view": image_view().value,
         "seed": 0,
         "option_order": str(option_order()),
         "repeats": 1 + max(each.plan.job.repeat for each in ended),
         "judge": judge_settings(judge),
         "tasks": {ended[0].plan.job.task: len(ended)},
-        "notes": ["plain answers of a model that lmms-eval ran: pixels unverified", *option_order().notes],
+        "notes": ["plain answers of a model that lmms-eval ran: pixels unverified", *option_order().notes, *image_view().notes],
         "versions": versions(),
     }
     with RunFolder(run, settings, keep_images=KeepImages.NONE) as folder:

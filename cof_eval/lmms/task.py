@@ -19,16 +19,19 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
+from ..agent.conversation import asked_text
 from ..benchmarks import BENCHMARKS, Item
 from ..benchmarks.metrics import judged_answer
+from ..benchmarks.views import ViewedItem, exclusions, view_items
 from ..core.errors import DataError, ImageError, UsageError
-from ..core.images import ImageSource, load_native, resize
+from ..core.image_view import ImageView
+from ..core.images import ImageSource, RegionSource, load_native, resize
 from ..core.option_order import OptionOrder, OrderKind, apply_order
-from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, to_json
+from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, question_values, to_json
 from ..core.resolution import parse_resolution, shown_size
-from ..core.settings import data_folder, option_order, question_limit, run_folder, world_size
+from ..core.settings import data_folder, image_view, option_order, question_limit, run_folder, world_size
 from ..runs.plan import Job
-from .plain import LIMITS, PlainAnswer, PlainResult, judge_plain
+from .plain import LIMITS, POINT_FRAME, PlainAnswer, PlainResult, judge_plain
 from .replies import load_result, read_reply
 
 METRICS = ("acc", "acc_upper", "zooms", "tool_errors", "turns", "output_tokens", "visual_tokens", "truncated")
@@ -80,9 +83,11 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None) -> None:
         """Load the benchmark's rows, options in the order asked for, each as often as asked for; images stay undecoded."""
-        rows, limit = load_rows(self.benchmark, data_folder(self.benchmark)), question_limit()
+        view, limit = image_view(), question_limit()
+        rows = load_rows(self.benchmark, data_folder(self.benchmark), view)
         rows = arrange_rows(rows.select(range(min(limit, len(rows)))) if limit else rows, option_order(), self.repeats)
         rows = rows.add_column("resolution", [self.resolution.name] * len(rows)).add_column("row", list(range(len(rows))))
+        rows = rows.add_column("view", [view.value] * len(rows))
         self.dataset = datasets.DatasetDict({SPLIT: rows})
         self.dataset_no_image = datasets.DatasetDict({SPLIT: rows.remove_columns("image")})
 
@@ -100,8 +105,11 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
     def messages(self, doc: dict[str, Any]) -> list[dict[str, Any]]:
         """The shown image and the question, for models other than `cof`; an image that cannot be shown is excluded."""
         text = {"type": "text", "text": question_text(doc)}
+        source = row_source(doc)
+        if source is None:
+            return [{"role": "user", "content": [text]}]
         try:
-            native = load_native(row_source(doc).read())
+            native = load_native(source.read())
             shown = resize(native, shown_size(native.size, self.resolution, LIMITS))
         except ImageError as error:
             logger.error(f"{self.config.task}, row {doc['row']} stays unscored: {error}")
@@ -164,25 +172,52 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
 
 
 @lru_cache(maxsize=16)
-def load_rows(benchmark: str, folder: Path | None) -> Any:
-    """A benchmark's rows: `question` (JSON), `answer`, `image` (a path, or stored bytes of images made in memory).
+def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.FULL) -> Any:
+    """A benchmark's rows under a view: `question` (JSON), `answer`, `image` and `region`.
+
+    `image` is a path, or stored bytes of images made in memory; neither where none is shown. `region` is the part of it that is shown,
+    px of the native image; none for all of it.
 
     Raises:
-        DataError: if the benchmark's data cannot be used.
+        DataError: if the benchmark's data cannot be used, or none of its questions can be asked so.
     """
     items: list[Item] = BENCHMARKS[benchmark].load(folder)
     if not items:
         raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
+    viewed = view_items(items, view)
+    if not viewed:
+        raise DataError(f"no question can be asked under view {view}: {'; '.join(exclusions(items, view))}; use --view full")
     return datasets.Dataset.from_dict(
         {
-            "question": [to_json(item.question).decode() for item in items],
-            "answer": [item.question.answer for item in items],
-            "image": [{"path": item.image.path, "bytes": item.image.data} for item in items],
+            "question": [_json(item.question) for item in viewed],
+            "answer": [item.question.answer for item in viewed],
+            "image": [_stored(item) for item in viewed],
+            "region": [item.image.box if isinstance(item.image, RegionSource) else None for item in viewed],
         },
         features=datasets.Features(
-            question=datasets.Value("large_string"), answer=datasets.Value("string"), image=datasets.Image(decode=False)
+            question=datasets.Value("large_string"),
+            answer=datasets.Value("string"),
+            image=datasets.Image(decode=False),
+            region=datasets.Sequence(datasets.Value("float64")),
         ),
     )
+
+
+def _json(question: Question) -> str:
+    """A question as a row holds it."""
+    return to_json(question_values(question)).decode()
+
+
+def _stored(item: ViewedItem) -> dict[str, Any] | None:
+    """Where the whole image is, as `datasets` stores it; None if none is shown."""
+    source = item.image.source if isinstance(item.image, RegionSource) else item.image
+    return {"path": source.path, "bytes": source.data} if source else None
+
+
+def excluded_rows(benchmark: str) -> list[str]:
+    """What a reader must know of the questions that the view in use excludes."""
+    view = image_view()
+    return [] if view is ImageView.FULL else exclusions(BENCHMARKS[benchmark].load(data_folder(benchmark)), view)
 
 
 def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
@@ -199,7 +234,7 @@ def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
     with _without_bars():
         kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
-        kept = kept.add_column("question", [to_json(q).decode() for _, q, _ in taken], feature=datasets.Value("large_string"))
+        kept = kept.add_column("question", [_json(q) for _, q, _ in taken], feature=datasets.Value("large_string"))
         kept = kept.add_column("answer", [q.answer for _, q, _ in taken])
         return kept.add_column("repeat", [k for _, _, k in taken])
 
@@ -227,7 +262,7 @@ def _model_name(command_line: Any) -> str:
 
 def data_digest(benchmark: str) -> str:
     """Identifies a benchmark's questions as they are loaded now."""
-    return digest(*load_rows(benchmark, data_folder(benchmark))["question"])
+    return digest(*load_rows(benchmark, data_folder(benchmark), image_view())["question"])
 
 
 def row_question(doc: dict[str, Any]) -> Question:
@@ -235,15 +270,19 @@ def row_question(doc: dict[str, Any]) -> Question:
     return from_json(doc["question"], Question)
 
 
-def row_source(doc: dict[str, Any]) -> ImageSource:
-    """Where a row's image is."""
+def row_source(doc: dict[str, Any]) -> ImageSource | RegionSource | None:
+    """Where a row's image, or the part of it that is shown, is; None if none is shown."""
     image = doc["image"]
-    return ImageSource(data=image["bytes"]) if image["bytes"] is not None else ImageSource(path=image["path"])
+    if image is None:
+        return None
+    whole = ImageSource(data=image["bytes"]) if image["bytes"] is not None else ImageSource(path=image["path"])
+    region = doc["region"]
+    return RegionSource(whole, (region[0], region[1], region[2], region[3])) if region else whole
 
 
 def question_text(doc: dict[str, Any]) -> str:
-    """The question's text, verbatim."""
-    return row_question(doc).text
+    """The question's text, verbatim, as other models than `cof` are asked it."""
+    return asked_text(row_question(doc), POINT_FRAME)
 
 
 def reference_answer(doc: dict[str, Any]) -> str:

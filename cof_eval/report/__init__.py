@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.errors import RunError, UsageError
+from ..core.image_view import ImageView
 from .figures import write_figures
 from .markdown import report_text
 from .model_card import card_text
@@ -42,7 +43,8 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
     """
     if not runs:
         raise UsageError("no run to report; pass at least one run folder")
-    others = comparable(load_published(published), pd.concat([run.sweep for run in runs], ignore_index=True))
+    whole = [run.sweep for run in runs if run.run.settings.get("view", ImageView.FULL) == ImageView.FULL]
+    others = comparable(load_published(published), pd.concat(whole or [runs[0].sweep[:0]], ignore_index=True))
     try:
         out.mkdir(parents=True, exist_ok=True)
         figures = write_figures(runs, others, out)

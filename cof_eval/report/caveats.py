@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..benchmarks import BENCHMARKS
 from ..core.records import Outcome, Stop
 from .names import OVERALL
 from .report_run import ReportRun
@@ -77,6 +78,11 @@ def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
     found = [Caveat(str(note)) for note in run.run.settings.get("notes") or ()]
     if benchmark is not None:
         found += _state(run)
+    outside = run.run.settings.get("outside")
+    for name, origin in outside.items() if isinstance(outside, dict) else ():
+        if name not in BENCHMARKS and benchmark in (None, name):
+            cure = f"name it with --benchmark-module {origin}" if str(origin).endswith(".py") else f"install {origin}"
+            found.append(Caveat(f"{name}'s own metrics are missing: its module is not loaded; {cure}"))
     unverified = rows[(rows["stop"] != Stop.ERROR.value) & rows["verified"].eq(False).fillna(False)]
     if len(unverified):
         found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{len(unverified):,} rows"))

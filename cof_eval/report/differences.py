@@ -21,7 +21,7 @@ class Difference:
     """Of each run, as text."""
 
 
-THINGS = ("model", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit")
+THINGS = ("model", "engine", "view", "judge", "seed", "option_order", "repeats", "data", "versions", "commit")
 """Settings that may differ in addition to the protocol; each counts as one thing."""
 
 

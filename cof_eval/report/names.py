@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.resolution import RESOLUTIONS
+from ..core.resolution import in_sweep_order
 
 if TYPE_CHECKING:
     from ..runs.folder import RunData
@@ -23,5 +23,4 @@ def run_labels(runs: Sequence[RunData]) -> list[str]:
 
 def resolution_order(names: Iterable[str]) -> list[str]:
     """The distinct resolutions among `names` in sweep order, `native` last."""
-    rank = {name: i for i, name in enumerate(RESOLUTIONS)}
-    return sorted(set(names), key=lambda name: (rank.get(name, len(rank)), name))
+    return in_sweep_order(names)

@@ -66,6 +66,7 @@ def _as_run(settings: ModelSettings, protocol: Protocol, identity: Mapping[str, 
     return {
         "model": dict(identity),
         "protocol": msgspec.json.decode(msgspec.json.encode(protocol)),
+        "view": settings.view.value,
         "engine": {"name": settings.engine, "engine_args": dict(settings.engine_args)},
         "machine": machine(),
         "sessions": [{"concurrency": settings.concurrency, "base_url": settings.base_url}],

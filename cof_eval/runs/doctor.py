@@ -24,7 +24,7 @@ from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_served, load_checkpoint
-from ..engines.openai import QWEN25_VL_LIMITS
+from ..engines.served_family import find_family
 from ..judging import judge_settings, start_judge
 from ..judging.identity import who
 from ..judging.known_pairs import check_known_pairs
@@ -68,7 +68,7 @@ async def examine(
         engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     except CofError as error:
         yield Finding(Level.FAILED, f"engine {settings.engine}", str(error))
-        limits = protocol.limits(QWEN25_VL_LIMITS)
+        limits = protocol.limits(find_family(None, protocol, [settings.pretrained], settings.max_pixels).limits)
     else:
         limits = protocol.limits(engine.limits)
         yield Finding(Level.OK, f"engine {settings.engine}", _abilities(engine))

@@ -21,6 +21,7 @@ from PIL import Image
 from ..agent.protocols import complete
 from ..core.errors import RunError, flat_message
 from ..core.files import write_whole
+from ..core.image_view import ImageView
 from ..core.images import encode_png, preview
 from ..core.journal import Disk, Journal, read_journal
 from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
@@ -32,7 +33,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FORMAT = 1
 """Version of the folder's layout."""
 
-IDENTITY = ("format", "model", "protocol", "engine", "seed", "option_order", "repeats")
+IDENTITY = ("format", "model", "protocol", "engine", "view", "seed", "option_order", "repeats")
 """Settings that decide what a trajectory is: a run resumes only where these are equal."""
 
 RESOURCE_ARGS = frozenset(
@@ -244,6 +245,7 @@ def load_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         found = settings.get("format") if isinstance(settings, dict) else None
         raise RunError(f"{file} has format {found!r}; this version of cof-eval reads format {FORMAT}")
+    settings.setdefault("view", ImageView.FULL.value)  # runs of earlier versions had no other
     if isinstance(settings.get("protocol"), dict):
         settings["protocol"] = complete(settings["protocol"])
     return settings
@@ -299,9 +301,11 @@ def _verdict(
 
 def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings to continue with: the new ones, after comparing them with an existing run's."""
-    new = yaml.safe_load(yaml.safe_dump({"format": FORMAT, **settings}, sort_keys=False))  # plain types, as read back from disk
+    new = yaml.safe_load(
+        yaml.safe_dump({"format": FORMAT, "view": ImageView.FULL.value, **settings}, sort_keys=False)
+    )  # plain types, as read back from disk
     if not (path / "run.yaml").exists():
-        others = [p.name for p in path.iterdir() if not p.name.startswith((".lock", ".run.yaml."))]
+        others = [p.name for p in path.iterdir() if not (p.name.startswith(".") and p.name.endswith((".lock", ".tmp")))]
         if others:
             raise RunError(f"{path} is not empty ({others[0]}, …) and no run folder; choose another with --out")
         return dict(new)

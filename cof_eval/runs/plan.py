@@ -15,7 +15,7 @@ from ..agent.showing import size_shown
 from ..core.errors import ImageError
 from ..core.images import header_size, source_hash
 from ..core.records import ImageRef, Question, Row, Size, digest, question_key, trajectory_key
-from ..core.resolution import RESOLUTIONS, PixelLimits, Resolution, effective_cap, visual_tokens
+from ..core.resolution import PixelLimits, Resolution, effective_cap, resolution_rank, visual_tokens
 
 
 class StoredImage(Seam):
@@ -143,8 +143,7 @@ class Point:
 def summarize(plans: Sequence[PlannedJob]) -> list[Point]:
     """One line per benchmark and resolution, in the order of the sweep."""
     groups: dict[tuple[str, str], list[PlannedJob]] = {}
-    order = {name: i for i, name in enumerate(RESOLUTIONS)}
-    for plan in sorted(plans, key=lambda p: (p.job.question.benchmark, order[p.job.resolution.name])):
+    for plan in sorted(plans, key=lambda p: (p.job.question.benchmark, resolution_rank(p.job.resolution.name))):
         groups.setdefault((plan.job.question.benchmark, plan.job.resolution.name), []).append(plan)
     seen: set[str] = set()
     points = []

@@ -19,7 +19,7 @@ from ..agent.rollout import MESSAGE_TOKENS
 from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
 from ..core.records import Question, Size
-from ..core.resolution import RESOLUTIONS, Resolution, effective_cap
+from ..core.resolution import Resolution, effective_cap, resolution_rank
 from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
@@ -116,7 +116,7 @@ def check_protocol(
     protocol: Protocol, engine: Engine, resolutions: Collection[Resolution], natives: Collection[Size] = ()
 ) -> list[Finding]:
     """What a protocol asks of an engine, in the order of the sweep; `natives` as in `budget`."""
-    ordered = [r for r in RESOLUTIONS.values() if r in resolutions]
+    ordered = sorted(set(resolutions), key=lambda each: resolution_rank(each.name))
     if not ordered:
         return []
     return [

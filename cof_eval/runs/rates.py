@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import RunError
 from ..core.journal import read_journal
 from ..core.records import Row, Stop, Trajectory
-from ..core.resolution import RESOLUTIONS
+from ..core.resolution import resolution_rank
 from .estimate import FEWEST, Cell, Pace, Sample, pace
 from .folder import load_settings
 
@@ -146,10 +146,9 @@ def _samples(rows: Sequence[Row], ended: Mapping[str, Trajectory]) -> dict[Cell,
 
     At a large resolution the small images' rollouts are those of a smaller one: what is left to do there are the large images.
     """
-    order = {name: i for i, name in enumerate(RESOLUTIONS)}
     first: dict[str, Cell] = {}
     every: dict[Cell, dict[str, Trajectory]] = defaultdict(dict)
-    for row in sorted(rows, key=lambda row: order.get(row.resolution, 0)):
+    for row in sorted(rows, key=lambda row: resolution_rank(row.resolution)):
         if row.trajectory in ended:
             cell = (row.benchmark, row.resolution)
             first.setdefault(row.trajectory, cell)
@@ -172,19 +171,21 @@ def _sample(trajectory: Trajectory) -> Sample:
     )
 
 
-def _kind(settings: Mapping[str, Any]) -> tuple[object, object]:
-    return _part(settings, "model").get("fingerprint"), _part(settings, "protocol").get("name")
+def _kind(settings: Mapping[str, Any]) -> tuple[object, object, object]:
+    return _part(settings, "model").get("fingerprint"), _part(settings, "protocol").get("name"), settings.get("view", "full")
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
     """The reasons why the other run's rates may differ from this one's, in words."""
-    (their_model, their_protocol), (model, protocol) = _kind(there), _kind(here)
+    (their_model, their_protocol, their_view), (model, protocol, view) = _kind(there), _kind(here)
     if their_model != model:
         yield f"checkpoint: {_short(_part(there, 'model').get('pretrained'))}"
     if their_protocol != protocol:
         yield f"protocol: {_short(their_protocol)}"
     else:
         yield from _changed("protocol's ", _part(there, "protocol"), _part(here, "protocol"))
+    if their_view != view:
+        yield f"view: {_short(their_view)}"
     theirs, ours = _part(there, "engine"), _part(here, "engine")
     yield from _changed("engine's ", theirs, ours, ("name",))
     yield from _changed("engine's ", _part(theirs, "engine_args"), _part(ours, "engine_args"))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict
+from ..core.records import AnswerKind, Outcome, Question, Row, Stop, Trajectory, Verdict
 from ..judging import Judge, first_failure, judge_many, judge_settings
 from ..judging.replies import Reply
 from .folder import RunData, RunFolder, kept_image, load_run, load_settings
@@ -91,7 +91,7 @@ def judged_replies(path: Path) -> list[Reply]:
     found: dict[tuple[Question, str], Reply] = {}
     for row in data.rows:
         question, trajectory, verdict = data.question(row), data.trajectories.get(row.trajectory), data.verdict(row)
-        if question is None or trajectory is None or trajectory.stop is not Stop.ANSWERED or not question.answer:
+        if question is None or trajectory is None or trajectory.stop is not Stop.ANSWERED or not _is_text(question):
             continue
         judged = verdict is not None and verdict.by == "judge" and verdict.verdict is not Outcome.UNSCORED
         found[question, trajectory.answer] = Reply(
@@ -104,6 +104,11 @@ def judged_replies(path: Path) -> list[Reply]:
             kind=question.category,
         )
     return list(found.values())
+
+
+def _is_text(question: Question) -> bool:
+    """Whether there are texts to compare: a reference, and an answer that is one."""
+    return bool(question.answer) and question.kind is AnswerKind.TEXT
 
 
 def _undecided(data: RunData, run: RunFolder, judge: Judge) -> dict[str, Trajectory]:

@@ -6,19 +6,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
+from ..agent.conversation import asked_text
 from ..agent.engine import Engine
 from ..agent.protocols import Protocol
 from ..agent.rollout import MESSAGE_TOKENS
-from ..benchmarks import Item
+from ..benchmarks.views import ViewedItem
+from ..core.geometry import Frame
 from ..core.option_order import OptionOrder, apply_order
-from ..core.resolution import RESOLUTIONS, Resolution
+from ..core.resolution import Resolution, resolution_rank
 from .estimate import Cell, Span, Work
 from .plan import Job, PlannedJob
 from .preflight import Budget, budget
 
 
 def jobs(
-    benchmark: str, items: Sequence[Item], resolutions: Sequence[Resolution], *, order: OptionOrder, repeats: int = 1
+    benchmark: str, items: Sequence[ViewedItem], resolutions: Sequence[Resolution], *, order: OptionOrder, repeats: int = 1
 ) -> Iterator[Job]:
     """Every row of a benchmark's tasks, as a run asks it.
 
@@ -44,7 +46,7 @@ def work(plans: Sequence[PlannedJob], pending: Collection[str], protocol: Protoc
         engine: whose tokenizer, limits and context.
     """
     left, cells = set(pending), defaultdict[Cell, list[PlannedJob]](list)
-    for plan in sorted(plans, key=lambda each: (each.job.question.benchmark, _ORDER[each.job.resolution.name])):
+    for plan in sorted(plans, key=lambda each: (each.job.question.benchmark, resolution_rank(each.job.resolution.name))):
         if plan.key in left and plan.error is None:
             left.remove(plan.key)
             cells[plan.job.question.benchmark, plan.job.resolution.name].append(plan)
@@ -52,15 +54,14 @@ def work(plans: Sequence[PlannedJob], pending: Collection[str], protocol: Protoc
     return [_work(cell, group, protocol, engine, text_tokens) for cell, group in cells.items()]
 
 
-_ORDER = {name: i for i, name in enumerate(RESOLUTIONS)}
-
-
 def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: Engine, text_tokens: object) -> Work:
     most = budget(protocol, engine, plans[0].job.resolution, {plan.image.size for plan in plans if plan.job.source})
     shown, n, turns = sum(plan.visual_tokens for plan in plans), len(plans), protocol.max_turns
     tokens = text_tokens if callable(text_tokens) else engine.text_tokens
     text = sum(
-        tokens(protocol.system) + tokens(protocol.prompt(plan.job.question.text, plan.job.question.options)) for plan in plans
+        tokens(protocol.system)
+        + tokens(protocol.prompt(asked_text(plan.job.question, Frame.milli()), plan.job.question.options))
+        for plan in plans
     )
     return Work(
         benchmark=cell[0],

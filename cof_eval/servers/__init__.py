@@ -1,21 +1,14 @@
 """OpenAI-compatible servers of one model, asked as one: by the engine `openai` and by a served judge."""
 
 from .connect import connect, learn_versions, parse_urls
+from .decoding import decoding_fields
+from .facts import add_facts, pool_facts
+from .finish import finish_of
 from .message import ReplyMessage, Said, ServedCall, join_thoughts
 from .pool import Body, Completion, Pool, RetryPolicy
 from .server import Server
 
 __all__ = [
-    "Body",
-    "Completion",
-    "Pool",
-    "ReplyMessage",
-    "RetryPolicy",
-    "Said",
-    "ServedCall",
-    "Server",
-    "connect",
-    "join_thoughts",
-    "learn_versions",
-    "parse_urls",
-]
+    "Body", "Completion", "Pool", "ReplyMessage", "RetryPolicy", "Said", "ServedCall", "Server", "add_facts", "connect", "decoding_fields", "finish_of",
+    "join_thoughts", "learn_versions", "parse_urls", "pool_facts",
+]  # fmt: skip

@@ -7,7 +7,8 @@ A conversation stays on one server, for its caches, while that one is up. What a
 | refuses the connection, or hangs | it rests; its conversations continue elsewhere; one of them tries it again after the rest |
 | says 429 or 503 | fewer requests at once; sent again after the wait it asks for, or a growing one with jitter |
 | fails (5xx, reset, cut or senseless body) | sent again, `retries` times; after three in a row it rests, if another is up |
-| refuses (400, 413, 422) | the request's own fault: not sent again, unless an image id was unknown; then once with all images |
+| says that the prompt does not fit the context (400, 413, 422, older 500) | told as such, not sent again |
+| refuses (400, 413, 422) | sent again without the fields that it does not take (`fields`), or once with all images if an id was unknown |
 | refuses the key or the model (401, 403, 404), redirects, or answers as another model than before | not asked again at all |
 """
 
@@ -25,9 +26,10 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..core.errors import NoServerError, RefusedError, ServerError
+from ..core.errors import NoServerError, PromptTooLongError, RefusedError, ServerError
 from ..core.text import one_line
 from .faults import Fault, FaultError, StatusError
+from .overflow import is_overflow
 from .reply import ChatReply
 from .server import Server
 
@@ -86,6 +88,8 @@ class Pool:
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     troubles: Counter[str] = field(default_factory=Counter)
     """Requests that had to be sent again, by cause."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Fields of replies that held something and were not read, with the number of replies."""
     silent_since: float | None = None
     """When, since any server last answered, the first one failed to."""
 
@@ -98,6 +102,11 @@ class Pool:
     def context(self) -> int | None:
         """The smallest `max_model_len`, where servers tell."""
         return min((server.context for server in self.servers if server.context), default=None)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The models behind that name, as the servers tell them; different ones once each."""
+        return tuple(dict.fromkeys(server.root for server in self.servers if server.root))
 
     def home(self, conversation: str) -> Server | None:
         """The server that a conversation belongs to among those that are up; None if none is.
@@ -157,14 +166,39 @@ class Pool:
         async with server.limit.place():
             server.take()
             known = () if fresh else tuple(server.known)
+            async with server.negotiation.turn(sure=server.samples_freely):
+                try:
+                    return await self._negotiate(server, await body(server, known))
+                except RefusedError as error:
+                    if not known or isinstance(error, PromptTooLongError):
+                        raise
+                    server.known.clear()
+                    self.troubles["image id unknown"] += 1
+                    return await self._negotiate(server, await body(server, ()))
+
+    async def _negotiate(self, server: Server, body: Mapping[str, Any]) -> Completion:
+        """Ask a server; where it refuses fields of the request, again with others or without them. What it takes is remembered."""
+        negotiation, first = server.negotiation, None
+        base = fields = negotiation.fields
+        while True:
             try:
-                return await self._ask(server, await body(server, known))
-            except RefusedError:
-                if not known:
-                    raise
-                server.known.clear()
-                self.troubles["image id unknown"] += 1
-                return await self._ask(server, await body(server, ()))
+                done = await self._ask(server, fields.adapt(body))
+            except PromptTooLongError:
+                raise
+            except RefusedError as error:
+                first, says = first or error, str(error)
+                if base is not negotiation.fields:  # another request has found it out meanwhile
+                    base = fields = negotiation.fields
+                    continue
+                guess = not (negotiation.settled or server.samples_freely)
+                refused = fields.blamed(body, says) or (fields.suspects(body) if guess else [])
+                if not refused:
+                    raise first from None
+                fields = fields.without(refused, says)
+                self.troubles["field refused"] += 1
+                continue
+            negotiation.settle(fields)
+            return done
 
     async def _ask(self, server: Server, body: Mapping[str, Any]) -> Completion:
         started = time.monotonic()
@@ -177,11 +211,16 @@ class Pool:
         self._check(server, reply, started)
         server.record_answer()
         self.silent_since = None
+        self.ignored.update(reply.ignored)
         return Completion(reply, server, time.monotonic() - started)
 
     def _status(self, server: Server, error: StatusError, asked: float) -> Exception:
         """What an error status means."""
         says, status = str(error), error.status
+        if is_overflow(status, says, error.code):
+            server.record_answer()
+            self.silent_since = None
+            return PromptTooLongError(says)
         if status in (401, 403, 404):
             return self._lose(server, f"refuses model {server.model!r}: {says}")
         if status in (429, 503):

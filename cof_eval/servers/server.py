@@ -14,6 +14,7 @@ import msgspec
 from .decode import decode
 from .error_body import status_error
 from .faults import FaultError
+from .fields import Negotiation
 from .limit import AdaptiveLimit
 from .models import ServedModel, read_models
 from .reply import ChatReply, read_reply
@@ -58,6 +59,8 @@ class Server:
     """When it was last left alone."""
     known: OrderedDict[str, None] = field(default_factory=OrderedDict)
     """Ids of images that it was sent."""
+    negotiation: Negotiation = field(default_factory=Negotiation)
+    """Which fields of a request it takes."""
 
     @property
     def url(self) -> str:

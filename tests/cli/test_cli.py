@@ -117,7 +117,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "limit of nothing": (["run", *MODEL, "--limit", "0"], "Invalid value for '--limit'"),
     "limit that is no number": (["run", *MODEL, "--limit", "few"], "Invalid value for '--limit'"),
     "no concurrency": (["run", *MODEL, "--concurrency", "0"], "Invalid value for '--concurrency'"),
-    "resolution": (["run", *MODEL, "--resolutions", "224,512"], "unknown resolution '512'; known: 224, 336"),
+    "resolution": (["run", *MODEL, "--resolutions", "224,20000"], "unknown resolution '20000'; known: 224, 336"),
     "no resolution": (["run", *MODEL, "--resolutions", ","], "no resolution in ','"),
     "benchmark": (["run", *MODEL, "--benchmarks", "vstar,hrbench"], "unknown benchmark hrbench; known: vstar, "),
     "no benchmark": (["run", *MODEL, "--benchmarks", ""], "unknown benchmark ''"),

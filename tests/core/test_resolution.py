@@ -12,6 +12,7 @@ from cof_eval.core.resolution import (
     PixelLimits,
     Resolution,
     effective_cap,
+    in_sweep_order,
     parse_resolution,
     shown_size,
     smart_resize,
@@ -29,16 +30,32 @@ def test_the_sweep_has_the_eight_names_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("224", "224"), (448, "448"), ("4K", "4k"), ("3840", "4k"), (" native ", "native")]
+    ("name", "expected"),
+    [
+        ("224", "224"),
+        (448, "448"),
+        ("4K", "4k"),
+        ("3840", "4k"),
+        (" native ", "native"),
+        ("512", "512"),
+        ("0225", "225"),
+        (28, "28"),
+    ],
 )
 def test_resolutions_are_known_by_name(name: str | int, expected: str) -> None:
     assert parse_resolution(name).name == expected
 
 
-@pytest.mark.parametrize("name", ["", "225", "8k", "-1", "224px"])
+@pytest.mark.parametrize("name", ["", "27", "16385", "8k", "-1", "224px", "２２４", "1e3", "9" * 5000])
 def test_an_unknown_resolution_lists_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError, match="224, 336, 448, 672, 1024, 1920, 2560, 4k, native"):
         parse_resolution(name)
+
+
+def test_resolutions_of_any_side_stand_in_order_of_size_and_native_last() -> None:
+    names = ["native", "4k", "512", "mmmu_val", "3900", "224", "512", "100"]
+    assert in_sweep_order(names) == ["100", "224", "512", "4k", "3900", "native", "mmmu_val"]
+    assert parse_resolution("512").max_pixels == 512 * 512
 
 
 @pytest.mark.slow

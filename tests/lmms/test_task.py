@@ -20,7 +20,7 @@ from lmms_eval.evaluator_utils import get_task_list
 from lmms_eval.tasks import TaskManager, get_task_dict
 from tables import write_all
 
-from cof_eval.benchmarks import BENCHMARKS, Benchmark
+from cof_eval.benchmarks import BENCHMARKS, SHIPPED, Benchmark
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.errors import DataError, UsageError
 from cof_eval.core.images import encode_png, load_native
@@ -113,7 +113,7 @@ class TestFiles:
         ("changes", "message"),
         [
             ({"benchmark": "nonesuch"}, "unknown benchmark 'nonesuch'; known: vstar"),
-            ({"resolution": "512"}, "unknown resolution '512'"),
+            ({"resolution": "7"}, "unknown resolution '7'"),
         ],
     )
     def test_a_task_of_ones_own_with_unknown_names_is_refused(self, changes: dict[str, str], message: str) -> None:
@@ -140,12 +140,12 @@ class TestRows:
         data = encode_png(noise(60, 40))
         (first, *_) = BENCHMARKS["vstar"].load(scenes)
         made = Benchmark(lambda folder: [Item(first.question, ImageSource(data=data))])
-        monkeypatch.setitem(BENCHMARKS, "vstar", made)
+        monkeypatch.setitem(SHIPPED, "vstar", made)
         (doc,) = task().test_docs()
         assert row_source(doc).read() == data
 
     def test_a_benchmark_without_rows_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(BENCHMARKS, "vstar", Benchmark(lambda folder: []))
+        monkeypatch.setitem(SHIPPED, "vstar", Benchmark(lambda folder: []))
         with pytest.raises(DataError, match="benchmark vstar has no rows"):
             task()
 

@@ -25,7 +25,7 @@ from cof_eval.core.files import write_part
 from cof_eval.core.images import resize
 from cof_eval.core.letters import LETTERS
 from cof_eval.core.records import Question
-from cof_eval.core.resolution import RESOLUTIONS, PixelLimits, shown_size
+from cof_eval.core.resolution import PixelLimits, parse_resolution, shown_size
 
 from ..data.conversation import add_turn
 from ..tiny import write_conversation
@@ -47,7 +47,7 @@ def converse(
 ) -> tuple[Message, ...]:
     """A right conversation about a question, with or without a look at its first target."""
     native = world.paint(asked.scene)
-    shown = resize(native, shown_size(native.size, RESOLUTIONS[resolution], LIMITS))
+    shown = resize(native, shown_size(native.size, parse_resolution(resolution), LIMITS))
     question = Question("", "vstar_mini", asked.category, "", question_text(asked), asked.options, LETTERS[asked.right])
     protocol = replace(COF_MINI, crop_source=source)
     conversation = Conversation(protocol, LIMITS, question, View(shown, native.size, native))
@@ -67,7 +67,7 @@ def zooms(asked: questions.SceneQuestion, resolution: str, rng: Random) -> bool:
 
 def dot_pixels(plate: world.Plate, resolution: str) -> float:
     """Side of a plate's dot in the shown image, px."""
-    return plate.side * world.DOT * shown_size(world.NATIVE, RESOLUTIONS[resolution], LIMITS)[0]
+    return plate.side * world.DOT * shown_size(world.NATIVE, parse_resolution(resolution), LIMITS)[0]
 
 
 def write_conversations(folder: Path, *, count: int, seed: int | str) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cof_eval.agent.protocols import CallsPerTurn, Protocol
 from cof_eval.agent.rollout import MESSAGE_TOKENS
-from cof_eval.core.resolution import RESOLUTIONS
+from cof_eval.core.resolution import parse_resolution
 from cof_eval.runs.finding import Finding, Level
 
 from .recipe import Device, Method, Precision, Recipe, RecipeError, Sharding
@@ -190,7 +190,7 @@ def _check_tokens(recipe: Recipe, shape: Shape, count: CountTokens) -> Iterator[
         )
         yield _fits("context", recipe.max_tokens, shape.context, "max_tokens")
         return
-    shown = min(most, RESOLUTIONS[recipe.grpo.resolution].max_pixels or most)
+    shown = min(most, parse_resolution(recipe.grpo.resolution).max_pixels or most)
     prompt, completion = recipe.grpo.max_prompt_tokens, recipe.grpo.max_completion_tokens
     yield _one("prompt", text + least // PIXELS_A_TOKEN, text + shown // PIXELS_A_TOKEN, prompt, "max_prompt_tokens")
     words = count(protocol.crop_turn + protocol.closing.replace("{format}", protocol.format))

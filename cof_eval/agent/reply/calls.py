@@ -163,18 +163,19 @@ def _loose_objects(text: str, tag: _Tag) -> Iterator[_Read]:
     """Every object in every block of this tag; a block without one is a call that cannot be read."""
     position = 0
     while opened := tag.opens.search(text, position):
-        position = opened.end()
+        position, block_end = opened.end(), -1
         any_found = False
         while True:
-            limit = tag.closes.search(text, position)
-            brace = text.find("{", position, limit.start() if limit else len(text))
+            if block_end < position:  # an object may hold what would end a block
+                limit = tag.closes.search(text, position)
+                block_end = limit.start() if limit else len(text)
+            brace = text.find("{", position, block_end)
             if brace < 0:
                 break
             any_found = True
             value, end, error = read_object(text, brace, tag.closes)
             yield text[brace:end], value, error
             position = end
-        block_end = limit.start() if limit else len(text)
         if not any_found:
             raw = text[opened.end() : block_end].strip()[:MAX_CALL_CHARS]
             yield raw, None, f"the call is not a JSON object: {quoted(raw)}"

@@ -6,7 +6,7 @@ import json
 import re
 from enum import StrEnum
 
-from .loose_json import MAX_CALL_CHARS, quoted
+from .loose_json import CONSTANTS, MAX_CALL_CHARS, as_json, quoted
 
 
 class Dialect(StrEnum):
@@ -22,14 +22,11 @@ class Dialect(StrEnum):
     """JSON5, the whole block or from its first brace to its end: comments, keys without quotes, single quotes, trailing commas."""
 
 
-_STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\''
-_COMMA = r",(?=\s*[\]}])"
-_PYTHON = re.compile(rf"(?P<string>{_STRING})|(?P<word>\b[A-Za-z_]\w*\b)|(?P<comma>{_COMMA})", re.DOTALL)
+_PYTHON = re.compile(r"(?P<quote>[\"'])|(?P<word>\b[A-Za-z_]\w*)|(?P<comma>,(?=\s*[\]}]))")
 _JSON5 = re.compile(
-    rf"(?P<string>{_STRING})|(?P<comment>/\*.*?\*/|//[^\n]*)|(?P<key>\b[A-Za-z_$][\w$]*\b(?=\s*:))|(?P<comma>{_COMMA})",
-    re.DOTALL,
+    r"(?P<quote>[\"'])|(?P<comment>/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)|//[^\n]*)|(?P<word>\b[A-Za-z_$][\w$]*)|(?P<comma>,(?=\s*[\]}]))"
 )
-_CONSTANTS = {"True": "true", "False": "false", "None": "null"}
+_COLON = re.compile(r"\s*:")
 
 
 def read_whole(block: str, dialect: Dialect) -> tuple[object, str | None]:
@@ -53,24 +50,19 @@ def read_whole(block: str, dialect: Dialect) -> tuple[object, str | None]:
 
 def _as_json(text: str, dialect: Dialect) -> str:
     if dialect is Dialect.PYTHON:
-        return _PYTHON.sub(_python_token, text)
-    return _JSON5.sub(_json5_token, text) if dialect is Dialect.JSON5 else text
+        return as_json(text, _PYTHON, _python_token)
+    return as_json(text, _JSON5, _json5_token) if dialect is Dialect.JSON5 else text
 
 
 def _python_token(token: re.Match[str]) -> str:
     if token.lastgroup == "word":
-        return _CONSTANTS.get(token[0], f"!{token[0]}")  # no JSON: a name that Python does not know
-    return "" if token.lastgroup == "comma" else _double_quoted(token[0])
+        return CONSTANTS.get(token[0], f"!{token[0]}")  # no JSON: a name that Python does not know
+    return ""
 
 
 def _json5_token(token: re.Match[str]) -> str:
-    if token.lastgroup == "key":
-        return json.dumps(token[0])
-    return "" if token.lastgroup in ("comma", "comment") else _double_quoted(token[0])
-
-
-def _double_quoted(string: str) -> str:
-    if string.startswith('"'):
-        return string
-    body = string[1:-1].replace("\\'", "'")
-    return '"' + re.sub(r'(?<!\\)"', r"\"", body) + '"'
+    if token.lastgroup == "word":
+        return json.dumps(token[0]) if _COLON.match(token.string, token.end()) else token[0]
+    if token.lastgroup == "comment":
+        return "" if token[0].endswith("*/") or token[0].startswith("//") else token[0]
+    return ""

@@ -21,7 +21,7 @@ NAMES = ("tool", "box", *CORNERS, "image", "label", "arguments", "call")
 _PLACE = re.compile(r"\{(" + "|".join(NAMES) + r")\}")
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*")
 _NAME = re.compile(r"\s*([\w.-]{1,64})\s*")
-_LIST = re.compile(r"\s*\[([^\[\]]{0,400}?),?\s*\]\s*")
+_LIST = re.compile(r"\s*\[([^\[\]]{0,400})\]\s*")
 _FIRST_TAG = re.compile(r"<[^<>{}]+>")
 _LAST_TAG = re.compile(r"</[^<>{}]+>\Z")
 
@@ -124,6 +124,7 @@ def _read_value(body: str, position: int, name: str, after: str) -> tuple[object
 
 def _items(inside: str) -> object:
     """The items of a list; whether they are four numbers is for the tool to say."""
+    inside = inside.rstrip().removesuffix(",")
     try:
         return json.loads(f"[{inside}]")
     except (ValueError, RecursionError):

@@ -19,6 +19,7 @@ Each pattern is a rule with a name, which the verdict repeats as `rule:<name>`:
 | `yes_no_sentences`, `yes_no_other_words`, `no_instead` | yes or no, then sentences that agree with it | `yes_no` |
 | `number`, `exact_text`, `quoted_text` | an open answer | `open`, `quoted_answer` |
 | `special_tokens`, `list_repr` | any of these within a template's tokens or a list's repr | `wrappers` |
+| `point_inside`, `point_outside`, `no_point` | a point, where one is asked for | `point` |
 | `empty` | nothing | here |
 """
 
@@ -27,9 +28,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from ...core.records import Outcome, Question
+from ...core.records import AnswerKind, Outcome, Question
 from .choice import score_choice
 from .open import score_open
+from .point import score_point
 from .ruling import Ruling
 from .text import cleaned
 from .wrappers import has_tokens, unwrapped
@@ -49,6 +51,8 @@ def score(answer: str, question: Question) -> Ruling:
     """Rule on the text of an answer; several different answers stand one a line. Never raises."""
     if not question.answers:
         return Ruling(None, "no_standard_answer")
+    if question.kind is AnswerKind.POINT:
+        return score_point(answer, question)
     if len(answer.strip()) > MAX_CHARS or _is_long(question):
         return Ruling(None, "too_long")
     inner, wrapper = unwrapped(answer)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from ...core.resolution import RESOLUTIONS, SWEEP
+from ...core.errors import UsageError
+from ...core.resolution import SIDES, SWEEP, parse_resolution
 from ..names import OVERALL
 from ..published import PUBLISHED_COLUMNS
 from .style import (
@@ -54,6 +55,8 @@ TOKEN_LOOKS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("text", "output_tokens", {"ls": (0, (2.2, 1.4)), "ms": 3.4}),
 )
 """Name, column and look of the two kinds of tokens."""
+LEAST_OCTAVES = 0.16
+"""Distance between two named resolutions below which their names would overlap."""
 DODGE_OCTAVES = 0.06
 """Distance between two runs at one resolution, so that their intervals do not hide each other."""
 
@@ -76,7 +79,7 @@ def sweep_figure(
     chance: float | None = None,
     caveats: Sequence[str] = (),
 ) -> Figure:
-    """Three panels over one logarithmic axis of the eight resolutions; `native` is not drawn.
+    """Three panels over one logarithmic axis of the eight resolutions and any others of the runs; `native` is not drawn.
 
     Args:
         sweep: as of `sweep_table`, of one or several runs one after the other.
@@ -86,8 +89,8 @@ def sweep_figure(
         caveats: sentences for the note under the panels, after n and the kind of interval.
     """
     benchmark = benchmark or next(iter(sweep["benchmark"]), "")
-    on_axis = sweep["resolution"].isin([resolution.name for resolution in SWEEP])
-    sweep = sweep[(sweep["benchmark"] == benchmark) & (sweep["category"] == OVERALL) & on_axis]
+    sweep = sweep[(sweep["benchmark"] == benchmark) & (sweep["category"] == OVERALL)]
+    sweep = sweep[sweep["resolution"].map(_side).notna()]
     runs = [(drawable(name), run) for name, run in sweep.groupby("run", sort=False) if run["n"].any()]
     curves = _published_curves(published, benchmark)
     with style():
@@ -105,7 +108,7 @@ def _draw(
     figure = blank(height)
     beside = ["visual", "chance 00%", *(fit(model, LABEL_IN, LABEL_PT) for model in models)]
     right = 0.12 + MARGIN_IN + max(inches(text, LABEL_PT) for text in beside)
-    accuracy, zooms, tokens = _panels(figure, height, top, right)
+    accuracy, zooms, tokens = _panels(figure, height, top, right, _ticks(runs))
     labels = [
         _draw_accuracy(accuracy, runs, chance) + _draw_published(accuracy, curves, "acc", models),
         _draw_published(zooms, curves, "zooms", models),
@@ -121,7 +124,23 @@ def _draw(
     return figure
 
 
-def _panels(figure: Figure, height: float, top: float, right: float) -> list[Axes]:
+def _side(name: str) -> int | None:
+    """Where a resolution stands on the axis, px; None for `native` and for names that are none."""
+    try:
+        return parse_resolution(name).side
+    except UsageError:
+        return None
+
+
+def _ticks(runs: list[tuple[str, pd.DataFrame]]) -> list[int]:
+    """The sides that the axis names: those of the runs, and those of the eight whose names do not stand in their way."""
+    found = {side for _, run in runs for side in map(_side, run["resolution"]) if side}
+    eight = {resolution.side or 0 for resolution in SWEEP}
+    apart = {side for side in eight if all(abs(math.log2(side / other)) > LEAST_OCTAVES for other in found - eight)}
+    return sorted(found | apart)
+
+
+def _panels(figure: Figure, height: float, top: float, right: float, sides: list[int]) -> list[Axes]:
     """Three axes below each other, aligned, with the resolutions named under the last."""
     axes: list[Axes] = []
     for i, panel in enumerate(PANEL_IN):
@@ -129,7 +148,6 @@ def _panels(figure: Figure, height: float, top: float, right: float) -> list[Axe
         place = (LEFT_IN / WIDTH_IN, 1 - top / height, 1 - (LEFT_IN + right) / WIDTH_IN, panel / height)
         axes.append(figure.add_axes(place, sharex=axes[0] if axes else None))
         axes[-1].tick_params(labelbottom=i == len(PANEL_IN) - 1)
-    sides = [resolution.side or 0 for resolution in SWEEP]
     axes[0].set_xscale("log", base=2)
     axes[0].set_xlim(sides[0] / 1.12, sides[-1] * 1.12)
     for panel_axes in axes:
@@ -144,7 +162,7 @@ def _panels(figure: Figure, height: float, top: float, right: float) -> list[Axe
 
 
 def _resolution_name(side: float) -> str:
-    return next((resolution.name for resolution in SWEEP if resolution.side == round(side)), "")
+    return parse_resolution(round(side)).name if round(side) in SIDES else ""
 
 
 def _draw_accuracy(axes: Axes, runs: list[tuple[str, pd.DataFrame]], chance: float | None) -> list[EndLabel]:
@@ -275,5 +293,5 @@ def _note(benchmark: str, sweep: pd.DataFrame, caveats: Sequence[str]) -> str:
 
 
 def _x(run: pd.DataFrame, i: int, runs: int) -> pd.Series:
-    sides = run["resolution"].map({name: resolution.side for name, resolution in RESOLUTIONS.items()}).astype(float)
+    sides = run["resolution"].map(_side).astype(float)
     return sides * 2 ** (DODGE_OCTAVES * (i - (runs - 1) / 2))

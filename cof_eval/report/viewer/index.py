@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.frames import box_units
 from ...core.records import Question, Row, Trajectory, Verdict
-from ...core.resolution import RESOLUTIONS
+from ...core.resolution import RESOLUTIONS, in_sweep_order
 from .chunks import ChunkedList, ChunkFolder
 from .details import Pictures, details
 
@@ -69,7 +69,7 @@ class Index:
         self._vocabulary = {
             name: Vocabulary() for name in ("task", "benchmark", "resolution", "category", "verdict", "stop", "by")
         }
-        for name in RESOLUTIONS:  # in sweep order, whatever comes first
+        for name in in_sweep_order({*RESOLUTIONS, *(row.resolution for run in runs for row in run.rows)}):
             self._vocabulary["resolution"].code(name)
         self._runs: list[RunIndex] = []
         self._chunks: list[int] = []
