@@ -21,7 +21,8 @@ from ..benchmarks.sizes import PUBLISHED, published_tokens
 from ..core.errors import CofError, NotFetchedError
 from ..core.images import pixel_hash
 from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
-from ..core.settings import ModelSettings, api_key
+from ..core.secrets import safe_url
+from ..core.settings import ModelSettings, api_key, judge_api_key
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_served, load_checkpoint
 from ..engines.served_family import find_family
@@ -133,7 +134,7 @@ async def try_server(settings: ModelSettings, protocol: Protocol, url: str, reso
         return [Finding(Level.WARNING, "server", str(error))]
     try:
         return [
-            Finding(Level.OK, "server", url),
+            Finding(Level.OK, "server", safe_url(url)),
             await check_many_images(engine, protocol),
             await check_largest_image(engine, protocol, resolutions),
         ]
@@ -216,7 +217,7 @@ def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
 async def check_judge(settings: ModelSettings) -> Finding:
     """Whether the judge can be asked."""
     try:
-        judge = await start_judge(settings.judge, settings.judge_url, api_key())
+        judge = await start_judge(settings.judge, settings.judge_url, judge_api_key(settings.judge_url, settings.base_url))
     except CofError as error:
         return Finding(Level.FAILED, "judge", str(error))
     if judge.client is not None:
