@@ -16,7 +16,7 @@ from PIL import Image
 from ..core.geometry import Frame
 from ..core.images import pixel_hash
 from ..core.records import AnswerKind, Call, Crop, Question, ToolCall, replace_surrogates
-from ..core.resolution import PixelLimits, visual_tokens
+from ..core.resolution import PixelLimits
 from .counterfactual import WITHHELD, Counterfactual
 from .engine import ImagePart, Message, Part, Role, TextPart
 from .protocols import CallsPerTurn, Crops, Protocol, fill
@@ -153,7 +153,7 @@ class Conversation:
         return (TextPart(text),) if text else ()
 
     def _image(self, image: Image.Image, pixels: str = "") -> ImagePart:
-        self.images.append(ImagePart(image, pixels or pixel_hash(image), visual_tokens(image.size, self.limits.factor)))
+        self.images.append(ImagePart(image, pixels or pixel_hash(image), self.limits.tokens(image.size)))
         return self.images[-1]
 
     def _say(self, role: Role, parts: tuple[Part, ...], *, tool_calls: tuple[ToolCall, ...] = (), call_id: str = "") -> Message:

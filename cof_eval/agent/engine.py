@@ -44,7 +44,7 @@ class ImagePart:
     hash: str
     """Of its pixels: a stable id, so that an engine need not process an earlier image of a conversation again."""
     visual_tokens: int
-    """As predicted from its size."""
+    """As predicted from its size; 0 where they are only counted (`PixelLimits.counted`)."""
 
 
 Part = TextPart | ImagePart

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.records import Size
-from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +48,9 @@ def published_tokens(
     """
     rows = min(published.rows, limit or published.rows)
     if published.smallest is None or published.largest is None:
-        return None, rows * sum({effective_cap(resolution, limits) for resolution in resolutions}) // limits.factor**2
+        return None, limits.area_tokens(rows * sum({effective_cap(resolution, limits) for resolution in resolutions}))
     few, many = (
-        sum(
-            visual_tokens(shown, limits.factor)
-            for shown in {shown_size(size, resolution, limits) for resolution in resolutions}
-        )
+        sum(map(limits.tokens, {shown_size(size, resolution, limits) for resolution in resolutions}))
         for size in (published.smallest, published.largest)
     )
     return rows * min(few, many), rows * max(few, many)

@@ -208,7 +208,8 @@ class ShownImage:
 
     size: Size
     visual_tokens: int
-    """As predicted from the size; `Turn.visual_tokens` is what the engine counted."""
+    """As predicted from the size; 0 where the processor resizes by rules of its own. `Turn.visual_tokens` is what the engine
+    counted."""
     hash: str = ""
     """Of the pixels; empty if the image could not be read."""
 
@@ -255,11 +256,16 @@ class Trajectory:
         return sum(turn.output_tokens for turn in self.turns)
 
     @property
-    def visual_tokens(self) -> int:
-        """Visual tokens of every image that the model saw, each counted once; predicted where the engine does not tell."""
+    def visual_tokens(self) -> int | None:
+        """Visual tokens of every image that the model saw, each counted once; predicted where the engine does not tell.
+
+        None where they can be neither: the processor resizes by rules of its own, and the engine counted nothing.
+        """
         counted = self.turns[-1].visual_tokens if self.turns else None
         if counted is not None:
             return counted
+        if self.turns and not self.shown.visual_tokens and self.shown.size != (0, 0):
+            return None
         seen = [call.crop for turn in self.turns[:-1] for call in turn.calls if call.crop]
         return self.shown.visual_tokens + sum(crop.visual_tokens for crop in seen)
 

@@ -93,6 +93,8 @@ class PixelLimits:
     scales first, which gives thin images other sizes."""
     late_aspect: bool = False
     """Whether the ratio of the sides is looked at after the resize only."""
+    counted: bool = False
+    """Whether the processor resizes by rules of its own: visual tokens are then counted by the engine, not predicted."""
 
     def __post_init__(self) -> None:
         if self.factor <= 0 or not 0 < self.min_pixels <= self.max_pixels:
@@ -105,6 +107,21 @@ class PixelLimits:
         """These limits tightened by others; where they contradict each other, the smaller maximum wins."""
         most = self.max_pixels if max_pixels is None else min(self.max_pixels, max_pixels)
         return replace(self, min_pixels=min(max(self.min_pixels, min_pixels), most), max_pixels=most)
+
+    def tokens(self, size: tuple[int, int]) -> int:
+        """Visual tokens predicted for an image of this size; 0 where they are only counted."""
+        return 0 if self.counted else visual_tokens(size, self.factor)
+
+    def area_tokens(self, area: int) -> int:
+        """Visual tokens predicted for images of this area in all, px²; 0 where they are only counted."""
+        return 0 if self.counted else area // self.factor**2
+
+
+OWN_PROCESSOR = PixelLimits(factor=1, min_pixels=1, max_pixels=178_956_970, counted=True)
+"""Of models whose processors have other rules than Qwen-VL's: they get images of any size (up to `images.MAX_PIXELS`)."""
+
+COUNTED = "visual tokens counted, not predicted; the model's own processor resizes"
+"""What a run, its report and doctor say of such a model."""
 
 
 class FitBy(StrEnum):
@@ -189,7 +206,7 @@ def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int,
     """
     if min(width, height) <= 0 or (min(width, height) < 1 and not limits.floor):
         raise ImageError(f"an image of {width:g}x{height:g} px has no content; both sides must be at least 1 px")
-    if not limits.late_aspect:
+    if not limits.late_aspect and not limits.counted:
         _check_aspect(width, height)
     factor = limits.factor
     least = factor if limits.floor else 0
@@ -202,7 +219,7 @@ def smart_resize(width: float, height: float, limits: PixelLimits) -> tuple[int,
         grow = math.sqrt(limits.min_pixels / (width * height))
         new_w = math.ceil(width * grow / factor) * factor
         new_h = math.ceil(height * grow / factor) * factor
-    if limits.late_aspect:
+    if limits.late_aspect and not limits.counted:
         _check_aspect(new_w, new_h)
     return new_w, new_h
 

@@ -11,7 +11,8 @@ from ..agent.protocols import Protocol
 from ..core.errors import UsageError
 from ..core.settings import ModelSettings
 from ..servers import parse_urls
-from .checkpoint import find_adapter, find_checkpoint, find_served, load_checkpoint, model_type
+from .checkpoint import find_adapter, find_checkpoint, find_served, load_checkpoint
+from .families import check_frame, model_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +129,17 @@ async def open_engine(name: str, settings: EngineSettings, protocol: Protocol) -
     """The engine called `name`, its checkpoint or server looked at, no weights loaded.
 
     Raises:
-        UsageError: for any other name, listing the known ones.
+        UsageError: for any other name, listing the known ones, and for a protocol that needs to know sizes which the model's own
+            processor decides.
         EngineUnusableError: if its server or its checkpoint's processor cannot be used.
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; known: {', '.join(ENGINES)}")
     _check_calls(name, protocol)
-    return await ENGINES[name](settings, protocol)
+    engine = await ENGINES[name](settings, protocol)
+    try:
+        check_frame(protocol, engine.limits, native=name in NATIVE)
+    except UsageError:
+        await engine.close()
+        raise
+    return engine

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..agent.engine import ImagePart, Message, Tool
+from ..agent.engine import Message, Tool
 from ..core.errors import EngineError, EngineUnusableError, UsageError, first_line
 from ..core.lazy_imports import TRANSFORMERS, imported_later
-from ..core.resolution import PixelLimits
+from ..core.resolution import OWN_PROCESSOR, PixelLimits
 from ..core.settings import ModelSettings
-
-QWEN_VL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe", "qwen4_exp")
-"""`model_type`s whose image processors resize as `resolution.smart_resize` does."""
+from .families import IMAGE_TOKEN_NAMES, QWEN_VL_TYPES, model_type
+from .template_messages import find_image_marks, template_message
 
 _WHOLE_BYTES = 1 << 26
 """A weight file up to this size is read whole for its fingerprint."""
@@ -83,23 +81,6 @@ def find_adapter(lora: str) -> Path:
     return folder
 
 
-def model_type(folder: Path) -> str:
-    """The checkpoint's `model_type`.
-
-    Raises:
-        UsageError: if it is no Qwen-VL model.
-    """
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{folder}/config.json names no model_type ({first_line(error)}); fetch the checkpoint again"
-        ) from error
-    if kind not in QWEN_VL_TYPES:
-        raise UsageError(f"{folder} holds a {kind!r} model; expected a Qwen-VL checkpoint ({', '.join(QWEN_VL_TYPES)})")
-    return str(kind)
-
-
 def fingerprint(folder: Path, *, weights: bool = True) -> str:
     """Identifies a checkpoint by content, wherever it lies: every byte, but only a page of every MiB of large weight files.
 
@@ -159,8 +140,11 @@ class Checkpoint:
     limits: PixelLimits
     context: int
     """`max_position_embeddings` of the language model."""
-    image_token_id: int
+    image_token_id: int | None
+    """The token that stands for a piece of an image in a prompt; None if the configuration does not tell."""
     processor: Any
+    processor_args: Mapping[str, Any] = field(default_factory=dict)
+    """The engine's `mm_processor_kwargs`, for processors that are not Qwen-VL's."""
 
     def render(
         self, messages: tuple[Message, ...], template_kwargs: Mapping[str, Any] | None = None, tools: Sequence[Tool] = ()
@@ -175,7 +159,7 @@ class Checkpoint:
         Raises:
             EngineError: if the template refuses the conversation.
         """
-        chat = [_chat_message(message) for message in messages]
+        chat = [template_message(message, self._marks) for message in messages]
         kwargs = {name: value for name, value in (template_kwargs or {}).items() if self.template_knows(name)}
         if tools:
             kwargs["tools"] = [tool.schema() for tool in tools]
@@ -183,6 +167,14 @@ class Checkpoint:
             return str(self.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True, **kwargs))
         except Exception as error:  # a template may raise any exception
             raise EngineError(f"the chat template of {self.folder} refuses the conversation: {first_line(error)}") from error
+
+    def count_visual(self, prompt: Sequence[int]) -> int | None:
+        """Visual tokens of a tokenized prompt."""
+        return None if self.image_token_id is None else prompt.count(self.image_token_id)
+
+    @property
+    def _marks(self) -> tuple[str, ...]:
+        return find_image_marks(self.processor.tokenizer) if self.limits.counted else ()
 
     def template_knows(self, name: str) -> bool:
         """Whether the chat template reads a variable of this name."""
@@ -197,47 +189,44 @@ class Checkpoint:
         return str(self.processor.tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
-def _chat_message(message: Message) -> dict[str, Any]:
-    """A message as chat templates read it; the arguments of native calls as an object, as servers hand them over."""
-    content = [{"type": "image"} if isinstance(p, ImagePart) else {"type": "text", "text": p.text} for p in message.parts]
-    called = [
-        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.loads(c.arguments)}}
-        for c in message.tool_calls
-    ]
-    return {
-        "role": message.role.value,
-        "content": content,
-        **({"tool_calls": called} if called else {}),
-        **({"tool_call_id": message.call_id} if message.call_id else {}),
-    }
-
-
 def load_checkpoint(pretrained: str, processor_args: Mapping[str, Any] | None = None) -> Checkpoint:
     """Load a checkpoint's processor (no weights).
 
     Args:
         pretrained: folder or hub id.
-        processor_args: the engine's `mm_processor_kwargs`, whose pixel limits replace the checkpoint's.
+        processor_args: the engine's `mm_processor_kwargs`, whose pixel limits replace a Qwen-VL checkpoint's.
 
     Raises:
-        UsageError: if it is no Qwen-VL checkpoint.
+        UsageError: if it is no checkpoint of a model that sees.
         EngineUnusableError: if its processor does not load.
     """
     folder = find_checkpoint(pretrained)
-    model_type(folder)
+    kind = model_type(folder)
     try:
         with imported_later(TRANSFORMERS):
             from transformers import AutoConfig, AutoProcessor
 
             processor = AutoProcessor.from_pretrained(str(folder))
             config = AutoConfig.from_pretrained(str(folder))
-        text = getattr(config, "text_config", config)
-        limits, context, image_token = _limits(processor.image_processor), text.max_position_embeddings, config.image_token_id
+        sized = kind in QWEN_VL_TYPES
+        limits = _limits(processor.image_processor) if sized else OWN_PROCESSOR
+        context = int(config.get_text_config().max_position_embeddings)
+        image_token = int(config.image_token_id) if sized else _image_token(config)
+        if not sized and not hasattr(processor, "image_processor"):
+            raise EngineUnusableError("transformers knows no image processor for it; serve it, and use engine=openai")
     except Exception as error:  # transformers raises many kinds for damaged files
         raise EngineUnusableError(f"the processor of {folder} does not load: {first_line(error)}") from error
+    if not sized:
+        return Checkpoint(folder, limits, context, image_token, processor, dict(processor_args or {}))
     overridden = _overridden(limits, processor_args or {})
     processor.image_processor.size = {"shortest_edge": overridden.min_pixels, "longest_edge": overridden.max_pixels}
-    return Checkpoint(folder, overridden, int(context), int(image_token), processor)
+    return Checkpoint(folder, overridden, context, image_token, processor)
+
+
+def _image_token(config: Any) -> int | None:
+    """The id of the token that stands for a piece of an image, under the names that it has."""
+    ids = (getattr(config, name, None) for name in IMAGE_TOKEN_NAMES)
+    return next((int(each) for each in ids if each is not None), None)
 
 
 def _limits(image_processor: Any) -> PixelLimits:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.resolution import PixelLimits
-from .checkpoint import Checkpoint, find_checkpoint, load_checkpoint, model_type
+from ..core.resolution import OWN_PROCESSOR, PixelLimits
+from .checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from .families import IMAGE_TOKEN_NAMES, QWEN_VL_TYPES, model_type, read_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,13 @@ class ServedCheckpoint:
     limits: PixelLimits
     context: int
     """`max_position_embeddings` of the language model."""
-    image_token_id: int
+    image_token_id: int | None
     tokenizer: Any
 
     def text_tokens(self, text: str) -> int:
-        """Tokens of a text."""
+        """Tokens of a text; without a tokenizer, one for two bytes (from above)."""
+        if self.tokenizer is None:
+            return len(text.encode()) // 2 + 1
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -38,24 +41,32 @@ def load_served(pretrained: str) -> ServedCheckpoint | Checkpoint:
     """What is to be known of a served model; its whole processor where its files are not plain.
 
     Raises:
-        UsageError: if it is no Qwen-VL checkpoint.
-        EngineUnusableError: if its files cannot be read.
+        UsageError: if it is no checkpoint of a model that sees.
+        EngineUnusableError: if a Qwen-VL checkpoint's files cannot be read.
     """
     folder = find_checkpoint(pretrained, weights=False)
-    model_type(folder)
+    sized = model_type(folder) in QWEN_VL_TYPES
     try:
-        return _read(folder)
+        return _read(folder, sized=sized)
     except Exception:  # tokenizers raises plain ones; whatever it is, the processor knows better or says what is wrong
-        return load_checkpoint(str(folder))
+        if sized:
+            return load_checkpoint(str(folder))
+        return ServedCheckpoint(OWN_PROCESSOR, _UNTOLD, None, None)  # the server's own code may know what ours does not
 
 
-def _read(folder: Path) -> ServedCheckpoint:
+def _read(folder: Path, *, sized: bool) -> ServedCheckpoint:
     """From the JSON files; an error of any kind where they do not plainly say it."""
+    config = read_config(folder)
+    parts = (config, *(config.get(name) or {} for name in ("text_config", "llm_config")))
+    (context,) = {part["max_position_embeddings"] for part in parts if _CONTEXT in part}
+    (image_token,) = {config[name] for name in IMAGE_TOKEN_NAMES if config.get(name) is not None}
+    limits = _limits(_image_processor(folder)) if sized else OWN_PROCESSOR
+    return ServedCheckpoint(limits, int(context), int(image_token), _tokenizer(folder))
+
+
+def _tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    contexts = {part["max_position_embeddings"] for part in (config, config.get("text_config") or {}) if _CONTEXT in part}
-    (context,) = contexts
     file = folder / "tokenizer.json"
     if not file.is_file():
         raise ValueError("the tokenizer is kept in another format")
@@ -64,10 +75,12 @@ def _read(folder: Path) -> ServedCheckpoint:
     if any(tokenizer.token_to_id(token["content"]) != int(number) for number, token in added.items()):
         raise ValueError("tokenizer.json lacks tokens that tokenizer_config.json adds")
     tokenizer.no_truncation()
-    return ServedCheckpoint(_limits(_image_processor(folder)), int(context), int(config["image_token_id"]), tokenizer)
+    return tokenizer
 
 
 _CONTEXT = "max_position_embeddings"
+_UNTOLD = 1 << 30
+"""A context that is not known: the server's and the protocol's hold."""
 
 
 def _image_processor(folder: Path) -> Mapping[str, Any]:

@@ -171,7 +171,9 @@ class TransformersEngine:
             images=images if any(images) else None,
             padding=True,
             padding_side="left",
+            add_special_tokens=False,  # the template wrote them
             return_tensors="pt",
+            **self._checkpoint.processor_args,
         )
 
     def _constraints(self, requests: Sequence[Request]) -> list[Any]:
@@ -201,7 +203,7 @@ class TransformersEngine:
             prompt_tokens=len(prompt),
             cached_tokens=0,
             output_tokens=len(kept) + (end is not None),
-            visual_tokens=prompt.count(self._checkpoint.image_token_id),
+            visual_tokens=self._checkpoint.count_visual(prompt),
             engine_s=time.monotonic() - waiting.since,
         )
 

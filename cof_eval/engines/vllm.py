@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,10 @@ class VllmEngine:
         from vllm.renderers.inputs.preprocess import parse_model_prompt
 
         parsed = parse_model_prompt(self._llm.model_config, prompt)
-        (rendered,) = await self._llm.renderer.render_cmpl_async([parsed])
+        renderer, tokens = self._llm.renderer, None
+        if self.limits.counted:  # the template wrote the tokens that begin a prompt: the tokenizer must not add them again
+            tokens = replace(renderer.default_cmpl_tok_params, add_special_tokens=False)
+        (rendered,) = await renderer.render_cmpl_async([parsed], tokens)
         return rendered
 
     def _prompt(self, request: Request) -> dict[str, Any]:
@@ -145,7 +149,7 @@ class VllmEngine:
             prompt_tokens=len(prompt),
             cached_tokens=int(output.num_cached_tokens or 0),
             output_tokens=len(reply.token_ids),
-            visual_tokens=prompt.count(self._checkpoint.image_token_id),
+            visual_tokens=self._checkpoint.count_visual(prompt),
             engine_s=engine_s,
         )
 

@@ -30,7 +30,7 @@ from ..core.images import ImageSource, encode_png
 from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
-from ..core.resolution import NATIVE, Resolution, parse_resolution
+from ..core.resolution import COUNTED, NATIVE, Resolution, parse_resolution
 from ..core.secrets import safe_urls
 from ..core.settings import (
     ModelSettings,
@@ -234,6 +234,7 @@ class Cof(lmms):  # type: ignore[misc]
             "notes": [
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
+                *([COUNTED] if engine.limits.counted else []),
                 *option_order().notes,
                 *settings.view.notes,
                 *(line for name in own for line in excluded_rows(name)),

@@ -7,6 +7,7 @@ by `plain` once all are there.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -291,6 +292,12 @@ def reference_answer(doc: dict[str, Any]) -> str:
     return str(doc["answer"])
 
 
+def _visual_tokens(trajectory: Trajectory | None) -> float:
+    """NaN where nobody told them: a mean over such rows is none."""
+    told = trajectory.visual_tokens if trajectory else 0
+    return math.nan if told is None else float(told)
+
+
 def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str, float]:
     outcome = verdict.verdict if verdict else Outcome.UNSCORED
     return {
@@ -300,6 +307,6 @@ def _metrics(trajectory: Trajectory | None, verdict: Verdict | None) -> dict[str
         "tool_errors": float(trajectory.tool_errors if trajectory else 0),
         "turns": float(len(trajectory.turns) if trajectory else 0),
         "output_tokens": float(trajectory.output_tokens if trajectory else 0),
-        "visual_tokens": float(trajectory.visual_tokens if trajectory else 0),
+        "visual_tokens": _visual_tokens(trajectory),
         "truncated": float(trajectory.stop.truncated if trajectory else 0),
     }

@@ -84,8 +84,11 @@ def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
             cure = f"name it with --benchmark-module {origin}" if str(origin).endswith(".py") else f"install {origin}"
             found.append(Caveat(f"{name}'s own metrics are missing: its module is not loaded; {cure}"))
     unverified = rows[(rows["stop"] != Stop.ERROR.value) & rows["verified"].eq(False).fillna(False)]
-    if len(unverified):
-        found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{len(unverified):,} rows"))
+    unknown = int(unverified["visual_tokens"].isna().sum())
+    if predicted := len(unverified) - unknown:
+        found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{predicted:,} rows"))
+    if unknown:
+        found.append(Caveat("visual tokens are unknown: the server does not tell them", f"{unknown:,} rows"))
     dependent = sweep[sweep["rows"] > sweep["clusters"]]
     for line in dependent.drop_duplicates("benchmark").to_dict("records"):
         rows_at = f"{line['clusters']:,} images in {line['rows']:,} rows at {line['resolution']}"

@@ -138,7 +138,8 @@ def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
 
 
 def _mean(values: pd.Series) -> float:
-    return float(values.mean()) if len(values) else math.nan
+    known = values.dropna()
+    return float(known.mean()) if len(known) else math.nan
 
 
 def chance_level(rows: pd.DataFrame) -> float | None:

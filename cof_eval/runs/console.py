@@ -24,7 +24,7 @@ from ..core.settings import ModelSettings
 from ..core.text import one_line, printable
 from .finding import Finding, Level
 from .log_capture import LogCapture
-from .plan import PlannedJob, summarize
+from .plan import PlannedJob, Point, summarize
 from .progress_bar import Bar
 
 _REDRAW_S = 0.2
@@ -181,9 +181,7 @@ def say_plan(
     rows = table("benchmark", "resolution", "rows", "new work", "cap px²", "visual tokens", words=1)
     points = summarize(plans)
     for p in points:
-        rows.add_row(
-            one_line(p.benchmark), p.resolution, f"{p.rows:,}", f"{p.distinct:,}", f"{p.cap:,}", f"{p.visual_tokens:,.0f}"
-        )
+        rows.add_row(one_line(p.benchmark), p.resolution, f"{p.rows:,}", f"{p.distinct:,}", f"{p.cap:,}", _tokens(p))
     screen.say(rows)
     for p in points:
         if p.unreadable:
@@ -197,8 +195,15 @@ def say_plan(
         screen.say(_resuming(distinct, len(pending), sessions), at=Detail.BAR)
 
 
+def _tokens(point: Point) -> str:
+    """Its visual tokens; an image that can be shown has some, so 0 means that nobody predicts them."""
+    unknown = not point.visual_tokens and point.unreadable < point.rows
+    return "counted" if unknown else f"{point.visual_tokens:,.0f}"
+
+
 def _work(rows: int, distinct: int, pending: int, tokens: int) -> str:
-    return f"{rows:,} rows are {distinct:,} distinct rollouts: {pending:,} to go (at least {tokens:,} visual tokens, without crops)"
+    costs = f" (at least {tokens:,} visual tokens, without crops)" if tokens else ""
+    return f"{rows:,} rows are {distinct:,} distinct rollouts: {pending:,} to go{costs}"
 
 
 def _resuming(distinct: int, pending: int, sessions: Sequence[Mapping[str, Any]]) -> str:

@@ -20,7 +20,7 @@ from ..benchmarks.hub import check_hub, without_fetching
 from ..benchmarks.sizes import PUBLISHED, published_tokens
 from ..core.errors import CofError, NotFetchedError
 from ..core.images import pixel_hash
-from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size, visual_tokens
+from ..core.resolution import COUNTED, PixelLimits, Resolution, effective_cap, shown_size
 from ..core.secrets import safe_url
 from ..core.settings import ModelSettings, api_key, judge_api_key
 from ..engines import EngineSettings, check_engine, open_engine
@@ -146,7 +146,8 @@ def _abilities(engine: Engine) -> str:
     limits = engine.limits
     served = getattr(engine, "served_name", None)
     what = f"serves {served!r}; " if served else ""
-    return f"{what}context {engine.context:,} tokens, images of {limits.min_pixels:,} to {limits.max_pixels:,} px²"
+    images = COUNTED if limits.counted else f"images of {limits.min_pixels:,} to {limits.max_pixels:,} px²"
+    return f"{what}context {engine.context:,} tokens, {images}"
 
 
 def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: Sequence[Resolution]) -> Finding:
@@ -160,7 +161,8 @@ def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: 
     bad = {plan.job.doc_id: plan for plan in plans if plan.error}
     distinct = {plan.key: plan for plan in plans if not plan.error}
     tokens = sum(plan.visual_tokens for plan in distinct.values())
-    says = f"{len(items):,} questions, {len(distinct):,} distinct rollouts, at least {tokens:,} visual tokens"
+    costs = "visual tokens not predicted" if planner.limits.counted else f"at least {tokens:,} visual tokens"
+    says = f"{len(items):,} questions, {len(distinct):,} distinct rollouts, {costs}"
     if not bad:
         return Finding(Level.OK, f"data of {name}", says)
     first: PlannedJob = next(iter(bad.values()))
@@ -170,7 +172,7 @@ def check_data(name: str, items: Sequence[Item], planner: Planner, resolutions: 
 
 async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
     """Whether a server takes as many images in one conversation as the protocol may show."""
-    side = engine.limits.factor * 4
+    side = max(engine.limits.factor, 28) * 4
     images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
     try:
         await engine.generate(_probe(images, engine.limits))
@@ -188,7 +190,7 @@ async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: S
     largest = max(resolutions, key=lambda r: effective_cap(r, limits))
     side = int(effective_cap(largest, limits) ** 0.5)
     image = Image.new("RGB", shown_size((side, side), largest, limits))
-    expected = visual_tokens(image.size, limits.factor)
+    expected = limits.tokens(image.size)
     what = f"pixels at {largest.name}, tried"
     try:
         reply = await engine.generate(_probe([image], limits))
@@ -197,6 +199,9 @@ async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: S
     if reply.visual_tokens is None:
         says = 'the server does not tell which tokens it used: rows will say "pixels unverified"'
         return Finding(Level.WARNING, what, says)
+    if limits.counted:
+        says = f"{image.width}×{image.height} is taken, {reply.visual_tokens:,} visual tokens counted, {reply.engine_s:.1f} s"
+        return Finding(Level.OK, what, says)
     if reply.visual_tokens != expected:
         says = (
             f"an image of {image.width}×{image.height} became {reply.visual_tokens:,} visual tokens, {expected:,} were predicted: the server "
@@ -209,7 +214,7 @@ async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: S
 
 
 def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
-    parts = [ImagePart(image, pixel_hash(image), visual_tokens(image.size, limits.factor)) for image in images]
+    parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
     message = Message(Role.USER, (*parts, TextPart("What is this?")))
     return Request(conversation="doctor", messages=(message,), max_tokens=1)
 

@@ -29,13 +29,14 @@ def estimate_line(told: Told) -> str:
     total = told.estimate.total
     if not total.rollouts:
         return "estimate: nothing is left to generate"
-    tokens = f"{amount(total.prompt)} tokens in, {amount(total.output)} out"
+    beside = "" if total.visual.high else " (images aside)"
+    tokens = f"{amount(total.prompt)} tokens in{beside}, {amount(total.output)} out"
     if told.rates is None:
         return f"estimate: {tokens} (from one turn a rollout to the protocol's last). {HOW_TO_PILOT}"
     if total.seconds is None:
         return f"estimate: {tokens}; no seconds are known from {_where(told.rates)}. {HOW_TO_PILOT}"
-    beside = f", {told.estimate.without_rates} resolutions without rates aside" if told.estimate.without_rates else ""
-    return f"estimate: {duration(total.seconds)}{beside}, {tokens}; rates of {_where(told.rates)}"
+    unrated = f", {told.estimate.without_rates} resolutions without rates aside" if told.estimate.without_rates else ""
+    return f"estimate: {duration(total.seconds)}{unrated}, {tokens}; rates of {_where(told.rates)}"
 
 
 def estimate_rows(told: Told) -> list[list[str]]:
@@ -54,7 +55,7 @@ def _columns(told: Told) -> list[tuple[str, Callable[[Cost], str]]]:
         ("time", lambda cost: duration(cost.seconds)),
         ("tokens in", lambda cost: amount(cost.prompt)),
         ("tokens out", lambda cost: amount(cost.output)),
-        ("visual tokens", lambda cost: amount(cost.visual)),
+        ("visual tokens", lambda cost: amount(cost.visual) if cost.visual.high else "–"),
     ]
     if gpus:
         columns.append(("GPU hours", lambda cost: _span(cost.seconds and cost.seconds.times(gpus / 3600), _number)))
@@ -68,6 +69,8 @@ def estimate_notes(told: Told) -> list[str]:
     found, rates, notes = told.estimate, told.rates, []
     if not found.total.rollouts:
         return ["Nothing is left to generate."]
+    if not found.total.visual.high:
+        notes.append("Visual tokens are not predicted: the model's own processor resizes. Tokens in are without images.")
     if rates is None:
         notes.append(
             "No run of this checkpoint and protocol is known, so tokens are bounds: from one turn a rollout to the protocol's last."

@@ -15,7 +15,7 @@ from ..agent.showing import size_shown
 from ..core.errors import ImageError
 from ..core.images import header_size, source_hash
 from ..core.records import ImageRef, Question, Row, Size, digest, question_key, trajectory_key
-from ..core.resolution import PixelLimits, Resolution, effective_cap, resolution_rank, visual_tokens
+from ..core.resolution import PixelLimits, Resolution, effective_cap, resolution_rank
 
 
 class StoredImage(Seam):
@@ -109,9 +109,7 @@ class Planner:
             shown=shown,
             repeat=job.repeat,
         )
-        return PlannedJob(
-            job=job, key=key, image=image, shown=shown, cap=cap, visual_tokens=visual_tokens(shown, self.limits.factor)
-        )
+        return PlannedJob(job=job, key=key, image=image, shown=shown, cap=cap, visual_tokens=self.limits.tokens(shown))
 
     def _look(self, source: StoredImage) -> ImageRef:
         if source not in self.seen:

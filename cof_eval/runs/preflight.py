@@ -19,7 +19,7 @@ from ..agent.rollout import MESSAGE_TOKENS
 from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
 from ..core.records import Question, Size
-from ..core.resolution import Resolution, effective_cap, resolution_rank
+from ..core.resolution import COUNTED, Resolution, effective_cap, resolution_rank
 from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
@@ -56,7 +56,6 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         natives: (width, height) of the native images, px; without any, images as large as the limits allow are expected.
     """
     limits = protocol.limits(engine.limits)
-    per_token = limits.factor**2
     shown = max(
         (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
         default=effective_cap(resolution, limits),
@@ -69,12 +68,12 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
     return Budget(
         min(protocol.context, engine.context),
-        text + 2 * MESSAGE_TOKENS + shown // per_token + reply,
+        text + 2 * MESSAGE_TOKENS + limits.area_tokens(shown) + reply,
         engine.text_tokens(protocol.crop_turn + protocol.closing + protocol.format)
         + MESSAGE_TOKENS
-        + crop // per_token
+        + limits.area_tokens(crop)
         + reply,
-        crop // per_token,
+        limits.area_tokens(crop),
     )
 
 
@@ -130,7 +129,7 @@ def check_protocol(
 def check_factor(protocol: Protocol, engine: Engine) -> list[Finding]:
     """Whether the protocol is made for checkpoints of this kind, as far as pixels a visual token tell."""
     factor = engine.limits.factor
-    if protocol.factor in (None, factor):
+    if protocol.factor in (None, factor) or engine.limits.counted:
         return []
     says = (
         f"a visual token of this checkpoint spans {factor} pixels, of those that {protocol.name} is made for {protocol.factor}: it was "
@@ -164,6 +163,7 @@ def check_context(
 ) -> Iterator[Finding]:
     """Whether conversations fit the context: one finding for neighbouring resolutions that come out alike."""
     further = protocol.max_turns - 1
+    beside = ", images aside" if engine.limits.counted else ""
 
     def level(most: Budget) -> Level:
         if most.first_turn > most.context:
@@ -185,7 +185,7 @@ def check_context(
                 f"everything fit {context:,}: a few rollouts may stop as context_full (counted as truncated)"
             )
         else:
-            says = f"at most {max(most.first_turn + further * most.zoom for most in needs):,} of {context:,} tokens"
+            says = f"at most {max(most.first_turn + further * most.zoom for most in needs):,} of {context:,} tokens{beside}"
         yield Finding(found, "context at " + "–".join(dict.fromkeys((names[0], names[-1]))), says)
 
 
@@ -229,6 +229,8 @@ def check_images(protocol: Protocol, engine: Engine) -> Finding:
 def check_pixels(protocol: Protocol, engine: Engine, resolutions: Sequence[Resolution]) -> Finding:
     """Whether the processor's cap is smaller than what the protocol and the largest resolution ask for."""
     limits = engine.limits
+    if limits.counted:
+        return Finding(Level.OK, "pixels", COUNTED)
     wanted = max(min(r.max_pixels or protocol.max_pixels, protocol.max_pixels) for r in resolutions)
     if wanted <= limits.max_pixels:
         return Finding(Level.OK, "pixels", f"up to {wanted:,} px² are shown as they are")

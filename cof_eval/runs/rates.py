@@ -167,7 +167,7 @@ def _sample(trajectory: Trajectory) -> Sample:
         wall_s=trajectory.wall_s,
         prompt_tokens=sum(turn.prompt_tokens for turn in trajectory.turns),
         output_tokens=trajectory.output_tokens,
-        crop_tokens=max(0, trajectory.visual_tokens - trajectory.shown.visual_tokens),
+        crop_tokens=max(0, (trajectory.visual_tokens or 0) - trajectory.shown.visual_tokens),
     )
 
 

@@ -42,8 +42,7 @@ def check_template(protocol: Protocol, checkpoint: Checkpoint | None) -> list[Fi
             .endswith("<think>")
         )
         messages = _conversation(protocol, checkpoint.limits, thinking="" if opened else "<think>")
-        image = str(getattr(checkpoint.processor, "image_token", None) or "<|image_pad|>")
-        missing = list(_missing(messages, _render(checkpoint, protocol, messages), image))
+        missing = list(_missing(messages, _render(checkpoint, protocol, messages), _placeholder(checkpoint)))
     except EngineError as error:
         return [Finding(Level.FAILED, _WHAT, f"{error}: conversations of this protocol cannot be sent")]
     unknown = [name for name in protocol.chat_template_kwargs if not checkpoint.template_knows(name)]
@@ -59,13 +58,20 @@ def check_template(protocol: Protocol, checkpoint: Checkpoint | None) -> list[Fi
     ]
 
 
+def _placeholder(checkpoint: Checkpoint) -> str:
+    """The token that a template writes for an image; Gemma's writes the one that begins it."""
+    names = ("image_token", "boi_token", "start_image_token")
+    tokens = [str(getattr(checkpoint.processor, name, None) or "<|image_pad|>") for name in names]
+    return next(filter(checkpoint.template_knows, tokens), "<|image_pad|>")
+
+
 def _render(checkpoint: Checkpoint, protocol: Protocol, messages: list[Message]) -> str:
     return checkpoint.render(tuple(messages), protocol.chat_template_kwargs, protocol.tools)
 
 
 def _conversation(protocol: Protocol, limits: PixelLimits, *, thinking: str) -> list[Message]:
     """A conversation of two zooms as a rollout sends it; one turn, where the protocol has no tool."""
-    side = 16 * limits.factor
+    side = 16 * max(limits.factor, 28)
     image = Image.new("RGB", (side, side))
     question = Question("0", "template", "", "", "What is in the image?", (), "")
     conversation = Conversation(protocol, protocol.limits(limits), question, View(image, image.size, image))

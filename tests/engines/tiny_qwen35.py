@@ -19,8 +19,8 @@ def chat_template(name: str = "qwen3_5_think") -> str | None:
     return (Path(location.submodule_search_locations[0]) / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-def write_qwen35(folder: Path, *, seed: int = 0, template: str = "qwen3_5_think") -> Path:
-    """Writes model, tokenizer, chat template and processor into `folder`."""
+def write_qwen35(folder: Path, *, seed: int = 0, template: str = "qwen3_5_think", moe: bool = False) -> Path:
+    """Writes model, tokenizer, chat template and processor into `folder`; with `moe`, a mixture of four experts."""
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
     tokenizer = build_tokenizer(CORPUS + "\n<function=image_zoom_in_tool> <parameter=bbox_2d>", VOCABULARY)
@@ -34,18 +34,19 @@ def write_qwen35(folder: Path, *, seed: int = 0, template: str = "qwen3_5_think"
         chat_template=tokenizer.chat_template,
     )
     processor.save_pretrained(folder)
-    _model(tokenizer, seed).save_pretrained(folder)
+    _model(tokenizer, seed, moe).save_pretrained(folder)
     return folder
 
 
-def _model(tokenizer: Any, seed: int) -> Any:
+def _model(tokenizer: Any, seed: int, moe: bool) -> Any:
     import torch
-    from transformers import Qwen3_5ForConditionalGeneration
+    from transformers import Qwen3_5ForConditionalGeneration, Qwen3_5MoeForConditionalGeneration
 
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = Qwen3_5ForConditionalGeneration(_config(tokenizer)).eval()
+        kind = Qwen3_5MoeForConditionalGeneration if moe else Qwen3_5ForConditionalGeneration
+        model = kind(_config(tokenizer, moe)).eval()
         # Far apart logits keep greedy decoding the same whatever the batch; tokens that are no text never win.
         model.lm_head.weight.mul_(20)
         silent = [i for i in tokenizer.convert_tokens_to_ids(list(SPECIAL)) if i != end]
@@ -55,8 +56,8 @@ def _model(tokenizer: Any, seed: int) -> Any:
     return model
 
 
-def _config(tokenizer: Any) -> Any:
-    from transformers import Qwen3_5Config
+def _config(tokenizer: Any, moe: bool) -> Any:
+    from transformers import Qwen3_5Config, Qwen3_5MoeConfig
 
     token = tokenizer.convert_tokens_to_ids
     text = {
@@ -86,8 +87,10 @@ def _config(tokenizer: Any) -> Any:
         "out_hidden_size": 128,
         "num_position_embeddings": 256,
     }
-    return Qwen3_5Config(
-        text_config=text,
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64}
+    kind = Qwen3_5MoeConfig if moe else Qwen3_5Config
+    return kind(
+        text_config={**text, **experts} if moe else text,
         vision_config=vision,
         image_token_id=token("<|image_pad|>"),
         video_token_id=token("<|video_pad|>"),

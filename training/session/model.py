@@ -26,6 +26,10 @@ def open_checkpoint(recipe: Recipe) -> Checkpoint:
         UsageError: if it is no Qwen-VL checkpoint.
     """
     checkpoint = load_checkpoint(recipe.model, {"min_pixels": recipe.min_pixels, "max_pixels": recipe.max_pixels})
+    if checkpoint.limits.counted:
+        raise UsageError(
+            f"{checkpoint.folder} is no Qwen-VL checkpoint; only those are trained here, others are evaluated only"
+        )
     adopt_template(checkpoint.processor)
     return checkpoint
 

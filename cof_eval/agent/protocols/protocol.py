@@ -73,6 +73,11 @@ class Protocol(Decoding, Cropping, Calling, Reading, Asking):
         return self.call_syntax is not CallSyntax.NONE
 
     @property
+    def boxes_in_pixels(self) -> bool:
+        """Whether boxes are, or may be, in pixels: they need an image whose size is known."""
+        return self.zooms and self.tool_kind is ToolKind.CROP and self.frame not in (BoxFrame.UNIT, BoxFrame.MILLI)
+
+    @property
     def native(self) -> bool:
         """Whether calls come apart from the text."""
         return self.zooms and self.calls is Calls.NATIVE

@@ -152,13 +152,17 @@ def _verdict(verdict: Verdict | None, question: Question | None) -> tuple[str, s
     return "unscored", "no standard answer" if question and not question.answer else "not judged yet"
 
 
+UNKNOWN = -1
+"""Of visual tokens that nobody told: the columns are whole numbers."""
+
+
 def _counts(trajectory: Trajectory) -> tuple[int, ...]:
     return (
         trajectory.zooms,
         trajectory.tool_errors,
         len(trajectory.turns),
         trajectory.output_tokens,
-        trajectory.visual_tokens,
+        UNKNOWN if (visual := trajectory.visual_tokens) is None else visual,
         round(trajectory.wall_s * 1000),
     )
 

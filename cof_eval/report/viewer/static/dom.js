@@ -34,7 +34,7 @@ const Cof = {};
   };
 
   const grouped = new Intl.NumberFormat("en-US");
-  Cof.count = (value) => grouped.format(value).replaceAll(",", "\u202f");
+  Cof.count = (value) => value < 0 ? "–" : grouped.format(value).replaceAll(",", "\u202f");
   Cof.counted = (value, word) => `${Cof.count(value)} ${word}${value === 1 ? "" : "s"}`;
   Cof.seconds = (value) => (value >= 100 ? `${Cof.count(Math.round(value))} s` : `${value.toFixed(value >= 10 ? 1 : 2)} s`);
   Cof.size = ([width, height]) => `${Cof.count(width)} × ${Cof.count(height)}`;

@@ -16,7 +16,7 @@
       call.error && el("div.call-error", null, el("span.term", null, kind === "quirk" ? "What was wrong" : "The model was told"), Cof.prose(call.error)),
       !call.box && Cof.prose(call.raw, undefined, "div.prose.raw"),
       call.crop && el("figure", null, Cof.crop(record, row, each),
-        el("figcaption", null, `${Cof.size(call.crop.size)} px · ${Cof.counted(call.crop.visual_tokens, "visual token")} · native ${numbers(call.crop.native_box.map(Math.round))}`)));
+        el("figcaption", null, `${Cof.size(call.crop.size)} px · ${call.crop.visual_tokens ? `${Cof.counted(call.crop.visual_tokens, "visual token")} · ` : ""}native ${numbers(call.crop.native_box.map(Math.round))}`)));
   };
 
   const facts = (turn) => [
