@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.figures import Figure, at_least
 from cof_eval.core.records import ImageRef, Outcome, Question, ShownImage, Stop, Trajectory
 from cof_eval.judging import Card, Judge
+from cof_eval.judging.judge import JudgeReply
 from training.rl.scorer import Scorer
 from training.session.metrics import Metrics, load_metrics
 from training.tiny import write_tiny
@@ -69,9 +70,9 @@ class _SlowJudgeClient:
 
     model = "slow"
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         await asyncio.sleep(LATENCY_S)
-        return "1"
+        return JudgeReply("1")
 
     async def close(self) -> None:
         return None

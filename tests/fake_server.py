@@ -72,6 +72,10 @@ _STATUS = {
 _HURT = (Fault.HANG, Fault.DRIP, Fault.TRUNCATED, Fault.RESET)
 
 
+Refusal = tuple[int, str]
+"""(status, message) of an error of one's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One chat request as the server understood it."""
@@ -87,7 +91,7 @@ class ChatRequest:
     """Of the images' pixels."""
     sent: tuple[bool, ...]
     """For each image, whether its data came with this request."""
-    fault: Fault | None = None
+    fault: Fault | Refusal | None = None
 
     @property
     def name(self) -> tuple[str, str, int]:
@@ -130,7 +134,8 @@ class FakeServer:
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
-    reply: Callable[[ChatRequest], str] = scripted
+    reply: Callable[[ChatRequest], str | dict[str, Any]] = scripted
+    """The text of a reply; or its message, with its `finish_reason` if that is another than `finish`."""
     label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
     """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
@@ -138,7 +143,7 @@ class FakeServer:
     """The model's name in replies."""
     location: str = "http://elsewhere.invalid/v1/chat/completions?token=of-another"
     """Where a redirect leads."""
-    fault: Callable[[ChatRequest], Fault | None] = lambda asked: None
+    fault: Callable[[ChatRequest], Fault | Refusal | None] = lambda asked: None
     models_fault: Fault | None = None
     mode: Mode | None = None
     """What it does instead of answering a chat request (`hostile.MODES`)."""
@@ -146,6 +151,8 @@ class FakeServer:
     """The same for its list of models."""
     headers: list[dict[str, str]] = field(default_factory=list)
     """Of all requests."""
+    paths: list[str] = field(default_factory=list)
+    """Of all requests, with their queries."""
     keep_alive: bool = True
     latency_s: Callable[[ChatRequest], float] = lambda asked: 0.0
     memory: dict[str, Image.Image] = field(default_factory=dict)
@@ -206,6 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
         fake.headers.append(dict(self.headers))
+        fake.paths.append(self.path)
+        self.path = self.path.partition("?")[0]
         if fake.models_fault:
             return self._fail(fake.models_fault)
         if fake.models_mode:
@@ -223,6 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         data = self.rfile.read(int(self.headers["content-length"]))
         body = json.loads(data)
+        query, self.path = self.path, self.path.partition("?")[0]
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
         if self.path != "/v1/chat/completions":
@@ -235,6 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = fake.fault(asked)
         with fake.lock:
             fake.headers.append(dict(self.headers))
+            fake.paths.append(query)
             fake.bytes_received += len(data)
             if choices:
                 fake.judged.append(asked.text)
@@ -247,7 +258,11 @@ class _Handler(BaseHTTPRequestHandler):
             if fake.mode:
                 body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
                 self._misbehave(fake.mode, json.dumps(body).encode())
-            elif fault in _STATUS or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT):
+            elif (
+                isinstance(fault, tuple)
+                or fault in _STATUS
+                or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT)
+            ):
                 self._fail(fault)
             else:
                 body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
@@ -262,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):  # the client had enough
             mode.act(Wire(self.connection, good, self.fake.stopping))
 
-    def _fail(self, fault: Fault | None) -> None:
+    def _fail(self, fault: Fault | Refusal | None) -> None:
         if fault is Fault.DROP:
             self.close_connection = True
             return
@@ -272,7 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._write(302, b"", "text/plain", location=self.fake.location)
         if fault is Fault.BAD_JSON:
             return self._write(200, b'{"choices": [', "application/json")
-        status, message = _STATUS[fault]  # type: ignore[index]
+        status, message = fault if isinstance(fault, tuple) else _STATUS[fault]  # type: ignore[index]
         self._send(status, {"error": {"message": message, "type": "error", "code": status}})
 
     def _hurt(self, fault: Fault | None, data: bytes) -> None:
@@ -344,13 +359,17 @@ def understood(body: dict[str, Any], memory: dict[str, Image.Image]) -> ChatRequ
     return ChatRequest(body, turn, system, user, tuple(images), tuple(map(pixel_hash, images)), sent)
 
 
-def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | None = None) -> dict[str, Any]:
+def completion(
+    fake: FakeServer, asked: ChatRequest, said: str | dict[str, Any], fault: Fault | Refusal | None = None
+) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
     visual = asked.visual_tokens + fake.extra_visual
     finish = fault.value if fault in (Fault.FILTERED, Fault.ABORTED) else fake.finish
-    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
-    tokens = len(text) // 4 + 1
+    message = {"content": said} if isinstance(said, str) else dict(said)
+    finish = message.pop("finish_reason", finish)
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}
+    tokens = len(str(message.get("content") or "")) // 4 + 1
     usage: dict[str, Any] = {
         "prompt_tokens": visual + words,
         "completion_tokens": tokens,
@@ -372,7 +391,7 @@ def completion(fake: FakeServer, asked: ChatRequest, text: str, fault: Fault | N
 
 
 def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
-    content = message["content"]
+    content = message["content"] or []
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 

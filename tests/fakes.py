@@ -27,6 +27,7 @@ from cof_eval.core.records import Finish, ImageRef, Outcome, Question, ShownImag
 from cof_eval.core.resolution import PixelLimits, parse_resolution
 from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Card, Judge, judge_settings
+from cof_eval.judging.judge import JudgeReply
 from cof_eval.runs.evaluate import Evaluation, Progress
 from cof_eval.runs.folder import RunFolder
 from cof_eval.runs.plan import Job, PlannedJob, Planner
@@ -267,12 +268,12 @@ class ScriptedJudgeClient:
         self.prompts: list[str] = []
         self.running = self.most_running = 0
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         self.prompts.append(prompt)
         await asyncio.sleep(self._latency())
         if self._fail(prompt):
             raise JudgeError("scripted failure")
-        return self._label(prompt)
+        return JudgeReply(self._label(prompt), 100, 1)
 
     async def close(self) -> None:
         pass

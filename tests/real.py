@@ -69,7 +69,7 @@ def serve_vllm(checkpoint: Path, folder: Path) -> Iterator[tuple[str, subprocess
         *(str(BIN / "vllm"), "serve", str(checkpoint), "--served-model-name", "tiny"),
         *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "16"),
         *("--max-model-len", "32768", "--limit-mm-per-prompt", json.dumps({"image": 6, "video": 0})),
-        "--enable-prompt-tokens-details",
+        *("--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     ]
     log = folder / f"server-{port}.log"
     with log.open("wb") as out:

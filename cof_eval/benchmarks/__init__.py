@@ -8,7 +8,7 @@ from __future__ import annotations
 from .custom import CUSTOM
 from .docvqa import DOCVQA, INFOVQA
 from .hrbench import HRBENCH_4K, HRBENCH_8K
-from .item import Benchmark, Item
+from .item import BadRow, Benchmark, Item, Rows
 from .mme_realworld_lite import MME_REALWORLD_LITE
 from .mmstar import MMSTAR
 from .pope import POPE
@@ -37,4 +37,4 @@ SHIPPED: dict[str, Benchmark] = {
 BENCHMARKS = Registry(SHIPPED)
 """By name, as in tasks' names and in `--benchmarks`; with those of other packages and of `--benchmark-module`."""
 
-__all__ = ["BENCHMARKS", "SHIPPED", "Benchmark", "Item"]
+__all__ = ["BENCHMARKS", "SHIPPED", "BadRow", "Benchmark", "Item", "Rows"]

@@ -9,84 +9,102 @@ answer are run and not scored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from ..core.data_paths import path_below
 from ..core.errors import DataError
+from ..core.files import read_regular
 from ..core.images import ImageSource
-from ..core.letters import LETTERS
 from ..core.records import Corners, Question
-from .item import Benchmark, Item
-from .loading import with_distinct_ids
-from .options import ANSWER_LETTER, choice_text, listed_options
-from .tables import read_rows
+from ..core.text import cut
+from .fields import convert_row
+from .image_cells import IMAGE_SUFFIXES
+from .item import ROW_ERRORS, BadRow, Benchmark, Item, Rows
+from .json_rows import parse_object
+from .options import ANSWER_LETTER, choice_text, listed_options, listed_texts, option_letter
+from .readers import SourceRow, read_rows
+from .text_files import text_encoding
 
 _EXPECTED = 'expected a JSONL file with {"image": …, "question": …} a line, a folder with one, or a folder of images with JSON files next to them'
+_MAX_ROW = 1 << 24
+"""Bytes of a JSON file with one question."""
 
 
 class _SourceRow(msgspec.Struct, forbid_unknown_fields=True):
     question: str
     image: str
-    options: list[str] = []
-    answer: str | list[str] | None = None
+    options: list[str | int | float] = []
+    answer: str | int | float | list[str | int | float] | None = None
     boxes: list[Corners] = []
     id: int | str | None = None
     category: str = ""
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every question of the user's file or folder, in its order.
 
     Raises:
-        DataError: if none was given, it cannot be read, or a row is not as expected, naming it.
+        DataError: if none was given, it cannot be read, or no row is as expected, naming the first.
     """
     if data is None:
         raise DataError("custom has no data of its own; pass --data custom=PATH, or set COF_DATA_CUSTOM: " + _EXPECTED)
-    rows = [_item(*found) for found in _rows(data)]
-    if not rows:
-        raise DataError(f"{data} holds no question; {_EXPECTED}")
-    return with_distinct_ids(rows)
+    return Rows.collect((_item(data, *found) for found in _rows(data)), f"{data} holds no question; {_EXPECTED}")
 
 
-def _rows(data: Path) -> list[tuple[Path, str, str, dict[str, Any]]]:
-    """(folder, where it stands, name, fields) of every row."""
-    tables = [data] if data.is_file() else sorted(data.glob("*.jsonl"))
-    if tables:
-        return [
-            (file.parent, f"{file}, row {number}", str(number), fields)
-            for file in tables
-            for number, fields in enumerate(read_rows(file), 1)
-        ]
-    return [(file.parent, str(file), file.stem, _beside(file)) for file in sorted(data.glob("*.json"))]
+def _rows(data: Path) -> Iterator[tuple[Path, str, SourceRow]]:
+    """(folder, name, row) of every row."""
+    tables = [data] if data.is_file() else _files(data, ".jsonl")
+    for file in tables:
+        yield from ((file.parent, str(source.number), source) for source in read_rows(file))
+    if not tables:
+        yield from ((file.parent, file.stem, _beside(file)) for file in _files(data, ".json"))
 
 
-def _beside(file: Path) -> dict[str, Any]:
-    """The fields of one JSON file; its image is the other file of that name, unless it says which."""
+def _files(folder: Path, ending: str) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() == ending and p.is_file() and not p.name.startswith("."))
+
+
+def _beside(file: Path) -> SourceRow:
+    """The row of one JSON file; its image is the image file of that name, unless it says which."""
     try:
-        fields = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+        data = read_regular(file, max_bytes=_MAX_ROW)
+        fields = parse_object(data.decode(text_encoding(data[:4])))
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); {_EXPECTED}") from error
-    images = sorted(path.name for path in file.parent.glob(f"{file.stem}.*") if path != file)
-    return {"image": images[0], **fields} if images else fields
+        return SourceRow(1, str(file), {}, problem=f"it cannot be read ({error})")
+    if isinstance(fields, str):
+        return SourceRow(1, str(file), {}, problem=fields)
+    if fields.get("image") is not None:
+        return SourceRow(1, str(file), fields)
+    images = sorted(p.name for p in file.parent.iterdir() if p.stem == file.stem and p.suffix.lower() in IMAGE_SUFFIXES)
+    if len(images) != 1:
+        found = " and ".join(images) if images else "none"
+        says = f"expected one image named {file.stem!r}, found {found}; keep one, or name it in the field `image`"
+        return SourceRow(1, str(file), {}, problem=says)
+    return SourceRow(1, str(file), {**fields, "image": images[0]})
 
 
-def _item(folder: Path, where: str, name: str, fields: dict[str, Any]) -> Item:
+def _item(data: Path, folder: Path, name: str, source: SourceRow) -> Item | BadRow:
     try:
-        row = msgspec.convert(fields, type=_SourceRow, strict=False)
+        if source.problem:
+            raise ValueError(source.problem)
+        row = convert_row(source.fields, _SourceRow)
         question = _question(name, row)
-    except ValueError as error:
-        raise DataError(f"{where}: {error}; correct it") from error
-    return Item(question, ImageSource(path=str(folder / Path(row.image).expanduser())))
+        image = path_below(folder, row.image)
+    except ROW_ERRORS as error:
+        return BadRow(source.where, f"{error}; correct it")
+    return Item(question, ImageSource(path=str(image)))
 
 
 def _question(name: str, row: _SourceRow) -> Question:
     options = listed_options(row.options)
-    answers = [row.answer] if isinstance(row.answer, str) else row.answer or []
+    answers = listed_texts(row.answer if isinstance(row.answer, list) else [] if row.answer is None else [row.answer])
     answers = [answer.strip() for answer in answers if answer.strip()]
-    if options and answers:
-        answers = [_letter(answer, options) for answer in answers]
+    if options:
+        _check_distinct(options)
+        answers = [option_letter(answer, options) for answer in answers]
     if options and len(answers) > 1:
         raise ValueError(f"there are options and {len(answers)} answers; expected one option's letter or text")
     return Question(
@@ -102,16 +120,10 @@ def _question(name: str, row: _SourceRow) -> Question:
     )
 
 
-def _letter(answer: str, options: tuple[str, ...]) -> str:
-    """The letter of an option that is given by its letter or its text."""
-    letter = answer.strip("()").upper()
-    named = letter if letter in LETTERS[: len(options)] else ""
-    spelled = LETTERS[options.index(answer)] if answer in options else ""
-    if named and spelled and named != spelled:
-        raise ValueError(
-            f"the answer {answer!r} is both a letter and the text of option {spelled}; write ({named}) or change the text"
-        )
-    return named or spelled or answer
+def _check_distinct(options: Sequence[str]) -> None:
+    twice = next((option for i, option in enumerate(options) if option in options[:i]), None)
+    if twice is not None:
+        raise ValueError(f"the option {cut(twice)} stands twice, so that only letters could tell right from wrong; change one")
 
 
 CUSTOM = Benchmark(load)

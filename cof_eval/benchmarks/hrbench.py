@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..core.records import Question
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import part, strict
 from .options import choice_text, column_options
@@ -32,17 +32,17 @@ class _SourceRow(msgspec.Struct):
     D: str | None = None
 
 
-def load_4k(data: Path | None) -> list[Item]:
+def load_4k(data: Path | None) -> Rows:
     """The 800 rows of HR-Bench 4K; see `loading.load_items`."""
     return _load("4k", data)
 
 
-def load_8k(data: Path | None) -> list[Item]:
+def load_8k(data: Path | None) -> Rows:
     """The 800 rows of HR-Bench 8K; see `loading.load_items`."""
     return _load("8k", data)
 
 
-def _load(size: str, data: Path | None) -> list[Item]:
+def _load(size: str, data: Path | None) -> Rows:
     table = Table(
         benchmark=f"hrbench{size}",
         title=f"HR-Bench {size.upper()}",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import msgspec
 
-from ..core.errors import DataError
 from ..core.images import ImageSource
 from ..core.records import Question
+from .fields import Columns, convert_row
 from .hub import fetch_folder
-from .item import Item
-from .tables import find_tables, image_file, load_table
+from .image_cells import find_image
+from .item import ROW_ERRORS, BadRow, Item, Rows
+from .tables import TableRow, find_tables, image_file, load_table
 
 ANY_TABLE = ("*.parquet", "*.tsv", "*.jsonl", "data/*.parquet")
 
-_Row = TypeVar("_Row", bound=msgspec.Struct)
+
+def _nothing(file: Path) -> dict[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,46 +38,66 @@ class Table:
     local: tuple[str, ...] = ANY_TABLE
     """Patterns that are tried in addition in a folder of the user's."""
     image: str = "image"
-    """The column that holds the image."""
+    """The column that holds the image, or its file's name."""
+    images: tuple[str, ...] = ("images",)
+    """Folders, next to the table or in the data folder, that images may lie in; and these two themselves."""
+    image_folder: str = ""
+    """A folder that rows put before their images' names, and which a copy may lack."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Names that columns have in other official files, with those that the rows' type has."""
+    from_file: Callable[[Path], dict[str, Any]] = _nothing
+    """Fields that a file's name says, for rows that do not have them."""
 
 
-def load_items(table: Table, data: Path | None, row: type[_Row], question: Callable[[str, str, _Row], Question]) -> list[Item]:
+def load_items(table: Table, data: Path | None, row: type[Columns], question: Callable[[str, str, Columns], Question]) -> Rows:
     """Every row of a benchmark's table, in order.
 
     Args:
         table: where the rows are.
         data: a file, or a folder with one; None to fetch the benchmark from the hub.
         row: the columns that are used, with their types; others are ignored.
-        question: (benchmark, hash of the image, row) -> question; raises `ValueError` for a row that makes no sense.
+        question: (benchmark, what tells the image from others, row) -> question; raises `ValueError` for a row that makes no sense.
 
     Raises:
-        DataError: if the data cannot be had, or a row is not as expected, naming it.
+        DataError: if the data cannot be had, or no row is as expected, naming the first.
     """
     place = data or fetch_folder(table.title, table.benchmark, table.repository, table.files)
-    columns = [field.encode_name for field in msgspec.structs.fields(row)]
-    items = []
-    for file in find_tables(place, (*table.files, *(table.local if data else ()))):
-        for number, stored in enumerate(load_table(file, table.image, columns), 1):
-            try:
-                parsed = msgspec.convert(stored.fields, type=row, strict=False)
-                asked = question(table.benchmark, stored.image, parsed)
-            except ValueError as error:  # msgspec's errors are ValueErrors too
-                raise DataError(
-                    f"{file}, row {number}: {error}; correct this row or copy the file from {table.repository} again"
-                ) from error
-            items.append(Item(asked, ImageSource(path=str(image_file(stored.image)))))
-    if not items:
-        raise DataError(f"{place} holds no row; copy it from {table.repository} again")
-    return with_distinct_ids(items)
+    folder = place if place.is_dir() else place.parent
+    columns = [column.encode_name for column in msgspec.structs.fields(row)]
+    found = [
+        _item(table, file, folder, stored, row, question)
+        for file in find_tables(place, (*table.files, *(table.local if data else ())))
+        for stored in load_table(file, table.image, columns, table.renamed)
+    ]
+    return Rows.collect(found, f"{place} holds no row; copy it from {table.repository} again")
 
 
-def with_distinct_ids(items: list[Item]) -> list[Item]:
-    """The items; where an id occurs again, "#2", "#3" … are added to it."""
-    seen: Counter[str] = Counter()
-    distinct = []
-    for item in items:
-        seen[item.question.id] += 1
-        number = seen[item.question.id]
-        again = replace(item.question, id=f"{item.question.id}#{number}") if number > 1 else item.question
-        distinct.append(Item(again, item.image))
-    return distinct
+def _item(
+    table: Table,
+    file: Path,
+    folder: Path,
+    stored: TableRow,
+    row: type[Columns],
+    question: Callable[[str, str, Columns], Question],
+) -> Item | BadRow:
+    where = f"{file}, row {stored.number}"
+    try:
+        if stored.problem:
+            raise ValueError(stored.problem)
+        label, source = _image(table, file, folder, stored)
+        asked = question(table.benchmark, label, convert_row({**table.from_file(file), **stored.fields}, row))
+        if not asked.answer:
+            raise ValueError("the answer is empty")
+    except ROW_ERRORS as error:
+        return BadRow(where, f"{error}; correct this row or copy the file from {table.repository} again")
+    return Item(asked, source)
+
+
+def _image(table: Table, file: Path, folder: Path, stored: TableRow) -> tuple[str, ImageSource]:
+    """What tells a row's image from others, and where it is."""
+    if not stored.name:
+        return stored.image, ImageSource(path=str(image_file(stored.image)))
+    places = [base / sub for base in (file.parent, folder) for sub in ("", *table.images)]
+    shorter = PurePosixPath(stored.name).parts[:1] == (table.image_folder,)
+    names = [stored.name, *([stored.name.partition("/")[2]] if shorter else [])]
+    return stored.name, ImageSource(path=str(find_image(names, places, folder)))

@@ -6,7 +6,8 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 
-from ..core.letters import LETTERS, option_lines
+from ..core.letters import LETTERS, option_letters, option_lines
+from ..core.text import cut
 
 ANSWER_LETTER = "Answer with the option's letter from the given choices directly."
 """Closing instruction of V* (`craigwu/vstar_bench`) and MMStar (lmms-eval's `mmstar` task)."""
@@ -22,37 +23,94 @@ def choice_text(question: str, options: Sequence[str], closing: str) -> str:
     return "\n".join([question.strip(), *option_lines(options), closing])
 
 
-def listed_options(options: str | Sequence[str]) -> tuple[str, ...]:
+def listed_options(options: str | Sequence[object]) -> tuple[str, ...]:
     """Option texts from a list, a list written as text, or lines; letters in front of them, if any, are taken off.
 
     Raises:
-        ValueError: if some have letters that do not run A, B, …
+        ValueError: if some have letters that do not run A, B, …, one is empty, or there are more than letters.
     """
-    rows = [row.replace("（", "(").replace("）", ")").strip() for row in listed_texts(options) if row.strip()]
+    rows = [row.replace("（", "(").replace("）", ")").strip() for row in listed_texts(options)]
     found = [_LETTERED.fullmatch(row) for row in rows]
     if not any(found):
-        return tuple(rows)
+        return checked_options(rows)
     lettered = [match for match in found if match]
     letters = "".join(match[1] or match[2] for match in lettered)
     if len(lettered) < len(rows) or letters != LETTERS[: len(letters)]:
         raise ValueError(
-            f"the options {rows} are lettered {', '.join(letters)}; expected A, B, … in order, or no letters at all"
+            f"the options {cut(rows, chars=200)} are lettered {', '.join(letters)}; expected A, B, … in order, or no letters at all"
         )
-    return tuple(match[3].strip() for match in lettered)
+    return checked_options([match[3].strip() for match in lettered])
 
 
-def listed_texts(value: str | Sequence[str]) -> list[str]:
-    """Texts from a list, a list written as text (as in TSV files), or lines."""
+def checked_options(texts: Sequence[str]) -> tuple[str, ...]:
+    """The options, none of them dropped.
+
+    Raises:
+        ValueError: if one is empty, or there are more than letters.
+    """
+    letters = option_letters(len(texts))
+    empty = [letter for letter, text in zip(letters, texts, strict=True) if not text]
+    if empty:
+        raise ValueError(
+            f"option {', '.join(empty)} is empty ({len(texts)} options); write it, or remove it and correct the answer's letter"
+        )
+    return tuple(texts)
+
+
+def option_letter(answer: str, options: Sequence[str]) -> str:
+    """The letter of an option that is given by its letter or its text; any other answer unchanged.
+
+    Raises:
+        ValueError: if the answer fits two options.
+    """
+    letters = option_letters(len(options))
+    named = {letter for letter in letters if letter == answer.strip("()").upper()}
+    spelled = {letter for letter, option in zip(letters, options, strict=True) if option == answer}
+    alike = {letter for letter, option in zip(letters, options, strict=True) if _folded(option) == _folded(answer)}
+    fits = named | (spelled or alike)
+    if len(fits) > 1:
+        kind = "both a letter and the text of" if named else "the text of"
+        others = " and ".join(sorted(fits - named))
+        raise ValueError(
+            f"the answer {cut(answer)} is {kind} option {others}; write a letter such as ({min(fits)}), or change a text"
+        )
+    return next(iter(fits), answer)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def listed_texts(value: str | Sequence[object]) -> list[str]:
+    """Texts from a list (numbers as they are written), a list written as text (as in TSV files), or lines that are not blank.
+
+    Raises:
+        ValueError: if a list holds anything else.
+    """
     if not isinstance(value, str):
-        return [str(each) for each in value]
+        return [_text(each) for each in value]
     if value.strip().startswith("["):
         try:
             found = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return value.splitlines()
+            found = None
         if isinstance(found, list):
-            return [str(each) for each in found]
-    return value.splitlines()
+            return [_text(each) for each in found]
+    return _lines(value)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines, where blank ones only part the others: they may stand between lettered lines, or around all."""
+    lines = text.strip().splitlines()
+    if any(_LETTERED.match(line) for line in lines):
+        return [line for line in lines if line.strip()]
+    return lines
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value:
+        raise ValueError(f"{cut(value)} in a list is no text; expected texts or numbers")
+    return str(value)
 
 
 def column_options(columns: Mapping[str, str | None]) -> tuple[str, ...]:
@@ -64,9 +122,7 @@ def column_options(columns: Mapping[str, str | None]) -> tuple[str, ...]:
     texts = [" ".join((columns.get(letter) or "").split()) for letter in sorted(columns)]
     while texts and not texts[-1]:
         texts.pop()
-    if "" in texts:
-        raise ValueError(f"option {sorted(columns)[texts.index('')]} is empty, but a later one is not")
-    return tuple(texts)
+    return checked_options(texts)
 
 
 def inline_options(text: str) -> tuple[str, ...]:

@@ -8,31 +8,28 @@ text only.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import csv
-import re
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from tqdm import tqdm
 
-from ..core.errors import DataError, flat_message
+from ..core.errors import DataError
 from ..core.files import write_whole
 from ..core.images import source_hash
 from ..core.records import digest
 from ..core.settings import cache_folder
+from .image_cells import image_bytes, image_name, image_row
+from .json_rows import Fields
+from .readers import SourceRow, read_rows
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is kept; raised when the rows or images of a table come to be read differently."""
 
-_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
-
-Fields = dict[str, Any]
+_INDEX = "index"
+"""Column by whose value rows refer to the image of another row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +39,37 @@ class TableRow:
     fields: Fields
     """By column, those that were asked for."""
     image: str
-    """Hash of the stored image."""
+    """Hash of the stored image; empty where there is none."""
+    number: int = 0
+    """From 1."""
+    name: str = ""
+    """Of the image's file, where the row names one instead of holding it."""
+    problem: str = ""
+    """Why the row cannot be read."""
 
 
-def load_table(file: Path, image: str, columns: Collection[str]) -> list[TableRow]:
-    """All rows of a table: these columns as far as it has them, and the one that holds the image.
+def load_table(file: Path, image: str, columns: Collection[str], renamed: Mapping[str, str] | None = None) -> list[TableRow]:
+    """All rows of a table: these columns as far as it has them, and the one that holds or names the image.
 
     An image that cannot be decoded is kept as it is: its row is answered with an `ImageError` later and counted as unscored.
+
+    Args:
+        file: the table.
+        image: the image's column.
+        columns: the others.
+        renamed: names that columns also go by, with those meant.
 
     Raises:
         DataError: if the table cannot be read, or its images cannot be unpacked.
     """
+    names = dict(renamed or {})
     try:
         stat = file.stat()
-        name = digest(FORMAT, str(file.resolve()), stat.st_size, stat.st_mtime_ns, image, sorted(columns))
+        name = digest(
+            FORMAT, str(file.resolve()), stat.st_size, stat.st_mtime_ns, image, sorted(columns), sorted(names.items())
+        )
         kept = cache_folder() / "tables" / f"{name}.jsonl"
-        return _kept_rows(kept) or _unpacked(file, image, columns, kept)
+        return _kept_rows(kept) or _unpacked(file, image, columns, names, kept)
     except OSError as error:
         raise DataError(
             f"{file} cannot be read or unpacked to {cache_folder()} ({error.strerror}); "
@@ -73,25 +85,61 @@ def image_file(name: str) -> Path:
 def _kept_rows(kept: Path) -> list[TableRow]:
     """The rows of an earlier load; none if there was none, or if one of its images is gone."""
     try:
-        lines = kept.read_bytes().splitlines()
-    except FileNotFoundError:
+        rows = [msgspec.json.decode(line, type=TableRow) for line in kept.read_bytes().splitlines()]
+    except (FileNotFoundError, msgspec.DecodeError):
         return []
-    rows = [msgspec.json.decode(line, type=TableRow) for line in lines]
-    return rows if all(image_file(name).exists() for name in {row.image for row in rows}) else []
+    return rows if all(image_file(name).exists() for name in {row.image for row in rows if row.image}) else []
 
 
-def _unpacked(file: Path, image: str, columns: Collection[str], kept: Path) -> list[TableRow]:
-    rows = []
-    for number, fields in enumerate(
-        tqdm(read_rows(file), desc=f"unpacking {file.name}", unit="row", disable=None, leave=False), 1
-    ):
-        if image not in fields:
-            raise DataError(
-                f"{file}, row {number} has no column {image!r}; it has {', '.join(fields)}: pass the benchmark's own file"
-            )
-        rows.append(TableRow({name: fields[name] for name in fields if name in columns}, _unpack_image(fields[image])))
-    write_whole(kept, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+def _unpacked(file: Path, image: str, columns: Collection[str], renamed: Mapping[str, str], kept: Path) -> list[TableRow]:
+    rows: list[TableRow] = []
+    stored, named = defaultdict[str, set[str]](set), dict[int, str]()
+    for source in tqdm(read_rows(file), desc=f"unpacking {file.name}", unit="row", disable=None, leave=False):
+        fields = _renamed(source.fields, renamed)
+        index = str(fields.get(_INDEX, ""))
+        row = _row(source, fields, image, columns)
+        if not row.problem and (other := image_row(fields[image])):
+            named[len(rows)] = other  # perhaps; it may as well be an image that is damaged
+        elif row.image:
+            stored[index].add(row.image)
+        rows.append(row)
+    for place, other in named.items():
+        rows[place] = _referring(rows[place], other, stored.get(other, set()))
+    write_whole(kept, b"".join(_line(row) + b"\n" for row in rows))
     return _kept_rows(kept)
+
+
+def _line(row: TableRow) -> bytes:
+    try:
+        return msgspec.json.encode(row)
+    except (OverflowError, TypeError, ValueError) as error:  # an integer of 80 bits, for one
+        return msgspec.json.encode(TableRow({}, "", row.number, problem=f"it holds a value that cannot be kept ({error})"))
+
+
+def _renamed(fields: Fields, renamed: Mapping[str, str]) -> Fields:
+    """The fields under the names meant; a column that has that name itself is the one meant."""
+    return {
+        meant if (meant := renamed.get(name, name)) == name or meant not in fields else name: fields[name] for name in fields
+    }
+
+
+def _row(source: SourceRow, fields: Fields, image: str, columns: Collection[str]) -> TableRow:
+    if source.problem:
+        return TableRow({}, "", source.number, problem=source.problem)
+    if image not in fields:
+        problem = f"it has no column {image!r}; it has {', '.join(fields)}: pass the benchmark's own file"
+        return TableRow({}, "", source.number, problem=problem)
+    wanted = {name: fields[name] for name in fields if name in columns}
+    if name := image_name(fields[image]):
+        return TableRow(wanted, "", source.number, name=name)
+    return TableRow(wanted, _unpack_image(fields[image]), source.number)
+
+
+def _referring(row: TableRow, other: str, images: Collection[str]) -> TableRow:
+    """The row with the image of the row that it refers to, if that one has an image."""
+    if len(images) > 1:
+        return replace(row, image="", problem=f"its image is that of row {other!r}, but several rows have this index")
+    return replace(row, image=next(iter(images))) if images else row
 
 
 def _unpack_image(value: object) -> str:
@@ -100,85 +148,6 @@ def _unpack_image(value: object) -> str:
     if not image_file(name).exists():
         write_whole(image_file(name), data)
     return name
-
-
-def image_bytes(value: object) -> bytes:
-    """The stored image in a cell: bytes, base64 with or without blanks and a data URI's head, or `datasets`' struct of bytes.
-
-    Any other value is returned unchanged; it is reported as no image when it is opened.
-    """
-    if isinstance(value, dict):
-        value = value.get("bytes")
-    if isinstance(value, bytes):
-        return value
-    if not isinstance(value, str):
-        return b""
-    packed = "".join(value.rpartition("base64,")[2].split()).encode("ascii", "replace")
-    if not _BASE64.fullmatch(packed):
-        return value.encode()
-    try:
-        return base64.b64decode(packed.rstrip(b"=") + b"=" * (-len(packed.rstrip(b"=")) % 4))
-    except binascii.Error:
-        return value.encode()
-
-
-def read_rows(file: Path) -> Iterator[Fields]:
-    """The rows of a parquet, TSV, JSON or JSONL file, one at a time.
-
-    Raises:
-        DataError: if the file is of another kind, or is damaged.
-    """
-    reader = READERS.get(file.suffix.lower())
-    if reader is None:
-        raise DataError(f"{file} is no table that can be read; expected one of {', '.join(READERS)}")
-    try:
-        yield from reader(file)
-    except (ValueError, csv.Error) as error:  # msgspec's, pyarrow's and Unicode's errors are ValueErrors
-        raise DataError(f"{file} is damaged ({flat_message(error)}); copy it again") from error
-
-
-def _parquet_rows(file: Path) -> Iterator[Fields]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as table:  # a row group may hold gigabytes of images
-        for batch in table.iter_batches(batch_size=1):
-            yield from batch.to_pylist()
-
-
-def _tsv_rows(file: Path) -> Iterator[Fields]:
-    csv.field_size_limit(sys.maxsize)  # an 8K image in one field; the default ends at 128 KiB
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        for row in csv.DictReader(opened, delimiter="\t"):
-            if None in row or None in row.values():
-                raise ValueError(f"a row has another number of fields than the header: {str(row)[:80]}")
-            yield dict(row)
-
-
-def _json_rows(file: Path) -> Iterator[Fields]:
-    yield from msgspec.json.decode(file.read_bytes().removeprefix(_MARK), type=list[Fields])
-
-
-def _jsonl_rows(file: Path) -> Iterator[Fields]:
-    with file.open("rb") as opened:
-        for number, line in enumerate(opened, 1):
-            text = line.removeprefix(_MARK) if number == 1 else line
-            if text.strip():
-                try:
-                    yield msgspec.json.decode(text, type=Fields)
-                except msgspec.DecodeError as error:
-                    raise ValueError(f"line {number}: {error}") from error
-
-
-_MARK = b"\xef\xbb\xbf"
-"""The byte order mark that some editors put before UTF-8."""
-
-READERS: dict[str, Callable[[Path], Iterator[Fields]]] = {
-    ".parquet": _parquet_rows,
-    ".tsv": _tsv_rows,
-    ".jsonl": _jsonl_rows,
-    ".json": _json_rows,
-}
-"""By file name's end."""
 
 
 def find_tables(data: Path, patterns: Iterable[str]) -> list[Path]:
@@ -191,7 +160,7 @@ def find_tables(data: Path, patterns: Iterable[str]) -> list[Path]:
         return [data]
     tried = list(patterns)
     for pattern in tried:
-        found = sorted(path for path in data.glob(pattern) if path.is_file())
+        found = sorted(path for path in data.glob(pattern) if path.is_file() and not path.name.startswith("."))
         if found:
             return found
     state = "holds no table" if data.is_dir() else "does not exist"

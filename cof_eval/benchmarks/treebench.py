@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ..core.records import Corners, Question
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import part
 from .options import choice_text, inline_options, listed_options
@@ -38,7 +38,7 @@ class _SourceRow(msgspec.Struct):
     target_instances: list[list[float]] | str | None = None
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every row; see `loading.load_items`."""
     return load_items(TABLE, data, _SourceRow, _question)
 

@@ -9,6 +9,7 @@ LLM judge.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -16,11 +17,12 @@ import msgspec
 from ..core.errors import DataError
 from ..core.images import ImageSource
 from ..core.records import Question
+from .fields import convert_row
 from .hub import fetch_folder
-from .item import Benchmark, Item
-from .loading import with_distinct_ids
+from .image_cells import find_image
+from .item import ROW_ERRORS, BadRow, Benchmark, Item, Rows
 from .metrics import part
-from .tables import read_rows
+from .readers import read_rows
 
 LEVELS = ("Easy", "Medium", "Hard")
 _TAGGED = re.compile(r"\s*<answer>(.*)</answer>\s*", re.DOTALL)
@@ -33,7 +35,7 @@ class _SourceRow(msgspec.Struct):
     solution: str
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every row of the three levels, or of those that are there.
 
     Args:
@@ -41,10 +43,11 @@ def load(data: Path | None) -> list[Item]:
             these three; None to fetch all from the hub.
 
     Raises:
-        DataError: if the data cannot be had, or a row is not as expected, naming it.
+        DataError: if the data cannot be had, or no row is as expected, naming the first.
     """
     folders = _fetched() if data is None else _found(data)
-    return with_distinct_ids([item for level, folder in folders.items() for item in _level(level, folder)])
+    found = [row for level, folder in folders.items() for row in _level(level, folder)]
+    return Rows.collect(found, "VisualProbe's val.json holds no row; copy it again")
 
 
 def _fetched() -> dict[str, Path]:
@@ -63,22 +66,21 @@ def _found(data: Path) -> dict[str, Path]:
     return found
 
 
-def _level(level: str, folder: Path) -> list[Item]:
-    source = folder / "val.json"
-    items = []
-    for number, fields in enumerate(read_rows(source), 1):
+def _level(level: str, folder: Path) -> Iterator[Item | BadRow]:
+    for source in read_rows(folder / "val.json"):
         try:
-            items.append(_item(level, folder, msgspec.convert(fields, type=_SourceRow, strict=False)))
-        except ValueError as error:
-            raise DataError(f"{source}, row {number}: {error}; correct this row or copy the file again") from error
-    return items
+            if source.problem:
+                raise ValueError(source.problem)
+            yield _item(level, folder, convert_row(source.fields, _SourceRow))
+        except ROW_ERRORS as error:
+            yield BadRow(source.where, f"{error}; correct this row or copy the file again")
 
 
 def _item(level: str, folder: Path, row: _SourceRow) -> Item:
     images = [row.images] if isinstance(row.images, str) else row.images
     if len(images) != 1:
         raise ValueError(f"there are {len(images)} images; expected one")
-    image = _image(folder, images[0])
+    image = _image(level, folder, images[0])
     solution = tagged[1] if (tagged := _TAGGED.fullmatch(row.solution)) else row.solution
     if not solution.strip():
         raise ValueError("the solution is empty")
@@ -94,13 +96,11 @@ def _item(level: str, folder: Path, row: _SourceRow) -> Item:
     return Item(question, ImageSource(path=str(image)))
 
 
-def _image(folder: Path, name: str) -> Path:
-    """The image's file: its path is relative to the folder, or to the one above it."""
+def _image(level: str, folder: Path, name: str) -> Path:
+    """The image's file: its path is relative to the folder, with or without the dataset's name before it, or to `data`."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.name:
-        raise ValueError(f"the image {name!r} is not a file below the folder; expected a path like data/1.jpg")
-    places = (folder / path, folder.parent / path, folder / "data" / path.name)
-    return next((place for place in places if place.is_file()), places[-1])
+    inner = path.relative_to(f"VisualProbe_{level}") if path.parts[:1] == (f"VisualProbe_{level}",) else path
+    return find_image([str(inner)], [folder] if len(inner.parts) > 1 else [folder, folder / "data"], folder)
 
 
 VISUAL_PROBE = Benchmark(load, tuple(part(level.lower(), level.lower()) for level in LEVELS))

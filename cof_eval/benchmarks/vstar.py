@@ -8,25 +8,37 @@ the order of the rows; in the JSON next to an image the right option always come
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
+from ..core.data_paths import path_below
 from ..core.errors import DataError
+from ..core.files import read_regular
 from ..core.images import ImageSource
 from ..core.letters import LETTERS
 from ..core.records import Corners, Question
+from .fields import convert_row
 from .hub import fetch_folder
-from .item import Benchmark, Item
+from .image_cells import IMAGE_SUFFIXES
+from .item import ROW_ERRORS, BadRow, Benchmark, Item, Rows
+from .json_rows import parse_object
+from .readers import SourceRow, read_rows
+from .text_files import text_encoding
 
 REPOSITORY = "craigwu/vstar_bench"
 QUESTIONS = "test_questions.jsonl"
 _OPTION = re.compile(r"^[ \t]*\(([A-Z])\)[ \t]*(\S.*)$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class _SourceRow:
+_SUFFIX = re.compile(r"#\d+$")
+_MAX_ANNOTATION = 1 << 24
+"""Bytes of a file of boxes; V*'s have some hundred."""
+
+
+class _SourceRow(msgspec.Struct):
     """One line of the questions' file."""
 
     image: str
@@ -36,15 +48,14 @@ class _SourceRow:
     question_id: int | str
 
 
-@dataclass(frozen=True, slots=True)
-class _Annotation:
+class _Annotation(msgspec.Struct):
     """The JSON next to an image, as far as it is used."""
 
-    bbox: list[tuple[float, float, float, float]]
+    bbox: list[Corners] | None
     """(x, y, width, height), px of the native image."""
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every question of V*, in the order of the file.
 
     An image that is missing is no error here: its row is answered with an `ImageError` later and counted as unscored.
@@ -53,39 +64,30 @@ def load(data: Path | None) -> list[Item]:
         data: a folder in the layout of `craigwu/vstar_bench`; None to fetch it from the Hugging Face hub.
 
     Raises:
-        DataError: if the folder, the questions' file, a row or a box annotation is not as expected.
+        DataError: if the folder or the questions' file is not as expected, or none of its rows is.
     """
     return load_folder(fetch_folder("V*", "vstar", REPOSITORY) if data is None else data)
 
 
-def load_folder(folder: Path, benchmark: str = "vstar") -> list[Item]:
+def load_folder(folder: Path, benchmark: str = "vstar") -> Rows:
     """Every question of a folder in the layout of V*, as questions of `benchmark`.
 
     Raises:
         DataError: as `load`.
     """
     source = folder / QUESTIONS
-    lines = load_questions(source).removeprefix(b"\xef\xbb\xbf").splitlines()
-    items = [_item(benchmark, folder, line, f"{source}, line {n}") for n, line in enumerate(lines, start=1) if line.strip()]
-    if not items:
-        raise DataError(f"{source} holds no question; expected one JSON object a line: copy the file from {REPOSITORY} again")
-    return items
-
-
-def load_questions(source: Path) -> bytes:
-    """The questions' file, as stored.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        missing = source.parent if not source.parent.is_dir() else source
+    if not source.is_file():
+        missing = source if folder.is_dir() else folder
+        why = "No such file or directory" if not missing.exists() else f"no {'file' if folder.is_dir() else 'folder'}"
         raise DataError(
-            f"{missing} cannot be read ({error.strerror}); expected a folder with {QUESTIONS}, direct_attributes/ and "
+            f"{missing} cannot be read ({why}); expected a folder with {QUESTIONS}, direct_attributes/ and "
             f"relative_position/, as in {REPOSITORY}: correct --data vstar=FOLDER"
-        ) from error
+        )
+    names = _NamesakeCounts()
+    return Rows.collect(
+        (_item(benchmark, folder, row, names) for row in read_rows(source)),
+        f"{source} holds no question; expected one JSON object a line: copy the file from {REPOSITORY} again",
+    )
 
 
 def load_boxes(annotation: Path) -> tuple[Corners, ...]:
@@ -94,15 +96,20 @@ def load_boxes(annotation: Path) -> tuple[Corners, ...]:
     Boxes without any area are excluded.
 
     Raises:
-        DataError: if the file is there but holds no list of boxes.
+        ValueError: if the file is there but holds no list of boxes.
     """
     try:
-        boxes = msgspec.json.decode(annotation.read_bytes(), type=_Annotation).bbox
+        data = read_regular(annotation, max_bytes=_MAX_ANNOTATION)
+        fields = parse_object(data.decode(text_encoding(data[:4])))
+        if isinstance(fields, str):
+            raise ValueError(fields)
+        boxes = convert_row({"bbox": None, **fields}, _Annotation).bbox or []
     except FileNotFoundError:
         return ()
-    except (OSError, msgspec.DecodeError) as error:
-        raise DataError(
-            f'{annotation}: {error}; expected "bbox": [[x, y, width, height], …]: correct the file, or remove it to go without boxes'
+    except (OSError, ValueError) as error:
+        says = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f'{annotation}: {says}; expected "bbox": [[x, y, width, height], …]: correct the file, or remove it to go without boxes'
         ) from error
     return tuple((x, y, x + w, y + h) for x, y, w, h in boxes if w > 0 and h > 0)
 
@@ -124,14 +131,16 @@ def parse_options(text: str) -> tuple[str, ...]:
     return tuple(match[2].strip() for match in found)
 
 
-def _item(benchmark: str, folder: Path, line: bytes, where: str) -> Item:
+def _item(benchmark: str, folder: Path, source: SourceRow, namesakes: _NamesakeCounts) -> Item | BadRow:
+    where = f"{folder / QUESTIONS}, line {source.line or source.number}"
     try:
-        row = msgspec.json.decode(line, type=_SourceRow)
-        relative = _inside(row.image)
+        if source.problem:
+            raise ValueError(source.problem)
+        row = convert_row(source.fields, _SourceRow)
+        image = path_below(folder, row.image)
         options = parse_options(row.text)
         if not row.label:
             raise ValueError("the question has the label ''; expected an option's letter")
-        boxes = load_boxes(folder / relative.with_suffix(".json"))
         question = Question(
             id=str(row.question_id),
             benchmark=benchmark,
@@ -140,21 +149,40 @@ def _item(benchmark: str, folder: Path, line: bytes, where: str) -> Item:
             text=row.text,
             options=options,
             answer=row.label,
-            boxes=boxes,
+            boxes=load_boxes(namesakes.annotation(image)),
         )
-    except DataError:
-        raise
-    except ValueError as error:  # msgspec's errors are ValueErrors too
-        raise DataError(f"{where}: {error}; correct this line or copy the file from {REPOSITORY} again") from error
-    return Item(question, ImageSource(path=str(folder / relative)))
+    except ROW_ERRORS as error:
+        return BadRow(where, f"{error}; correct this line or copy the file from {REPOSITORY} again")
+    return Item(question, ImageSource(path=str(image)))
 
 
-def _inside(image: str) -> PurePosixPath:
-    """The image's path, refused if it leaves the folder (by its words alone: the hub's cache links to files elsewhere)."""
-    path = PurePosixPath(image)
-    if path.is_absolute() or ".." in path.parts or not path.name:
-        raise ValueError(f"the image {image!r} is not a file below the folder; expected a path like direct_attributes/1.jpg")
-    return path
+class _NamesakeCounts:
+    """How many images of a folder have a name, ends aside: the boxes in `a.json` must belong to one image."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Counter[str]] = {}
+
+    def annotation(self, image: Path) -> Path:
+        """The file of an image's boxes.
+
+        Raises:
+            ValueError: if it could be that of another image, too.
+        """
+        annotation = image.with_suffix(".json")
+        if annotation.is_file() and self._counts(image.parent)[image.stem] > 1:
+            raise ValueError(f"several images are named {image.stem!r}, and {annotation} could belong to each; rename one")
+        return annotation
+
+    def _counts(self, folder: Path) -> Counter[str]:
+        if folder not in self._folders:
+            images = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+            self._folders[folder] = Counter(path.stem for path in images)
+        return self._folders[folder]
 
 
-VSTAR = Benchmark(load)
+def _earlier(question: Question) -> Question:
+    """Its id was the row's, even where another row has it."""
+    return replace(question, id=_SUFFIX.sub("", question.id))
+
+
+VSTAR = Benchmark(load, earlier=_earlier)

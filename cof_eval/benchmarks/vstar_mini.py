@@ -16,7 +16,7 @@ from ..core.images import encode_png
 from ..core.letters import LETTERS
 from ..core.records import digest
 from ..core.settings import cache_folder
-from .item import Benchmark, Item
+from .item import Benchmark, Rows
 from .options import ANSWER_LETTER, choice_text
 from .synthetic import questions, world
 from .vstar import QUESTIONS, load_folder
@@ -32,7 +32,7 @@ _LAST = "complete.json"
 """Written last: a folder without it was not finished."""
 
 
-def load(data: Path | None) -> list[Item]:
+def load(data: Path | None) -> Rows:
     """Every question of a folder that `write_folder` wrote; None for the test set.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ..core.errors import CofError, DataError, InterruptedRunError, UsageError
+from ..core.errors import BudgetReachedError, CofError, DataError, InterruptedRunError, UsageError
 from ..core.supported import version_lines
 from ..core.text import printable
 from .ask import ask
@@ -77,7 +77,7 @@ _INTERRUPTED = 130
 
 
 def _status(error: CofError) -> int:
-    if isinstance(error, InterruptedRunError):
+    if isinstance(error, InterruptedRunError | BudgetReachedError):
         return error.status
     return 2 if isinstance(error, UsageError | DataError) else 1
 

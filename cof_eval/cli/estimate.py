@@ -61,7 +61,9 @@ async def estimate_run(
     from ..engines.checkpoint import identify
     from ..lmms.launch import parse_benchmarks, parse_resolutions, use_data
     from ..runs.costs import run_costs
-    from ..runs.estimate_text import estimate_lines
+    from ..runs.estimate import Prices
+    from ..runs.estimate_text import NO_PRICES, estimate_lines
+    from ..runs.paying import open_paying
     from ..runs.plan import Planner
     from ..runs.work import jobs
 
@@ -76,6 +78,10 @@ async def estimate_run(
     identity = identify(settings)
     engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     try:
+        paying = open_paying(settings, engine, None)
+        if paying and prices != NO_PRICES:
+            raise UsageError("--prices and --price-… are two ways to name what the model costs; name one of them")
+        prices = Prices(model=paying.model) if paying else prices
         planner = Planner(checkpoint=identity["fingerprint"], protocol=protocol, limits=protocol.limits(engine.limits))
         plans = [planner.plan(job) for name in names for job in jobs(name, items[name], points, order=orders, repeats=repeats)]
         told: Told = run_costs(

@@ -24,7 +24,7 @@ ProtocolArgs = Annotated[
 ]
 Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Ask every question so often (protocols that sample).")]
 OptionOrder = Annotated[
-    str, typer.Option("--option-order", help="Of multiple choice: dataset, shuffled[:SEED], rotated or correct_first.")
+    str, typer.Option("--option-order", help="Of multiple choice: dataset, shuffled[:SEED], rotated[:MOST] or correct_first.")
 ]
 EngineName = Annotated[
     str, typer.Option("--engine", help="What runs the model: vllm or transformers (in process), or openai (a server).")
@@ -55,6 +55,9 @@ BenchmarkModule = Annotated[
     typer.Option("--benchmark-module", help="Python file that defines BENCHMARKS = {name: Benchmark(…)}; repeatable."),
 ]
 Data = Annotated[list[str] | None, typer.Option("--data", help="NAME=PATH: local folder of a benchmark; repeatable.")]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let rows name images outside their benchmark's folder, by path or by link.")
+]
 JudgeCard = Annotated[str, typer.Option("--judge", help="Judge card: equivalence, equivalence_image, strict, or a folder.")]
 JudgeUrl = Annotated[
     str | None, typer.Option("--judge-url", help="Judge's server, several comma-separated; without one, rules alone decide.")
@@ -86,6 +89,14 @@ PricePerGpuHour = Annotated[
     float | None, typer.Option("--price-per-gpu-hour", min=0, help="Dollars of one GPU for one hour, for --estimate.")
 ]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs that the run takes, for --estimate.")]
+PricesFile = Annotated[
+    Path | None,
+    typer.Option("--prices", help="YAML or JSON file of what models cost (docs/cost.md): $ per question in the report."),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget", min=0, help="Dollars that the run may spend, earlier sessions included; needs --prices."),
+]
 PriceIn = Annotated[
     float | None, typer.Option("--price-in", min=0, help="Dollars per million prompt tokens, for --estimate; with --price-out.")
 ]

@@ -9,7 +9,7 @@ import typer
 
 from ..core.errors import RunError, UsageError
 from .finish import finish
-from .options import BenchmarkModule
+from .options import BenchmarkModule, PricesFile
 
 
 def report(
@@ -22,6 +22,7 @@ def report(
         typer.Option("--judge", metavar="CARD[:MODEL]", help="Verdicts of this card and judge model; by default those in use."),
     ] = None,
     benchmark_module: BenchmarkModule = None,
+    prices: PricesFile = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="List every file of the report.")] = False,
 ) -> None:
     """Write tables and plots of one or more run folders, finished or not."""
@@ -33,6 +34,12 @@ def report(
 
     try:
         loaded = [load_run(path, judge) for path in runs]
+        if prices:
+            from ..report.dollars import with_prices
+            from ..runs.prices import load_prices
+
+            listed = load_prices(prices)
+            loaded = [with_prices(run, listed) for run in loaded]
     except RunError as error:
         raise UsageError(str(error)) from error
     raise typer.Exit(finish(loaded, out or runs[0] / "report", Screen(Detail.VERBOSE if verbose else Detail.NORMAL)))

@@ -74,6 +74,18 @@ class InterruptedRunError(CofError, RuntimeError):
         """Exit status, as shells count it."""
 
 
+class BudgetReachedError(CofError, RuntimeError):
+    """The next request might cost more than is left of the budget; what was finished is kept."""
+
+    status = 3
+    """Exit status."""
+
+    def __init__(self, message: str, run: str = "") -> None:
+        super().__init__(message)
+        self.run = run
+        """The run's folder, where that is known."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message; its kind where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

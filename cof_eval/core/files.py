@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -53,6 +55,25 @@ def write_whole(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Write a file whole or not at all; see `whole_file`."""
     with whole_file(path, sync=sync) as file:
         file.write(data)
+
+
+def read_regular(path: Path, *, max_bytes: int) -> bytes:
+    """The bytes of a regular file. Never waits for a pipe, and never reads a device.
+
+    Raises:
+        OSError: if it cannot be read, is no regular file, or is larger; `strerror` says which.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a pipe waits for its writer
+    except ValueError as error:  # a NUL or half a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have this name") from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is a folder, pipe or device, no regular file")
+        if found.st_size > max_bytes:
+            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes; at most {max_bytes:,} are read")
+        return file.read(max_bytes)
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,6 +17,9 @@ from pathlib import Path
 from PIL import Image
 
 from .errors import ImageError
+from .file_kinds import other_kind
+from .files import read_regular
+from .png_texts import without_long_texts
 from .records import Size
 from .resolution import Filter
 
@@ -25,6 +28,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded, px (where Pillow's own limit ends by default); 8K has 33,177,600."""
+
+MAX_BYTES = 1 << 30
+"""Largest image file that is read; an uncompressed image of `MAX_PIXELS` in four channels has less."""
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -64,12 +70,12 @@ class ImageSource:
             return self.data
         path = Path(self.path or "")
         try:
-            return path.read_bytes()
+            return read_regular(path, max_bytes=MAX_BYTES)
         except FileNotFoundError:
             raise ImageError(f"image file {path} does not exist; complete the benchmark's folder and run again") from None
         except OSError as error:
             raise ImageError(
-                f"image file {path} cannot be read ({error.strerror}); expected a readable file: check its permissions"
+                f"image file {path} cannot be read ({error.strerror}); expected an image file: check its name and permissions"
             ) from error
 
 
@@ -118,6 +124,7 @@ def header_size(data: bytes) -> Size:
     Raises:
         ImageError: if the bytes are no image of a known format, or one of more than `MAX_PIXELS`.
     """
+    data = without_long_texts(data)
     image = _opened(io.BytesIO(data))
     with _undecodable_as_image_error():
         width, height = image.size
@@ -134,6 +141,7 @@ def load_native(data: bytes) -> Image.Image:
     Raises:
         ImageError: if the bytes are no image of a known format, are cut short or damaged, or hold more than `MAX_PIXELS`.
     """
+    data = without_long_texts(data)
     stream = _CountedBytes(data)
     image = _opened(stream)
     with _undecodable_as_image_error():
@@ -208,6 +216,8 @@ def _opened(stream: io.BytesIO) -> Image.Image:
         raise ImageError(f"{error} At most {MAX_PIXELS:,} px are decoded; reduce the file") from error
     except Exception as error:
         start = stream.getvalue()[:8]
+        if kind := other_kind(stream.getvalue()[:64]):
+            raise ImageError(f"the file is {kind}; images are read as {', '.join(FORMATS)}: save it as PNG or JPEG") from error
         raise ImageError(
             f"{len(stream.getvalue()):,} bytes that begin with {start!r} are no image; expected one of {', '.join(FORMATS)}: "
             "save the file as PNG or JPEG"

@@ -312,6 +312,9 @@ class Verdict:
     reason: str = ""
     """Why the answer is unscored, or what the rule saw."""
     judge_s: float = 0.0
+    prompt_tokens: int = 0
+    """That the judge read; 0 where a rule decided."""
+    output_tokens: int = 0
 
 
 def trajectory_key(*, checkpoint: str, protocol: str, prompt: str, image: str, shown: Size, repeat: int) -> str:

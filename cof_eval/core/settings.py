@@ -6,8 +6,9 @@
 | `COF_JUDGE_URL` | base URL of the judge's server, where the model argument `judge_url` is not given |
 | `COF_DATA_<BENCHMARK>` | local folder or file of a benchmark, for instance `COF_DATA_VSTAR` |
 | `COF_BENCHMARK_MODULES` | Python files with benchmarks of their own (`--benchmark-module`), separated as in `PATH` |
+| `COF_ALLOW_OUTSIDE` | 1: images may lie outside their benchmark's folder (`--allow-outside`) |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
-| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated[:MOST]` or `correct_first` (`--option-order`) |
 | `COF_VIEW` | what of each image is shown: `full`, `target` or `none` (`--view`, the model argument `view`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to the model's servers; `EMPTY` if unset |
@@ -17,6 +18,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -81,6 +83,10 @@ class ModelSettings:
     seed: int = 0
     note: str | None = None
     """A caveat for run.yaml and the report."""
+    prices: str | None = None
+    """File of the model's and the judge's prices."""
+    budget: float | None = None
+    """Dollars that the run may spend over all its sessions; needs `prices`."""
 
     def __post_init__(self) -> None:
         if not self.pretrained:
@@ -88,6 +94,10 @@ class ModelSettings:
         for name, number in (("concurrency", self.concurrency), ("max_pixels", self.max_pixels)):
             if number is not None and number < 1:
                 raise UsageError(f"model argument {name}={number} must be at least 1")
+        if self.budget is not None and not (math.isfinite(self.budget) and self.budget > 0):
+            raise UsageError(f"model argument budget={self.budget} must be a number of dollars above 0")
+        if self.budget is not None and not self.prices:
+            raise UsageError("model argument budget needs prices: a file with what the model costs (docs/cost.md)")
 
 
 _CHOICES: Mapping[str, type[StrEnum]] = {"keep_images": KeepImages, "view": ImageView}
@@ -139,7 +149,8 @@ def _refusal(error: msgspec.ValidationError, values: Mapping[str, Any]) -> Usage
     value = values.get(name)
     if name in _CHOICES:
         return UsageError(f"{name}={value!r} is unknown; known: {', '.join(_CHOICES[name])}")
-    return UsageError(f"model argument {name}={value!r} is no {'JSON object' if name in _OBJECTS else 'whole number'}")
+    kind = "JSON object" if name in _OBJECTS else "number of dollars" if name == "budget" else "whole number"
+    return UsageError(f"model argument {name}={value!r} is no {kind}")
 
 
 def data_folder(benchmark: str) -> Path | None:
@@ -163,6 +174,24 @@ def use_benchmark_modules(files: Iterable[Path]) -> None:
     """Name further files with benchmarks for this process and its children."""
     named = dict.fromkeys((*benchmark_modules(), *(file.expanduser().resolve() for file in files)))
     os.environ["COF_BENCHMARK_MODULES"] = os.pathsep.join(map(str, named))
+
+
+def allow_outside() -> bool:
+    """Whether images may lie outside their benchmark's folder (`--allow-outside`, or `COF_ALLOW_OUTSIDE`).
+
+    Raises:
+        UsageError: if the variable says neither yes nor no.
+    """
+    value = os.environ.get("COF_ALLOW_OUTSIDE", "")
+    if value not in ("", "0", "1"):
+        raise UsageError(f"COF_ALLOW_OUTSIDE={value!r} is neither 1 nor 0")
+    return value == "1"
+
+
+def use_allow_outside(allowed: bool) -> None:
+    """Let images lie outside their benchmark's folder, for this process and its children; False leaves the variable's word."""
+    if allowed:
+        os.environ["COF_ALLOW_OUTSIDE"] = "1"
 
 
 def cache_folder() -> Path:

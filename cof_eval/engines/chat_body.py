@@ -28,7 +28,8 @@ def chat_body(request: Request, messages: list[dict[str, Any]], server: Server) 
     if request.template_kwargs:
         body["chat_template_kwargs"] = dict(request.template_kwargs)
     if server.is_vllm:
-        body |= {"return_token_ids": True, "include_stop_str_in_output": request.stop_kept}
+        kept = request.stop_kept and bool(request.stop or not request.tools)  # with tools, special tokens are not skipped
+        body |= {"return_token_ids": True, "include_stop_str_in_output": kept}
     if request.tools:
         body["tools"] = [tool.schema() for tool in request.tools]
     if request.pattern:

@@ -23,6 +23,8 @@ from .native_calls import read_calls
 
 REASONING_FLAG = "--reasoning-parser"
 TOOL_FLAGS = "--enable-auto-tool-choice and --tool-call-parser (vLLM), --tool-call-parser (SGLang), --jinja (llama.cpp)"
+_MOST_CHARS = 4_000_000
+"""A longer text is no reply: ten times what the longest limits of tokens allow."""
 _CALLED = ("tool_calls", "function_call", "tool_use")
 """Finish reasons of a turn that ends with calls."""
 _HIDDEN_TOKENS = 16
@@ -57,14 +59,18 @@ class ReplyReader:
         if finish is None:
             raise EngineError(f"the server ended the request with finish reason {choice.finish_reason!r}")
         cached = (usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens) or 0
+        if isinstance(usage.total_tokens, int) and usage.total_tokens > usage.prompt_tokens + cached + usage.completion_tokens:
+            self.mended[
+                "replies with more tokens in all than of prompt and completion: hidden thoughts may be billed uncounted"
+            ] += 1
         self._check_prompt(usage.prompt_tokens + cached if usage.prompt_tokens else 0, request, done.server)
         calls = read_calls(choice.message) if request.tools else ()
         if choice.finish_reason in _CALLED and not (calls or choice.message.said.calls):
-            raise EngineError(
-                f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call; start it without its tool "
-                f"parser: {TOOL_FLAGS}"
-            )
+            says = f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call"
+            raise EngineError(says if request.tools else f"{says}; start it without its tool parser: {TOOL_FLAGS}")
         text = self._text(done, native=bool(calls))
+        if len(text) > _MOST_CHARS:
+            raise EngineError(f"the reply has {len(text):,} characters; {request.max_tokens:,} tokens were asked for")
         if finish is Finish.STOP:
             text = _with_stop(text, request, done.server)
         cut = cut_at_stop(text, request)

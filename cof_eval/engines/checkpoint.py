@@ -184,6 +184,11 @@ class Checkpoint:
         """Tokens of a text."""
         return len(self.processor.tokenizer.encode(text, add_special_tokens=False))
 
+    @property
+    def can_decode(self) -> bool:
+        """Whether there is a tokenizer: always."""
+        return True
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a reply's tokens, control tokens left out, as servers show it."""
         return str(self.processor.tokenizer.decode(list(token_ids), skip_special_tokens=True))

@@ -6,7 +6,6 @@ token ids (vLLM does), the visual tokens are counted from them; elsewhere the ro
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -24,14 +23,14 @@ from ..core.errors import (
     UsageError,
 )
 from ..core.resolution import PixelLimits
-from ..servers import Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
+from ..servers import ImageFormat, Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
 from . import EngineSettings
 from .chat_body import chat_body
 from .chat_response import ReplyReader
 from .checkpoint import Checkpoint, find_served
 from .served_checkpoint import ServedCheckpoint, load_served
 from .served_family import find_family
-from .wire import ImageFormat, Wire
+from .wire import Wire, image_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
         raise UsageError(
             f"engine=openai has no engine argument {', '.join(unknown)}; known: {', '.join(sorted(known))}. Give others to the server"
         )
-    name = arguments.get("image_format", ImageFormat.PNG)
+    name = arguments.get("image_format", ImageFormat.AUTO)
     if name not in set(ImageFormat):
         raise UsageError(f"engine argument image_format={name!r} is unknown; known: {', '.join(ImageFormat)}")
     numbers = {key: value for key, value in arguments.items() if key != "image_format"}
@@ -62,6 +61,9 @@ def parse_served_args(arguments: Mapping[str, Any]) -> ServedArgs:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (key == "timeout_s" and not value):
             raise UsageError(f"engine argument {key}={value!r} must be a number, and not negative")
     return ServedArgs(image_format=ImageFormat(name), retry_policy=RetryPolicy(**numbers))
+
+
+_TOOLS_CURE = "vLLM: start it with --enable-auto-tool-choice --tool-call-parser NAME; or use a protocol whose calls are text"
 
 
 class OpenAIEngine:
@@ -74,14 +76,16 @@ class OpenAIEngine:
         self._pool = pool
         self._settings = settings
         self._checkpoint = checkpoint
-        self._wire = Wire(parse_served_args(settings.engine_args).image_format)
+        self._wire = Wire()
         self._max_images = protocol.max_images
         self._context = min(context for context in contexts if context)
         self._family = find_family(checkpoint, protocol, (settings.pretrained, pool.model, *pool.roots), settings.max_pixels)
+        self._takes_tools = False
+        """Whether a request with the protocol's tools was ever taken."""
         self._reader = ReplyReader(
             protocol=protocol,
             image_token_id=checkpoint.image_token_id if checkpoint else None,
-            decode=checkpoint.decode if checkpoint else None,
+            decode=checkpoint.decode if checkpoint and checkpoint.can_decode else None,
             family_known=self._family.known,
         )
 
@@ -96,7 +100,7 @@ class OpenAIEngine:
         if not settings.base_url:
             raise UsageError("engine=openai needs a base URL, for instance --base-url http://127.0.0.1:8000/v1")
         urls = parse_urls(settings.base_url)
-        retry_policy = parse_served_args(settings.engine_args).retry_policy
+        arguments = parse_served_args(settings.engine_args)
         folder = find_served(settings.pretrained)
         checkpoint = load_served(str(folder)) if folder else None
         try:
@@ -105,7 +109,8 @@ class OpenAIEngine:
                 api_key=settings.api_key,
                 served_name=settings.served_name,
                 concurrency=settings.concurrency,
-                retry_policy=retry_policy,
+                retry_policy=arguments.retry_policy,
+                image_format=arguments.image_format,
             )
         except NoServerError as error:
             raise EngineUnusableError(
@@ -164,7 +169,8 @@ class OpenAIEngine:
         """Generate one turn; see `Engine.generate`."""
 
         async def body(server: Server, known: Collection[str]) -> dict[str, Any]:
-            messages = await asyncio.to_thread(self._wire.messages, request, ids=server.is_vllm, known=known)
+            images = server.images.format
+            messages = self._wire.messages(request, ids=server.is_vllm, known=known, image_format=images)
             return chat_body(request, messages, server)
 
         try:
@@ -174,11 +180,14 @@ class OpenAIEngine:
         except PromptTooLongError as error:
             raise ContextFullError(str(error)) from error
         except RefusedError as error:
+            if request.tools and not self._takes_tools and "tool" in str(error).lower():
+                raise EngineUnusableError(f"the server takes no tools: {error} ({_TOOLS_CURE})") from error
             raise EngineError(f"the server refused the request: {error}") from error
         except ServerError as error:
             raise EngineError(str(error)) from error
         if done.server.is_vllm:
-            done.server.remember(self._wire.image_id(image) for image in request.images)
+            done.server.remember(image_id(image, done.server.images.format) for image in request.images)
+        self._takes_tools = True
         return self._reader.read(done, request)
 
     async def close(self) -> None:

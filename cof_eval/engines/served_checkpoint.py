@@ -32,6 +32,11 @@ class ServedCheckpoint:
             return len(text.encode()) // 2 + 1
         return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
+    @property
+    def can_decode(self) -> bool:
+        """Whether there is a tokenizer."""
+        return self.tokenizer is not None
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a reply's tokens, control tokens left out, as servers show it."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))

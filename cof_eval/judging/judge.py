@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..core.errors import JudgeError
 from ..core.records import AnswerKind, Outcome, Question, Trajectory, Verdict, stop_verdict, verdict_key
@@ -12,6 +12,14 @@ from .card import Card, CardRules
 from .prompt import parse_label
 from .released import released_label, score_released
 from .rules import score
+
+
+class JudgeReply(NamedTuple):
+    """What a served judge says, and what that took."""
+
+    text: str
+    prompt_tokens: int = 0
+    output_tokens: int = 0
 
 
 class JudgeClient(Protocol):
@@ -22,7 +30,7 @@ class JudgeClient(Protocol):
         """The judge model's name."""
         ...
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         """The judge's reply.
 
         Args:
@@ -92,16 +100,28 @@ class Judge:
             return ruled
         started = time.monotonic()
         try:
-            said = await self.client.ask(self.card.render(question, answer), self.card, self._image(shown))
+            said, *tokens = await self.ask(self.card.render(question, answer), self._image(shown))
         except JudgeError as error:
             return self._unscored(ruled, str(error), time.monotonic() - started)
         seconds = round(time.monotonic() - started, 4)
         label = self.label_of(said)
         if label is None:
             says = f"the judge replied {said[:60]!r}; expected one of {', '.join(self.card.labels)}"
-            return self._unscored(ruled, says, seconds, said)
+            return self._unscored(ruled, says, seconds, said, *tokens)
         outcome = self.card.labels[label]
-        return Verdict(ruled.key, self.card.id, self.model, outcome, "judge", label, said[:2000], ruled.reason, seconds)
+        return Verdict(
+            ruled.key, self.card.id, self.model, outcome, "judge", label, said[:2000], ruled.reason, seconds, *tokens
+        )
+
+    async def ask(self, prompt: str, image: bytes | None) -> JudgeReply:
+        """What the served judge replies.
+
+        Raises:
+            JudgeError: if there is none, or it gave no whole reply.
+        """
+        if self.client is None:
+            raise JudgeError("no judge is served")
+        return await self.client.ask(prompt, self.card, image)
 
     async def close(self) -> None:
         """Close the connections to a served judge."""
@@ -127,10 +147,9 @@ class Judge:
             )
         return image
 
-    def _unscored(self, ruled: Verdict, reason: str, seconds: float, raw: str = "") -> Verdict:
-        return Verdict(
-            ruled.key, self.card.id, self.model, Outcome.UNSCORED, "judge", "", raw[:2000], reason, round(seconds, 4)
-        )
+    def _unscored(self, ruled: Verdict, reason: str, seconds: float, raw: str = "", *tokens: int) -> Verdict:
+        took = round(seconds, 4)
+        return Verdict(ruled.key, self.card.id, self.model, Outcome.UNSCORED, "judge", "", raw[:2000], reason, took, *tokens)
 
 
 def judge_settings(judge: Judge) -> dict[str, Any]:

@@ -35,7 +35,7 @@ async def _check(judge: Judge, label: Outcome, answer: str) -> str:
         return "no judge is served"
     image = _red_door() if judge.card.sees_image else None
     try:
-        said = await judge.client.ask(judge.card.render(_QUESTION, answer), judge.card, image)
+        said, *_ = await judge.client.ask(judge.card.render(_QUESTION, answer), judge.card, image)
     except JudgeError as error:
         return str(error)
     found = judge.label_of(said)

@@ -35,6 +35,7 @@ from ..engines import check_engine
 from ..judging import load_card
 from ..runs.console import Screen, say_header
 from ..runs.folder import RunData, load_run
+from ..runs.prices import load_prices
 from .task_files import task_folders, task_name
 
 
@@ -131,15 +132,13 @@ def launch(
         from lmms_eval.tasks import TaskManager
 
         from .model import Cof
-        from .task import excluded_rows, load_rows
+        from .task import load_rows
 
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)
         waits_for = "" if folder else BENCHMARKS[name].waits_for()
         screen.wait(f"reading {name} ({waits_for})" if waits_for else f"reading {name}")
         load_rows(name, folder, settings.view)
-        for line in excluded_rows(name):
-            screen.say(line)
     model = Cof(**arguments)
     model.screen = screen
     try:
@@ -170,6 +169,8 @@ def _check(arguments: Mapping[str, Any], benchmarks: str, repeats: int) -> Model
     protocol = parse_protocol(settings.protocol, settings.protocol_args)
     check_repeats(protocol, repeats)
     check_engine(settings, protocol)
+    if settings.prices:
+        load_prices(Path(settings.prices))
     load_card(settings.judge)
     for name in parse_benchmarks(benchmarks):
         folder = data_folder(name)

@@ -9,7 +9,7 @@ import asyncio
 import atexit
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from ..agent.engine import Engine
 from ..agent.protocols import Crops, Protocol, parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..benchmarks import BENCHMARKS
-from ..core.errors import RunError, UsageError
+from ..core.errors import BudgetReachedError, RunError, UsageError
 from ..core.image_view import ImageView
 from ..core.images import ImageSource, encode_png
 from ..core.paths import run_path
@@ -45,18 +45,21 @@ from ..core.settings import (
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
-from ..runs.console import Screen, say_findings, say_plan, say_troubles
+from ..runs.console import Screen, say_findings, say_plan, say_served, say_troubles
 from ..runs.costs import run_costs
-from ..runs.estimate_text import estimate_line
-from ..runs.evaluate import Evaluation, Progress
+from ..runs.estimate import Prices
+from ..runs.estimate_text import NO_PRICES, estimate_line
+from ..runs.evaluate import Evaluation, Progress, pending_plans
 from ..runs.finding import Finding, Level
-from ..runs.folder import RunFolder, kept_image
+from ..runs.folder import RunFolder, kept_image, load_settings
+from ..runs.paying import Paying, open_paying
 from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.preflight import preflight
 from ..runs.rates import Records
 from ..runs.selftest import selftest
+from .flags import CHAT_TEMPLATE, check_flags, followed_seed
 from .replies import expect_replies, write_reply
-from .task import CofTask, data_digest, excluded_rows, row_question, row_source
+from .task import CofTask, data_digest, data_notes, row_question, row_source
 
 
 class Cof(lmms):  # type: ignore[misc]
@@ -73,6 +76,7 @@ class Cof(lmms):  # type: ignore[misc]
         super().__init__()
         quiet_engines()
         self.settings = parse_model_args(arguments)
+        self._seeded = arguments.get("seed") is not None
         self.protocol = parse_protocol(self.settings.protocol, self.settings.protocol_args)
         if world_size() > 1:
             raise UsageError(
@@ -94,11 +98,7 @@ class Cof(lmms):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
         """Answer all requests; replies in request order. Finished work of the run folder is not repeated."""
-        if any(_response_cache(request) for request in requests):
-            logger.warning(
-                "lmms-eval's own response cache (--use_cache) is on: it would repeat the replies of rollouts that failed. Leave it "
-                f"out: {self.run_path} holds everything that is finished"
-            )
+        self._follow(_command_line(requests))
         if len({id(request) for request in requests}) < len(requests):
             raise UsageError("repeats of stock lmms-eval tasks are not offered; cof-eval's own tasks have them (--repeats)")
         self._check_views(requests)
@@ -114,6 +114,28 @@ class Cof(lmms):  # type: ignore[misc]
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         """Not offered: the protocol, not the task, decides on rounds."""
         raise UsageError("cof decides on its own turns; multi-round tasks cannot be run with it")
+
+    @property
+    def chat_template(self) -> str:
+        """Asked for by lmms-eval under --apply_chat_template alone."""
+        raise UsageError(CHAT_TEMPLATE)
+
+    @property
+    def apply_chat_template(self) -> None:
+        """Asked for by lmms-eval under --apply_chat_template alone."""
+        raise UsageError(CHAT_TEMPLATE)
+
+    def _follow(self, command_line: Any) -> None:
+        """Take the seed of lmms-eval's command line; say what of it cannot be followed.
+
+        Raises:
+            UsageError: if that would change numbers.
+        """
+        for line in check_flags(command_line):
+            logger.warning(line)
+        seed = followed_seed(command_line, self.settings.seed if self._seeded else None)
+        if seed is not None:
+            self.settings = replace(self.settings, seed=seed)
 
     def _check_views(self, requests: Sequence[Instance]) -> None:
         """Refuse rows that show something else than the run would say."""
@@ -150,9 +172,10 @@ class Cof(lmms):  # type: ignore[misc]
         try:
             judge.images = partial(kept_image, self.run_path)
             tested = await self._selftest(engine, plans)
-            with self._open_run(self._run_settings(engine, jobs, judge, tested)) as run:
+            paying = open_paying(self.settings, engine, judge)
+            with self._open_run(self._run_settings(engine, jobs, judge, tested, paying)) as run:
                 self.screen.log_to(run.path)
-                await self._evaluate(engine, plans, judge, run, tested)
+                await self._evaluate(engine, plans, judge, run, tested, paying)
                 return [run.trajectories[plan.key] for plan in plans]
         finally:
             await judge.close()
@@ -172,8 +195,50 @@ class Cof(lmms):  # type: ignore[misc]
         return await asyncio.to_thread(selftest, self.protocol, engine.limits, resolutions)
 
     async def _evaluate(
-        self, engine: Engine, plans: list[PlannedJob], judge: Judge, run: RunFolder, tested: Sequence[Finding]
+        self,
+        engine: Engine,
+        plans: list[PlannedJob],
+        judge: Judge,
+        run: RunFolder,
+        tested: Sequence[Finding],
+        paying: Paying | None,
     ) -> None:
+        pending = pending_plans(run, plans)
+        say_plan(self.screen, plans, pending, run.settings["sessions"])
+        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
+        prices = Prices(model=paying.model) if paying else NO_PRICES
+        costs = run_costs(
+            self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot, prices=prices
+        )  # fmt: skip
+        self.screen.say(estimate_line(costs))
+        natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
+        questions = [plan.job.question for plan in plans if plan.job.source]
+        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
+        unasked = [Finding(Level.WARNING, "data", note) for note in _data_notes([plan.job for plan in plans])]
+        say_findings(self.screen, [*findings, *unasked, *tested, *(paying.findings(run.path) if paying else [])])
+        if any(plan.error is None for plan in pending) and not self._started:
+            if self.settings.engine != "openai":
+                self.screen.wait(f"starting {self.settings.engine}")
+            await engine.start()
+            self._started = True
+        try:
+            with (
+                paying.open(run.path, engine, judge) if paying else contextlib.nullcontext((engine, judge)) as (asked, judging)
+            ):
+                await self._generate(asked, judging, run, plans, len(pending), partial(_served, engine, judge))
+        except BudgetReachedError as error:
+            says = f"{error}; {self.screen.kept()}. To resume, run the same command with a higher --budget"
+            raise BudgetReachedError(says, str(run.path)) from None
+        say_troubles(self.screen, getattr(engine, "troubles", {}))
+        say_served(self.screen, _served(engine, judge))
+        self.screen.wait("writing lmms-eval's results")
+
+    async def _generate(
+        self, engine: Engine, judge: Judge, run: RunFolder, plans: list[PlannedJob], pending: int, servers: Callable[[], Any]
+    ) -> None:
+        """Answer every row that the run folder does not hold yet, under a progress bar."""
+        keys = {plan.key for plan in plans}
+        self.screen.kept = partial(_kept, run, keys)
         work = Evaluation(
             engine=engine,
             protocol=self.protocol,
@@ -181,36 +246,20 @@ class Cof(lmms):  # type: ignore[misc]
             judge=judge,
             concurrency=self.settings.concurrency,
             seed=self.settings.seed,
+            servers=servers,
         )
-        pending = work.pending(plans)
-        say_plan(self.screen, plans, pending, run.settings["sessions"])
-        pilot = Records(run.settings, tuple(run.rows.values()), run.trajectories)
-        costs = run_costs(self.settings, self.protocol, engine, plans, self.checkpoint, run=run.path, pilot=pilot)
-        self.screen.say(estimate_line(costs))
-        natives = {plan.image.size for plan in plans if plan.job.source and plan.error is None}
-        questions = [plan.job.question for plan in plans if plan.job.source]
-        findings = preflight(self.settings, self.protocol, engine, _resolutions(plans), natives, questions)
-        say_findings(self.screen, [*findings, *tested])
-        if any(plan.error is None for plan in pending) and not self._started:
-            if self.settings.engine != "openai":
-                self.screen.wait(f"starting {self.settings.engine}")
-            await engine.start()
-            self._started = True
-        keys = {plan.key for plan in plans}
-        self.screen.kept = partial(_kept, run, keys)
-        with self.screen.bar(len(keys), finished=len(keys) - len(pending)) as bar:
-            await work.answer(plans, Progress(len(pending), changed=bar.show))
-        say_troubles(self.screen, getattr(engine, "troubles", {}))
-        self.screen.wait("writing lmms-eval's results")
+        with self.screen.bar(len(keys), finished=len(keys) - pending) as bar:
+            await work.answer(plans, Progress(pending, changed=bar.show))
 
-    def _run_settings(self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding]) -> dict[str, Any]:
+    def _run_settings(
+        self, engine: Engine, jobs: Sequence[Job], judge: Judge, tested: Sequence[Finding], paying: Paying | None
+    ) -> dict[str, Any]:
         settings = self.settings
         tasks: dict[str, int] = {}
         for job in jobs:
             tasks[job.task] = tasks.get(job.task, 0) + 1
-        own = sorted(
-            {job.question.benchmark for job in jobs if not isinstance(job.source, _StockImage)}.intersection(BENCHMARKS)
-        )
+        own = _benchmarks(jobs)
+        known = load_settings(self.run_path).get("data") or {} if (self.run_path / "run.yaml").is_file() else {}
         return {
             "label": " · ".join([*_names(settings, self.protocol.name), *_view_label(settings.view)]),
             "model": self.checkpoint,
@@ -228,16 +277,19 @@ class Cof(lmms):  # type: ignore[misc]
             "option_order": str(option_order()),
             "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
+            "servers": _served(engine, judge),
+            **({"prices": paying.settings} if paying else {}),
             "tasks": tasks,
-            "data": {name: data_digest(name) for name in own},
+            "data": {name: data_digest(name, str(known.get(name, ""))) for name in own},
             "outside": {name: origin for name in own if (origin := BENCHMARKS.origin(name))},
             "notes": [
+                *_data_notes(jobs),
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
+                *filter(None, [getattr(engine, "assumed", "")]),
                 *([COUNTED] if engine.limits.counted else []),
                 *option_order().notes,
                 *settings.view.notes,
-                *(line for name in own for line in excluded_rows(name)),
                 *([settings.note] if settings.note else []),
             ],
             **(provenance := {"versions": versions(), "machine": machine(), "commit": git_commit()}),
@@ -259,11 +311,26 @@ def _view_label(view: ImageView) -> list[str]:
     return [] if view is ImageView.FULL else [f"view {view}"]
 
 
+def _served(engine: Engine, judge: Judge) -> dict[str, dict[str, Any]]:
+    """What the servers of the model and of the judge did so far; nothing of engines in process."""
+    told = {"model": getattr(engine, "facts", None), "judge": getattr(judge.client, "facts", None)}
+    return {who: facts for who, facts in told.items() if facts}
+
+
 def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
-    names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args")
+    names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args", "budget")
     session = {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
     return {name: safe_urls(value) if name.endswith("_url") else value for name, value in session.items()}
+
+
+def _benchmarks(jobs: Sequence[Job]) -> list[str]:
+    """Benchmarks that are run as tasks of ours."""
+    return sorted({job.question.benchmark for job in jobs if not isinstance(job.source, _StockImage)}.intersection(BENCHMARKS))
+
+
+def _data_notes(jobs: Sequence[Job]) -> list[str]:
+    return [note for name in _benchmarks(jobs) for note in data_notes(name)]
 
 
 def _resolutions(plans: Sequence[PlannedJob]) -> set[Resolution]:
@@ -326,10 +393,10 @@ def _job(model: Cof, request: Instance) -> Job:
     return Job(task=task, doc_id=doc_id, question=question, resolution=NATIVE, source=source)
 
 
-def _response_cache(request: Instance) -> bool:
-    """Whether lmms-eval's command line was told to keep a response cache; its tasks hold the command line's arguments."""
-    task = getattr(request.args[1], "__self__", None)
-    return bool(getattr(getattr(task, "args", None), "use_cache", None))
+def _command_line(requests: Sequence[Instance]) -> Any:
+    """lmms-eval's arguments, which its tasks hold; None where it was called from Python without any."""
+    tasks = (getattr(request.args[1], "__self__", None) for request in requests)
+    return next((found for task in tasks if (found := getattr(task, "args", None)) is not None), None)
 
 
 def _media(messages: list[dict[str, Any]]) -> tuple[list[Any], list[str]]:

@@ -60,13 +60,14 @@ class PlainResult:
     verdict: Verdict
 
 
-def judge_plain(said: Sequence[PlainAnswer], *, model: str, run: Path | None) -> list[PlainResult]:
+def judge_plain(said: Sequence[PlainAnswer], *, model: str, run: Path | None, notes: Sequence[str] = ()) -> list[PlainResult]:
     """Judge plain answers, all at once.
 
     Args:
         said: rows of one task.
         model: what names the model; equal names are one model.
         run: where the trajectories are kept; None to keep none. A folder that cannot be used is said, and no reason to fail.
+        notes: caveats about the data.
     """
     planner = Planner(checkpoint=model, protocol=PLAIN, limits=LIMITS)
     plans = [planner.plan(each.job) for each in said]
@@ -75,7 +76,7 @@ def judge_plain(said: Sequence[PlainAnswer], *, model: str, run: Path | None) ->
     ended = [PlainResult(plan=p, trajectory=t, verdict=v) for p, t, v in zip(plans, trajectories, verdicts, strict=True)]
     if run is not None:
         try:
-            _keep(ended, judge, model, run)
+            _keep(ended, judge, model, run, notes)
         except RunError as error:
             logger.error(f"the answers are not kept: {error}")
     return ended
@@ -113,7 +114,7 @@ async def _judge(trajectories: Sequence[Trajectory]) -> tuple[Judge, list[Verdic
         await judge.close()
 
 
-def _keep(ended: Sequence[PlainResult], judge: Judge, model: str, run: Path) -> None:
+def _keep(ended: Sequence[PlainResult], judge: Judge, model: str, run: Path, notes: Sequence[str]) -> None:
     settings = {
         "label": f"{model} · plain",
         "model": {"pretrained": model, "fingerprint": model},
@@ -125,7 +126,12 @@ def _keep(ended: Sequence[PlainResult], judge: Judge, model: str, run: Path) -> 
         "repeats": 1 + max(each.plan.job.repeat for each in ended),
         "judge": judge_settings(judge),
         "tasks": {ended[0].plan.job.task: len(ended)},
-        "notes": ["plain answers of a model that lmms-eval ran: pixels unverified", *option_order().notes, *image_view().notes],
+        "notes": [
+            "plain answers of a model that lmms-eval ran: pixels unverified",
+            *notes,
+            *option_order().notes,
+            *image_view().notes,
+        ],
         "versions": versions(),
     }
     with RunFolder(run, settings, keep_images=KeepImages.NONE) as folder:

@@ -21,13 +21,13 @@ from lmms_eval.api.task import ConfigurableMessagesTask
 from loguru import logger
 
 from ..agent.conversation import asked_text
-from ..benchmarks import BENCHMARKS, Item
+from ..benchmarks import BENCHMARKS
 from ..benchmarks.metrics import judged_answer
 from ..benchmarks.views import ViewedItem, exclusions, view_items
 from ..core.errors import DataError, ImageError, UsageError
 from ..core.image_view import ImageView
 from ..core.images import ImageSource, RegionSource, load_native, resize
-from ..core.option_order import OptionOrder, OrderKind, apply_order
+from ..core.option_order import OptionOrder, OrderKind, apply_orders
 from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, question_values, to_json
 from ..core.resolution import parse_resolution, shown_size
 from ..core.secrets import safe_urls
@@ -150,7 +150,7 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
         run = run_folder() if world_size() == 1 else None
         if run is not None and not model:
             logger.warning(f"COF_RUN={run}: lmms-eval does not say which model answered, so its answers are not kept")
-        return judge_plain(said, model=model, run=run if model else None)
+        return judge_plain(said, model=model, run=run if model else None, notes=data_notes(self.benchmark))
 
     def row_metrics(self, doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
         """The metrics of one row. Never raises: lmms-eval would retry for ten seconds and then lose the row."""
@@ -180,16 +180,18 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
     `image` is a path, or stored bytes of images made in memory; neither where none is shown. `region` is the part of it that is shown,
     px of the native image; none for all of it.
 
+    What cannot be asked of them is the description.
+
     Raises:
         DataError: if the benchmark's data cannot be used, or none of its questions can be asked so.
     """
-    items: list[Item] = BENCHMARKS[benchmark].load(folder)
+    items = BENCHMARKS[benchmark].load(folder)
     if not items:
         raise DataError(f"benchmark {benchmark} has no rows in {folder or 'its hub dataset'}")
     viewed = view_items(items, view)
     if not viewed:
         raise DataError(f"no question can be asked under view {view}: {'; '.join(exclusions(items, view))}; use --view full")
-    return datasets.Dataset.from_dict(
+    rows = datasets.Dataset.from_dict(
         {
             "question": [_json(item.question) for item in viewed],
             "answer": [item.question.answer for item in viewed],
@@ -203,6 +205,8 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
             region=datasets.Sequence(datasets.Value("float64")),
         ),
     )
+    rows.info.description = "\n".join(filter(None, (items.note and f"{benchmark}: {items.note}", *exclusions(items, view))))
+    return rows
 
 
 def _json(question: Question) -> str:
@@ -216,12 +220,6 @@ def _stored(item: ViewedItem) -> dict[str, Any] | None:
     return {"path": source.path, "bytes": source.data} if source else None
 
 
-def excluded_rows(benchmark: str) -> list[str]:
-    """What a reader must know of the questions that the view in use excludes."""
-    view = image_view()
-    return [] if view is ImageView.FULL else exclusions(BENCHMARKS[benchmark].load(data_folder(benchmark)), view)
-
-
 def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """A benchmark's rows with their options in an order, each rotation and repeat a row of its own.
 
@@ -232,8 +230,8 @@ def arrange_rows(rows: Any, order: OptionOrder, repeats: int) -> Any:
     """
     if order.kind is OrderKind.DATASET and repeats == 1:
         return rows.add_column("repeat", [0] * len(rows))
-    questions = [apply_order(from_json(text, Question), order) for text in rows["question"]]
-    taken = [(i, question, k) for i, rotations in enumerate(questions) for question in rotations for k in range(repeats)]
+    ordered = apply_orders((from_json(text, Question) for text in rows["question"]), order)
+    taken = [(place, question, k) for place, question in ordered for k in range(repeats)]
     with _without_bars():
         kept = rows.select([i for i, _, _ in taken]).remove_columns(["question", "answer"])
         kept = kept.add_column("question", [_json(q) for _, q, _ in taken], feature=datasets.Value("large_string"))
@@ -262,9 +260,20 @@ def _model_name(command_line: Any) -> str:
     return _SECRET.sub(r"\1=…", safe_urls(" ".join(filter(None, said))))
 
 
-def data_digest(benchmark: str) -> str:
-    """Identifies a benchmark's questions as they are loaded now."""
-    return digest(*load_rows(benchmark, data_folder(benchmark), image_view())["question"])
+def data_notes(benchmark: str) -> list[str]:
+    """What of a benchmark's data, as loaded now, cannot be asked, or not under the view in use; empty if all can."""
+    return str(load_rows(benchmark, data_folder(benchmark), image_view()).info.description).splitlines()
+
+
+def data_digest(benchmark: str, known: str = "") -> str:
+    """Identifies a benchmark's questions as they are loaded now; `known`, if an earlier version gave that to the same questions."""
+    questions = load_rows(benchmark, data_folder(benchmark), image_view())["question"]
+    now, earlier = digest(*questions), BENCHMARKS[benchmark].earlier
+    if known in ("", now) or earlier is None:
+        return now
+    asked = (from_json(text, Question) for text in questions)
+    before = digest(*(_json(earlier(each)) for each in asked))
+    return known if before == known else now
 
 
 def row_question(doc: dict[str, Any]) -> Question:

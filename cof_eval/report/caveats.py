@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
+from ..agent.protocols import Calls
+from ..agent.reply.native import LEFT_IN_TEXT
 from ..benchmarks import BENCHMARKS
 from ..core.records import Outcome, Stop
+from ..runs.served_notes import all_served_notes
 from .names import OVERALL
 from .report_run import ReportRun
+from .sweep_means import with_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,27 @@ def caveats(runs: Sequence[ReportRun], benchmark: str | None = None) -> list[str
         else:
             of = "" if len(alike) == len(runs) else f"{', '.join(label for label, _ in alike)}: "
             lines.append(f"{of}{alike[0][1]}")
-    return lines
+    compared = () if benchmark is not None else runs[1:]
+    return [*lines, *(line for other in compared for line in _pair_caveats(runs[0], other))]
+
+
+def _pair_caveats(ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
+    """Where unscored pairs could make another result of a comparison."""
+    pairs = with_means(ours.pairs_with(theirs), ours.primary_with(theirs))
+    lines = pairs[pairs["unscored_matter"].astype(bool)]
+    if len(lines):
+        where = ", ".join(dict.fromkeys(lines["resolution"]))
+        yield (
+            f"unscored answers can change the difference between {ours.label} and {theirs.label} at {where} "
+            "(score them with `cof-eval judge`: intervals allow for it, p values do not)"
+        )
+
+
+def _served(run: ReportRun, *, whole: bool) -> list[Caveat]:
+    """What the run's servers did otherwise than they were asked; with `whole`, how their replies had to be read too."""
+    servers = run.run.settings.get("servers") or {}
+    kept = servers if whole else {who: {**facts, "replies": {}} for who, facts in servers.items()}
+    return [Caveat(note.says, note.figures) for note in all_served_notes(kept)]
 
 
 def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
@@ -76,6 +102,7 @@ def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
     if benchmark is not None:
         rows, sweep = rows[rows["benchmark"] == benchmark], sweep[sweep["benchmark"] == benchmark]
     found = [Caveat(str(note)) for note in run.run.settings.get("notes") or ()]
+    found += _served(run, whole=benchmark is None)
     if benchmark is not None:
         found += _state(run)
     outside = run.run.settings.get("outside")
@@ -89,9 +116,21 @@ def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
         found.append(Caveat("visual tokens are predicted, not counted by the engine", f"{predicted:,} rows"))
     if unknown:
         found.append(Caveat("visual tokens are unknown: the server does not tell them", f"{unknown:,} rows"))
+    left = _left_in_text(run, rows)
+    if left:
+        therefore = "so they were not executed: give the server the tool parser of its model"
+        found.append(Caveat("the server left calls in the text", f"{left:,} calls", therefore))
     dependent = sweep[sweep["rows"] > sweep["clusters"]]
     for line in dependent.drop_duplicates("benchmark").to_dict("records"):
         rows_at = f"{line['clusters']:,} images in {line['rows']:,} rows at {line['resolution']}"
         therefore = "so its intervals and tests are over images"
         found.append(Caveat(f"rows of {line['benchmark']} are not independent", rows_at, therefore))
     return found
+
+
+def _left_in_text(run: ReportRun, rows: pd.DataFrame) -> int:
+    """Calls under native calls that no parser of the server took out of the text."""
+    if (run.run.settings.get("protocol") or {}).get("calls") != Calls.NATIVE:
+        return 0
+    ended = (run.run.trajectories.get(key) for key in rows["trajectory"].dropna().unique())
+    return sum(LEFT_IN_TEXT in (call.error or "") for each in ended if each for call in each.calls)

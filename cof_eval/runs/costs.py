@@ -56,7 +56,7 @@ def run_costs(
     todo = work(plans, {plan.key for plan in plans} - finished, protocol, engine)
     rates = find_rates(run, pilot, _as_run(settings, protocol, identity), rates_from)
     samples, measured = (rates.samples, rates.pace) if rates else ({}, None)
-    found = estimate(todo, samples, measured, concurrency=settings.concurrency)
+    found = estimate(todo, samples, measured, concurrency=settings.concurrency, prices=prices.model)
     return Told(
         estimate=found, rates=rates, prices=prices, gpus=gpus if rates is None or rates.on_gpus or prices.gpu_hour else None
     )

@@ -11,9 +11,12 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from statistics import NormalDist, fmean
 from typing import NamedTuple
+
+from .prices import ModelPrices, Use
 
 LEVEL = 0.95
 """How often a range holds, as far as the pilot's questions are like the others."""
@@ -37,6 +40,9 @@ class Span(NamedTuple):
         return Span(self.low * factor, None if self.likely is None else self.likely * factor, self.high * factor)
 
 
+NOTHING = Span(0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """What one finished rollout took."""
@@ -49,6 +55,8 @@ class Sample:
     output_tokens: int
     crop_tokens: int
     """Visual tokens of its crops."""
+    use: Use = field(default_factory=Use)
+    """What it is billed for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,8 @@ class Work:
     """Tokens of all prompts, from one turn a rollout to the protocol's last; likewise `output` and `visual`."""
     output: Span
     visual: Span
+    images: Span = NOTHING
+    """Images of all prompts: each turn sends all so far."""
 
     @property
     def cell(self) -> Cell:
@@ -95,6 +105,8 @@ class Cost:
     visual: Span
     sampled: int = 0
     """Rollouts that the figures rest on; 0 where they are bounds."""
+    dollars: Span | None = None
+    """By the model's prices; None without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +131,13 @@ class Prices:
     gpu_hour: float | None = None
     million_in: float | None = None
     million_out: float | None = None
+    model: ModelPrices | None = None
+    """From a file of prices."""
 
     def dollars(self, cost: Cost, gpus: int | None) -> Span | None:
         """The price of a cost; None without prices, or without what they are prices of."""
+        if self.model is not None:
+            return cost.dollars
         if self.million_in is not None and self.million_out is not None:
             a, b = cost.prompt.times(self.million_in / 1e6), cost.output.times(self.million_out / 1e6)
             likely = None if a.likely is None or b.likely is None else a.likely + b.likely
@@ -155,7 +171,12 @@ def pace(rollouts: Iterable[tuple[float, float]], started: Sequence[float]) -> P
 
 
 def estimate(
-    work: Sequence[Work], samples: Mapping[Cell, Sequence[Sample]], measured: Pace | None, *, concurrency: int
+    work: Sequence[Work],
+    samples: Mapping[Cell, Sequence[Sample]],
+    measured: Pace | None,
+    *,
+    concurrency: int,
+    prices: ModelPrices | None = None,
 ) -> Estimate:
     """What the work is expected to take; a total only of what is known.
 
@@ -164,12 +185,13 @@ def estimate(
         samples: finished rollouts, by benchmark and resolution; a benchmark without any takes another's.
         measured: how fast they ended; None if that is not known.
         concurrency: rollouts at once in the run to come.
+        prices: of the model, if it is paid by what it uses.
     """
     todo = [each for each in work if each.rollouts]
     found = {each.cell: _fitting(each.cell, samples) for each in todo}
     slots = min(concurrency, sum(each.rollouts for each in todo)) or 1
-    costs = tuple(_cost([each], found, measured, slots, each.benchmark, each.resolution) for each in todo)
-    total = _cost(todo, found, measured, slots, "total", "")
+    costs = tuple(_cost([each], found, measured, slots, each.benchmark, each.resolution, prices) for each in todo)
+    total = _cost(todo, found, measured, slots, "total", "", prices)
     return Estimate(costs=costs, total=total, startup_s=measured.startup_s if measured and todo else None)
 
 
@@ -189,6 +211,7 @@ def _cost(
     slots: int,
     benchmark: str,
     resolution: str,
+    prices: ModelPrices | None,
 ) -> Cost:
     known = [each for each in work if found[each.cell]]
     unknown = [each for each in work if not found[each.cell]]
@@ -215,6 +238,17 @@ def _cost(
         output=figure(lambda sample: sample.output_tokens, lambda each: each.output),
         visual=figure(lambda sample: sample.crop_tokens, lambda each: each.visual, sum(each.shown_tokens for each in known)),
         sampled=sum(len(samples) for _, samples in parts),
+        dollars=None if prices is None else figure(lambda sample: prices.dollars(sample.use), partial(_billed, prices=prices)),
+    )
+
+
+def _billed(each: Work, prices: ModelPrices) -> Span:
+    """Bounds of a work's price: all prompt tokens as the cheapest, and as the dearest."""
+    low, high = Use(output_tokens=int(each.output.low)), Use(output_tokens=int(each.output.high))
+    return Span(
+        prices.dollars(low) + each.prompt.low * prices.cheapest_prompt / 1e6 + each.images.low * prices.per_image,
+        None,
+        prices.dollars(high) + each.prompt.high * prices.dearest_prompt / 1e6 + each.images.high * prices.per_image,
     )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..agent.engine import Engine
 from ..agent.protocols import DIRECT, Protocol
 from ..agent.rollout import Subject, rollout
-from ..core.errors import CofError
+from ..core.errors import BudgetReachedError, CofError
 from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_verdict
 from ..core.settings import JUDGE_CONCURRENCY
 from ..judging import Judge
@@ -92,6 +92,12 @@ class Evaluation:
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
     """Writes under way."""
+    servers: Callable[[], dict[str, dict[str, Any]]] = dict
+    """What the servers did so far, by whose they are (`servers.pool_facts`)."""
+    told: object = None
+    """Of those facts, what is in run.yaml already, counts aside."""
+    reached: BudgetReachedError | None = None
+    """Set once the budget is: nothing new is begun, and what has ended is judged."""
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGE_CONCURRENCY))
 
     async def answer(self, plans: Sequence[PlannedJob], progress: Progress | None = None) -> None:
@@ -104,8 +110,9 @@ class Evaluation:
         Raises:
             RunError: if the run folder cannot be written any more.
             EngineUnusableError: if the engine cannot serve this run.
+            BudgetReachedError: if the rest might cost more than the budget; what has ended is written and judged.
         """
-        pending = self.pending(plans)
+        pending = pending_plans(self.run, plans)
         counts = progress or Progress(len(pending))
         self.asked = _asked(plans)
         await asyncio.shield(self._write(self.run.add_questions, [plan.job.question for plan in plans]))
@@ -127,11 +134,9 @@ class Evaluation:
             raise first from first.__cause__
         finally:
             await asyncio.gather(*self.writing, return_exceptions=True)
-
-    def pending(self, plans: Sequence[PlannedJob]) -> list[PlannedJob]:
-        """One plan for each distinct trajectory that still has to be generated."""
-        distinct = {plan.key: plan for plan in in_order(plans)}
-        return [plan for key, plan in distinct.items() if self.run.finished(key) is None]
+            self.run.record_servers(self.servers())
+        if self.reached:
+            raise self.reached
 
     def _unjudged(self, keys: set[str]) -> Iterator[str]:
         """Finished trajectories whose verdict is missing or was unscored."""
@@ -161,6 +166,8 @@ class Evaluation:
 
         async def prepare() -> None:
             for plan in queue:
+                if self.reached:
+                    return
                 await ready.put(await asyncio.to_thread(preparer.prepare, plan))
 
         async with asyncio.TaskGroup() as group:
@@ -173,18 +180,38 @@ class Evaluation:
         """Roll out one question after the other; what follows a rollout does not hold its place."""
         while (prepared := await ready.get()) is not None:
             trajectory = prepared if isinstance(prepared, Trajectory) else await self._roll(prepared)
+            if trajectory is None:
+                continue
             writing = self._write(self.run.add_trajectory, trajectory)
             group.create_task(self._end(trajectory, writing, progress))
 
-    async def _roll(self, subject: Subject) -> Trajectory:
+    async def _roll(self, subject: Subject) -> Trajectory | None:
+        """A rollout; None if it cannot be paid for."""
         protocol = self.protocol if subject.view else _without_tool(self.protocol)
-        return await rollout(subject, self.engine, protocol, seed=self.seed, keep_image=self.run.keep_image)
+        if self.reached:
+            return None
+        try:
+            return await rollout(subject, self.engine, protocol, seed=self.seed, keep_image=self.run.keep_image)
+        except BudgetReachedError as error:
+            self.reached = error
+            return None
 
     async def _end(self, trajectory: Trajectory, writing: asyncio.Future[None], progress: Progress) -> None:
         """Judge a trajectory once it is on disk."""
         await asyncio.shield(writing)
+        await self._record_servers()
         progress.count_trajectory(trajectory)
         await self._judge(trajectory, progress)
+
+    async def _record_servers(self) -> None:
+        """Put what the servers did into run.yaml as soon as it is of a new kind; the counts follow at the end."""
+        facts = self.servers()
+        kinds = {
+            who: (fact["asked"], {name: set(counts) for name, counts in fact["replies"].items()}) for who, fact in facts.items()
+        }
+        if kinds != self.told:
+            self.told = kinds
+            await asyncio.shield(self._write(self.run.record_servers, facts))
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
         """Judge a trajectory as an answer to each of its questions; one without a reference is left alone."""
@@ -221,6 +248,12 @@ class Evaluation:
         self.writing.discard(writing)
         if not writing.cancelled():
             writing.exception()
+
+
+def pending_plans(run: RunFolder, plans: Sequence[PlannedJob]) -> list[PlannedJob]:
+    """One plan for each distinct trajectory that a run folder does not hold, in the order in which they are prepared."""
+    distinct = {plan.key: plan for plan in in_order(plans)}
+    return [plan for key, plan in distinct.items() if run.finished(key) is None]
 
 
 def _asked(plans: Sequence[PlannedJob]) -> dict[str, list[Question]]:

@@ -6,6 +6,7 @@ nearly all of it. Where that does not fit, rollouts may stop as `context_full`; 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +19,9 @@ from ..agent.protocols import Crops, Protocol
 from ..agent.rollout import MESSAGE_TOKENS
 from ..agent.showing import size_shown
 from ..agent.zoom import CropSource
+from ..core.errors import ImageError
 from ..core.records import Question, Size
-from ..core.resolution import COUNTED, Resolution, effective_cap, resolution_rank
+from ..core.resolution import COUNTED, PixelLimits, Resolution, effective_cap, resolution_rank
 from ..core.settings import ModelSettings
 from ..engines.checkpoint import find_checkpoint
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, cache_gib, find_gpus, offered_gib, weights_gib
@@ -56,15 +58,13 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         natives: (width, height) of the native images, px; without any, images as large as the limits allow are expected.
     """
     limits = protocol.limits(engine.limits)
-    shown = max(
-        (math.prod(size_shown(size, resolution, protocol, limits)) for size in natives),
-        default=effective_cap(resolution, limits),
-    )
+    shown = max(_shown_areas(natives, resolution, protocol, limits), default=effective_cap(resolution, limits))
     native = min(limits.max_pixels, max(map(math.prod, natives), default=limits.max_pixels))
     whole = shown if protocol.crop_source is CropSource.SHOWN else native
     least = max(protocol.crop_min_pixels, limits.min_pixels, *(fit.min_pixels for fit in protocol.crop_fits), 0)
     crop = max(least, min(limits.max_pixels, int(whole * protocol.enlarge**2)))  # everything, enlarged
-    text = engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
+    tools = sum(engine.text_tokens(tool.text) for tool in protocol.tools)
+    text = tools + engine.text_tokens(protocol.system) + engine.text_tokens(protocol.prompt("")) + _QUESTION_TOKENS
     reply = protocol.max_new_tokens + MESSAGE_TOKENS
     return Budget(
         min(protocol.context, engine.context),
@@ -75,6 +75,13 @@ def budget(protocol: Protocol, engine: Engine, resolution: Resolution, natives: 
         + reply,
         limits.area_tokens(crop),
     )
+
+
+def _shown_areas(natives: Collection[Size], resolution: Resolution, protocol: Protocol, limits: PixelLimits) -> Iterator[int]:
+    """Pixels of the shown images, px²; an image that is too thin to be shown asks for no context."""
+    for size in natives:
+        with contextlib.suppress(ImageError):
+            yield math.prod(size_shown(size, resolution, protocol, limits))
 
 
 _QUESTION_TOKENS = 200
@@ -102,6 +109,7 @@ def preflight(
     served = None if settings.served_name else getattr(engine, "served_name", None)
     findings = [
         *check_served(settings.pretrained, served),
+        *check_assumed(getattr(engine, "assumed", "")),
         *check_protocol(protocol, engine, resolutions, natives),
     ]
     if settings.engine != "openai":  # a server's memory is its own concern
@@ -156,6 +164,17 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
         f"If that is meant, say so with --served-name {served}"
     )
     return [Finding(Level.WARNING, "served model", says)]
+
+
+def check_assumed(assumed: str) -> list[Finding]:
+    """Whether the image processor's sizes are only assumed."""
+    if not assumed:
+        return []
+    return [
+        Finding(
+            Level.WARNING, "image sizes", f"{assumed}. If that is wrong, name a folder with the checkpoint's files with --model"
+        )
+    ]
 
 
 def check_context(

@@ -17,6 +17,7 @@ from ..core.records import Row, Stop, Trajectory
 from ..core.resolution import resolution_rank
 from .estimate import FEWEST, Cell, Pace, Sample, pace
 from .folder import load_settings
+from .prices import use_of
 
 _RUNS = Path("results", "runs")
 _NEWEST = 30
@@ -168,6 +169,7 @@ def _sample(trajectory: Trajectory) -> Sample:
         prompt_tokens=sum(turn.prompt_tokens for turn in trajectory.turns),
         output_tokens=trajectory.output_tokens,
         crop_tokens=max(0, (trajectory.visual_tokens or 0) - trajectory.shown.visual_tokens),
+        use=use_of(trajectory),
     )
 
 

@@ -12,7 +12,7 @@ from ..agent.protocols import Protocol
 from ..agent.rollout import MESSAGE_TOKENS
 from ..benchmarks.views import ViewedItem
 from ..core.geometry import Frame
-from ..core.option_order import OptionOrder, apply_order
+from ..core.option_order import OptionOrder, apply_orders
 from ..core.resolution import Resolution, resolution_rank
 from .estimate import Cell, Span, Work
 from .plan import Job, PlannedJob
@@ -27,9 +27,8 @@ def jobs(
     Raises:
         UsageError: if options are to be moved that do not stand in their question's text as they should.
     """
-    rows = [
-        (question, item.image, k) for item in items for question in apply_order(item.question, order) for k in range(repeats)
-    ]
+    ordered = apply_orders((item.question for item in items), order)
+    rows = [(question, items[place].image, k) for place, question in ordered for k in range(repeats)]
     for resolution in resolutions:
         for doc_id, (question, image, repeat) in enumerate(rows):
             task = f"cof_{benchmark}_{resolution.name}"
@@ -57,9 +56,12 @@ def work(plans: Sequence[PlannedJob], pending: Collection[str], protocol: Protoc
 def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: Engine, text_tokens: object) -> Work:
     most = budget(protocol, engine, plans[0].job.resolution, {plan.image.size for plan in plans if plan.job.source})
     shown, n, turns = sum(plan.visual_tokens for plan in plans), len(plans), protocol.max_turns
+    shows = sum(plan.job.source is not None for plan in plans)
     tokens = text_tokens if callable(text_tokens) else engine.text_tokens
+    offered = sum(tokens(tool.text) for tool in protocol.tools)
     text = sum(
-        tokens(protocol.system)
+        offered
+        + tokens(protocol.system)
         + tokens(protocol.prompt(asked_text(plan.job.question, Frame.milli()), plan.job.question.options))
         for plan in plans
     )
@@ -71,6 +73,7 @@ def _work(cell: Cell, plans: Sequence[PlannedJob], protocol: Protocol, engine: E
         prompt=Span(shown + text, None, max(shown + text, n * _longest(most, protocol))),
         output=Span(n, None, n * turns * protocol.max_new_tokens),
         visual=Span(shown, None, shown + n * (turns - 1) * most.crop),
+        images=Span(shows, None, shows * turns * (turns + 1) / 2),
     )
 
 

@@ -4,11 +4,13 @@ from .connect import connect, learn_versions, parse_urls
 from .decoding import decoding_fields
 from .facts import add_facts, pool_facts
 from .finish import finish_of
+from .images import ImageFormat
 from .message import ReplyMessage, Said, ServedCall, join_thoughts
-from .pool import Body, Completion, Pool, RetryPolicy
+from .negotiate import Body
+from .pool import Completion, Pool, RetryPolicy
 from .server import Server
 
 __all__ = [
-    "Body", "Completion", "Pool", "ReplyMessage", "RetryPolicy", "Said", "ServedCall", "Server", "add_facts", "connect", "decoding_fields", "finish_of",
+    "Body", "Completion", "ImageFormat", "Pool", "ReplyMessage", "RetryPolicy", "Said", "ServedCall", "Server", "add_facts", "connect", "decoding_fields", "finish_of",
     "join_thoughts", "learn_versions", "parse_urls", "pool_facts",
 ]  # fmt: skip

@@ -9,12 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from ..core.byte_budget import ByteBudget
 from ..core.errors import NoServerError, UsageError
 from ..core.secrets import safe_urls
 from ..core.text import one_line
 from .faults import Fault, FaultError, StatusError
+from .images import ImageFormat, choose_format
 from .limit import AdaptiveLimit
 from .models import ServedModel
+from .parcel import MOST_BYTES
 from .pool import Pool, RetryPolicy
 from .server import Server
 from .transport import Transport
@@ -34,6 +37,7 @@ async def connect(
     concurrency: int = 64,
     retry_policy: RetryPolicy | None = None,
     meet_s: float = 20.0,
+    image_format: ImageFormat = ImageFormat.PNG,
 ) -> Pool:
     """Reach the servers of one model and learn what they serve. A silent one is tried again later if another answers.
 
@@ -44,12 +48,14 @@ async def connect(
         concurrency: most requests at once, to each.
         retry_policy: how long to keep trying servers in trouble.
         meet_s: most seconds to wait for a server's list of models.
+        image_format: in which images travel.
 
     Raises:
         NoServerError: if none answers as an OpenAI-compatible server.
         UsageError: if one does not serve the model, or they serve different ones.
     """
-    servers = [Server(Transport(url, api_key), AdaptiveLimit(concurrency)) for url in urls]
+    budget = ByteBudget(MOST_BYTES)
+    servers = [await meet(url, api_key, concurrency, image_format, budget) for url in urls]
     pool = Pool(servers, retry_policy or RetryPolicy())
     try:
         await _learn(servers, served_name, meet_s)
@@ -57,6 +63,13 @@ async def connect(
         await pool.close()
         raise
     return pool
+
+
+async def meet(url: str, api_key: str, concurrency: int, image_format: ImageFormat, budget: ByteBudget) -> Server:
+    """A server that is not asked yet; arguments as of `connect`, and the bytes of bodies that all servers share."""
+    transport = Transport(url, api_key, budget)
+    images = await choose_format(url, image_format, proxied=transport.proxied)
+    return Server(transport, AdaptiveLimit(concurrency), images=images)
 
 
 def parse_urls(text: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ def _server(server: Server) -> dict[str, Any]:
         "owned_by": server.owner,
         "root": server.root,
         "version": server.version,
+        "images": server.images.told(),
         "sent_as": sent_as,
         "left_out": fields.left_out,
         "unused": [name for name in UNUSED.get(server.owner, ()) if name not in fields.left_out],

@@ -8,7 +8,7 @@ A conversation stays on one server, for its caches, while that one is up. What a
 | says 429 or 503 | fewer requests at once; sent again after the wait it asks for, or a growing one with jitter |
 | fails (5xx, reset, cut or senseless body) | sent again, `retries` times; after three in a row it rests, if another is up |
 | says that the prompt does not fit the context (400, 413, 422, older 500) | told as such, not sent again |
-| refuses (400, 413, 422) | sent again without the fields that it does not take (`fields`), or once with all images if an id was unknown |
+| refuses (400, 413, 422) | sent again without the part that it does not take (`negotiate`): a field, an image id, a format of images |
 | refuses the key or the model (401, 403, 404), redirects, or answers as another model than before | not asked again at all |
 """
 
@@ -20,15 +20,16 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from ..core.errors import NoServerError, PromptTooLongError, RefusedError, ServerError
+from ..core.errors import NoServerError, PromptTooLongError, ServerError
 from ..core.text import one_line
 from .faults import Fault, FaultError, StatusError
+from .negotiate import Body, Negotiated, StatusRefusedError
 from .overflow import is_overflow
 from .reply import ChatReply
 from .server import Server
@@ -37,13 +38,12 @@ _LONGEST_WAIT_S = 60.0
 _HANGING_REST_S = 60.0
 """A server that hangs costs a whole time limit to find out: it rests longer than one that is not there."""
 _NAME_CHARS = 200
+_MOST_IGNORED = 200
+"""Names of ignored fields that are counted: a hostile server may invent any number."""
 _FAULTS = 3
 """Failed requests in a row after which a server is left alone, if another is up."""
 
 _log = logging.getLogger(__name__)
-
-Body = Callable[[Server, Collection[str]], Awaitable[Mapping[str, Any]]]
-"""(server, ids of images that it has) -> the body of a chat request, the model's name aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ class Pool:
         await asyncio.gather(*(server.transport.close() for server in self.servers), return_exceptions=True)
 
     async def _attempt(self, conversation: str, body: Body, *, fresh: bool) -> Completion:
-        """Ask the conversation's server once; where image ids are unknown to it, once more with all images."""
+        """Ask the conversation's server once; again where it refuses a part of the request (`negotiate`)."""
         server = self.home(conversation)
         if server is None:
             raise self._none_up()
@@ -167,56 +167,26 @@ class Pool:
             server.take()
             known = () if fresh else tuple(server.known)
             async with server.negotiation.turn(sure=server.samples_freely):
-                try:
-                    return await self._negotiate(server, await body(server, known))
-                except RefusedError as error:
-                    if not known or isinstance(error, PromptTooLongError):
-                        raise
-                    server.known.clear()
-                    self.troubles["image id unknown"] += 1
-                    return await self._negotiate(server, await body(server, ()))
-
-    async def _negotiate(self, server: Server, body: Mapping[str, Any]) -> Completion:
-        """Ask a server; where it refuses fields of the request, again with others or without them. What it takes is remembered."""
-        negotiation, first = server.negotiation, None
-        base = fields = negotiation.fields
-        while True:
-            try:
-                done = await self._ask(server, fields.adapt(body))
-            except PromptTooLongError:
-                raise
-            except RefusedError as error:
-                first, says = first or error, str(error)
-                if base is not negotiation.fields:  # another request has found it out meanwhile
-                    base = fields = negotiation.fields
-                    continue
-                guess = not (negotiation.settled or server.samples_freely)
-                refused = fields.blamed(body, says) or (fields.suspects(body) if guess else [])
-                if not refused:
-                    raise first from None
-                fields = fields.without(refused, says)
-                self.troubles["field refused"] += 1
-                continue
-            negotiation.settle(fields)
-            return done
+                return await Negotiated(server, body, self._ask, self.troubles).send(known)
 
     async def _ask(self, server: Server, body: Mapping[str, Any]) -> Completion:
-        started = time.monotonic()
-        try:
-            reply = await server.complete({**body, "model": server.model}, self.retry_policy.timeout_s)
-        except StatusError as error:
-            failure = self._status(server, error, started)
-        except FaultError as error:
-            failure = self._failed(server, error, started)
-        else:
-            return self._completion(server, reply, started)
+        async with server.packed(body) as parcel:  # encoding takes a while, and is not the server's
+            started = time.monotonic()
+            try:
+                reply = await server.complete(parcel, self.retry_policy.timeout_s)
+            except StatusError as error:
+                failure = self._status(server, error, started)
+            except FaultError as error:
+                failure = self._failed(server, error, started)
+            else:
+                return self._completion(server, reply, started)
         raise failure  # without its cause, which would keep the reply's body
 
     def _completion(self, server: Server, reply: ChatReply, started: float) -> Completion:
         self._check(server, reply, started)
         server.record_answer()
         self.silent_since = None
-        self.ignored.update(reply.ignored)
+        self.ignored.update(name for name in reply.ignored if name in self.ignored or len(self.ignored) < _MOST_IGNORED)
         return Completion(reply, server, time.monotonic() - started)
 
     def _status(self, server: Server, error: StatusError, asked: float) -> Exception:
@@ -231,11 +201,11 @@ class Pool:
         if status in (429, 503):
             server.limit.record_refusal()
             return self._again(str(status), f"{server.url}: {says}", counts=False, wait_s=error.wait_s)
-        if status >= 500 or status in (408, 409):
+        if (status >= 500 and not server.images.blames(status, says)) or status in (408, 409):
             return self._fault(server, str(status), says, asked)
         server.record_answer()
         self.silent_since = None
-        return RefusedError(says)
+        return StatusRefusedError(says, status)
 
     def _failed(self, server: Server, error: FaultError, asked: float) -> Exception:
         """What a failed attempt means."""

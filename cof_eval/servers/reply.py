@@ -33,6 +33,8 @@ class Usage(msgspec.Struct, frozen=True):
 
     prompt_tokens: Tokens
     completion_tokens: Tokens
+    total_tokens: object = None
+    """More than both where hidden thoughts are billed, but in neither (Gemini)."""
     prompt_tokens_details: TokenDetails | None = None
     completion_tokens_details: OutputDetails | None = None
 

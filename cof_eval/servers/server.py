@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -15,8 +16,10 @@ from .decode import decode
 from .error_body import status_error
 from .faults import FaultError
 from .fields import Negotiation
+from .images import ImageChoice
 from .limit import AdaptiveLimit
 from .models import ServedModel, read_models
+from .parcel import Parcel
 from .reply import ChatReply, read_reply
 from .transport import Transport
 
@@ -61,6 +64,8 @@ class Server:
     """Ids of images that it was sent."""
     negotiation: Negotiation = field(default_factory=Negotiation)
     """Which fields of a request it takes."""
+    images: ImageChoice = field(default_factory=ImageChoice)
+    """In which format images travel to it."""
 
     @property
     def url(self) -> str:
@@ -88,7 +93,11 @@ class Server:
             raise status_error(reply)
         return read_models(reply)
 
-    async def complete(self, body: Mapping[str, Any], timeout_s: float) -> ChatReply:
+    def packed(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Parcel]:
+        """A chat request for it, the model's name aside, encoded."""
+        return self.transport.packed({**body, "model": self.model})
+
+    async def complete(self, body: Parcel, timeout_s: float) -> ChatReply:
         """Its reply to a chat request.
 
         Raises:

@@ -6,20 +6,20 @@ All that a server sends passes through here before anything else reads it. Failu
 from __future__ import annotations
 
 import asyncio
-import io
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
-
+from ..core.byte_budget import ByteBudget
 from ..core.secrets import Secrets, basic_credentials, safe_url
 from ..core.settings import proxy_of
 from ..core.text import one_line
 from .bounds import BodyReader
 from .faults import Fault, FaultError, fault_of
+from .parcel import MOST_BYTES, Parcel, packed
 
 if TYPE_CHECKING:
     import aiohttp
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _CONNECT_S = 10.0
 _KEEP_S = 4.0
 """Shorter than servers keep an idle connection (uvicorn: 5 s), so that none is used as it closes."""
-_LARGE_BODY = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,13 @@ class HttpReply:
 class Transport:
     """Connections to one server."""
 
-    def __init__(self, url: str, api_key: str) -> None:
+    def __init__(self, url: str, api_key: str, budget: ByteBudget | None = None) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             url: base URL, ending in `/v1`; a user and a password go as basic authentication, a query with every request.
             api_key: sent with every request where the URL has no user.
+            budget: bytes of large bodies that are held at once, shared by the servers of a pool.
         """
         parts = urlsplit(url)
         self.url = safe_url(url)
@@ -72,34 +72,43 @@ class Transport:
             self._secrets |= Secrets.of_url(self._proxy)
         self._session: aiohttp.ClientSession | None = None
         self._bodies = BodyReader()
+        self._budget = budget or ByteBudget(MOST_BYTES)
+
+    @property
+    def proxied(self) -> bool:
+        """Whether requests go through a proxy."""
+        return bool(self._proxy)
 
     async def get(self, url: str, *, timeout_s: float) -> HttpReply:
         """The reply to a GET request; see `post`."""
         return await self._exchange("GET", url, None, timeout_s)
 
-    async def post(self, url: str, body: Mapping[str, Any], *, timeout_s: float) -> HttpReply:
+    def packed(self, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Parcel]:
+        """A JSON body, encoded, for `post`."""
+        return packed(body, self._budget)
+
+    async def post(self, url: str, body: Parcel, *, timeout_s: float) -> HttpReply:
         """The reply to a JSON body, whatever its status.
 
         Args:
             url: the address, without a query.
-            body: what JSON can hold.
+            body: of `packed`; it is sent once.
             timeout_s: most seconds until all of it is here, however busily its bytes drip in.
 
         Raises:
             FaultError: if none came.
         """
-        data = msgspec.json.encode(body)
-        return await self._exchange("POST", url, data, timeout_s)
+        return await self._exchange("POST", url, body, timeout_s)
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session:
             await self._session.close()
 
-    async def _exchange(self, method: str, url: str, data: bytes | None, timeout_s: float) -> HttpReply:
+    async def _exchange(self, method: str, url: str, body: Parcel | None, timeout_s: float) -> HttpReply:
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                return await self._send(method, url, data)
+                return await self._send(method, url, body)
         except FaultError:
             raise
         except Exception as error:  # whatever breaks while a server's bytes are read is that server's fault
@@ -109,13 +118,13 @@ class Transport:
                 fault = fault_of(error, self._host)
         raise self._told(fault)  # without the cause: it holds the request's body and more
 
-    async def _send(self, method: str, url: str, data: bytes | None) -> HttpReply:
+    async def _send(self, method: str, url: str, parcel: Parcel | None) -> HttpReply:
         session = self._opened()
-        content = {"Content-Type": "application/json"} if data is not None else {}
+        content = {"Content-Type": "application/json", "Content-Length": str(parcel.size)} if parcel else {}
         async with session.request(
             method,
             url + self._query,
-            data=io.BytesIO(data) if data and len(data) > _LARGE_BODY else data,
+            data=(parcel.whole or parcel.pieces()) if parcel else None,
             headers=content,
             allow_redirects=False,
             proxy=self._proxy,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import textwrap
 import tracemalloc
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ import pytest
 from fakes import noise
 from tables import packed, png, write_parquet, write_tsv
 
+from cof_eval.benchmarks.image_cells import image_bytes
 from cof_eval.benchmarks.pope import load as load_pope
-from cof_eval.benchmarks.tables import find_tables, image_bytes, image_file, load_table
+from cof_eval.benchmarks.tables import find_tables, image_file, load_table
 from cof_eval.core.errors import DataError, ImageError
 from cof_eval.core.images import ImageSource, encode_png, header_size, source_hash
 
@@ -118,12 +120,11 @@ class TestUnpacking:
         ("name", "content", "says"),
         [
             ("a.parquet", b"PAR1 and no more", "a.parquet is damaged"),
-            ("a.tsv", b"index\timage\n1\n", "another number of fields"),
-            ("a.tsv", b"index\timage\n1\t2\t3\n", "another number of fields"),
-            ("a.tsv", b"index\timage\n1\t\xff\xfe\n", "a.tsv is damaged"),
-            ("a.jsonl", b'{"image": "a"}\n{"image"\n', "line 2"),
-            ("a.json", b'{"image": "a"}', "a.json is damaged"),
-            ("a.tsv", b"index\tpicture\n1\tx\n", "row 1 has no column 'image'; it has index, picture"),
+            ("a.tsv", b"index\tindex\n1\t2\n", "expected every column once"),
+            ("a.json", b'[{"image": "a"}, {"image"', "a.json is damaged"),
+            ("a.json", b"7", "a.json is damaged (it holds 7; expected a list of rows)"),
+            ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a Git LFS pointer"),
+            ("a.tsv", b"<!DOCTYPE html><html>", "a web page"),
             ("a.zip", b"PK", "expected one of .parquet, .tsv, .jsonl, .json"),
         ],
     )
@@ -133,6 +134,37 @@ class TestUnpacking:
             load_table(tmp_path / name, "image", COLUMNS)
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("name", "bad", "says"),
+        [
+            ("a.tsv", b"1", "another number of fields"),
+            ("a.tsv", b"1\t2\t3", "another number of fields"),
+            ("a.tsv", b"1\t\xff\xfe", "byte 0xff is no UTF-8"),
+            ("a.tsv", b'1\t"never closed', "its quotes do not fit"),
+            ("a.tsv", b'1\t"closed" too early', "its quotes do not fit"),
+            ("a.jsonl", b'{"image"', "truncated"),
+            ("a.jsonl", b"[1]", "Expected `object`, got `array` ([1])"),
+            ("a.jsonl", b'{"index": 1, "index": 2}', "the field 'index' stands twice"),
+            ("a.jsonl", b'{"index": "\\ud800"}', "half of a surrogate pair"),
+            ("a.jsonl", b"[" * 100_000, "row 2"),
+            ("a.jsonl", b'{"index": 1}', "it has no column 'image'; it has index"),
+        ],
+    )
+    def test_a_bad_row_is_one_bad_row(self, tmp_path: Path, name: str, bad: bytes, says: str) -> None:
+        good = (b"index\timage", b"0\tx", b"2\ty") if name.endswith("tsv") else (b'{"index": 9, "image": "x"}',) * 3
+        lines = [good[0], bad, good[1]] if name.endswith("jsonl") else [good[0], good[1], bad, good[2]]
+        (tmp_path / name).write_bytes(b"\n".join(lines) + b"\n")
+        rows = load_table(tmp_path / name, "image", COLUMNS)
+        assert [bool(row.problem) for row in rows] == [False, True, False]
+        assert says in f"row 2: {rows[1].problem}"
+
+    def test_a_quote_that_does_not_close_swallows_no_other_row(self, tmp_path: Path) -> None:
+        lines = ["index\tquestion\timage", *(f"{i}\t{chr(34) * (i in (2, 5))}What?\tx" for i in range(8))]
+        (tmp_path / "a.tsv").write_text("\n".join(lines))
+        rows = load_table(tmp_path / "a.tsv", "image", COLUMNS)
+        assert [row.number for row in rows if row.problem] == [3, 6]
+        assert [row.fields["index"] for row in rows if not row.problem] == ["0", "1", "3", "4", "6", "7"]
 
     def test_a_cache_that_cannot_be_written_is_said_with_what_to_do(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -166,8 +198,10 @@ class TestItems:
 
     def test_a_bad_row_is_named_with_its_file(self, tmp_path: Path) -> None:
         file = write_tsv(tmp_path / "pope.tsv", self.rows({}, {"answer": "maybe"}))
-        with pytest.raises(DataError, match=r"pope\.tsv, row 2: the answer is 'maybe'; expected yes or no; correct this row"):
-            load_pope(file)
+        rows = load_pope(file)
+        assert len(rows) == 1
+        assert re.search(r"pope\.tsv, row 2: the answer is 'maybe'; expected yes or no; correct this row", str(rows.bad[0]))
+        assert rows.note.startswith("1 of 2 rows cannot be asked and do not count; the first: ")
 
     def test_a_missing_column_is_named(self, tmp_path: Path) -> None:
         rows = [{"question_id": "1", "question": "Is there a dog?", "category": "random", "image": packed()}]

@@ -74,7 +74,7 @@ def generate(server: FakeServer, asked: Request | None = None, **settings: Any) 
 
 
 class TestWhatTravels:
-    def test_images_arrive_as_png_with_exactly_the_shown_pixels(self) -> None:
+    def test_images_arrive_with_exactly_the_shown_pixels(self) -> None:
         first, second = image_part(112, 84, 1), image_part(28, 280, 2)
         with serve() as server:
             generate(server, request(first, second))
@@ -182,7 +182,7 @@ class TestWhatTravels:
         part = image_part(112, 84)
         with serve() as server:
             generate(server, request(part), engine_args=HASTY | {"image_format": "jpeg"})
-            generate(server, request(part))
+            generate(server, request(part), engine_args=HASTY | {"image_format": "png"})
         jpeg, png = server.log
         assert jpeg.images[0].format == "JPEG"
         assert jpeg.images[0].size == png.images[0].size == part.image.size
@@ -367,7 +367,7 @@ class TestStart:
             (["a"], {"base_url": None}, "engine=openai needs a base URL"),
             (["a"], {"base_url": "127.0.0.1:8000"}, "holds no base URL that can be used"),
             (["a"], {"engine_args": {"max_model_len": 1}}, "no engine argument max_model_len; known: backoff_s, image_format"),
-            (["a"], {"engine_args": {"image_format": "gif"}}, "image_format='gif' is unknown; known: png, jpeg"),
+            (["a"], {"engine_args": {"image_format": "gif"}}, "image_format='gif' is unknown; known: auto, bmp, png, jpeg"),
             (["a"], {"engine_args": {"timeout_s": 0}}, "timeout_s=0 must be a number"),
         ],
     )

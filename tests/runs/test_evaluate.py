@@ -42,6 +42,7 @@ from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Outcome, Row, Stop, Trajectory, Verdict
 from cof_eval.core.settings import KeepImages
 from cof_eval.judging import Card, Judge
+from cof_eval.judging.judge import JudgeReply
 from cof_eval.runs.evaluate import Evaluation, Progress
 from cof_eval.runs.folder import RunFolder, load_run
 from cof_eval.runs.plan import PlannedJob
@@ -472,13 +473,13 @@ class TestJudging:
         progress = Progress(90)
 
         class Late(ScriptedJudgeClient):
-            async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+            async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
                 self.running += 1
                 self.most_running = max(self.most_running, self.running)
                 while progress.done < progress.total:  # all answers are there before the first reply
                     await asyncio.sleep(0.001)
                 self.running -= 1
-                return "1"
+                return JudgeReply("1")
 
         client = Late()
         plans = [planner().plan(job(i)) for i in range(90)]

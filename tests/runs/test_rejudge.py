@@ -21,6 +21,7 @@ from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Outcome, Stop, Verdict
 from cof_eval.judging import Card, Judge, load_card
 from cof_eval.judging.identity import same_name, who
+from cof_eval.judging.judge import JudgeReply
 from cof_eval.runs.folder import RunFolder, load_run
 from cof_eval.runs.rejudge import rejudge
 
@@ -169,13 +170,13 @@ class Reader:
         self.chance, self.stop_after = chance, stop_after
         self.asked: list[str] = []
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         for _ in range(self.chance.randrange(4)):
             await asyncio.sleep(0)
         if len(self.asked) == self.stop_after:
             raise Stopped
         self.asked.append(prompt)
-        return by_meaning(prompt)
+        return JudgeReply(by_meaning(prompt))
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -6,9 +6,10 @@ the reason, so that the model can be told. Every call has an id by which it is a
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...core.records import ToolCall
@@ -34,13 +35,15 @@ def with_ids(calls: Sequence[ToolCall], turn: int) -> tuple[ToolCall, ...]:
         calls: as the server gave them.
         turn: of the rollout, 0-based; part of the ids that are made here.
     """
-    taken: set[str] = set()
-    kept = []
-    for number, call in enumerate(calls[: MAX_CALLS + 1]):
-        name = call.id if call.id and call.id not in taken else f"call_{turn}_{number}"
-        taken.add(name)
-        kept.append(replace(call, id=name))
-    return tuple(kept)
+    kept = calls[: MAX_CALLS + 1]
+    given = {call.id for call in kept}
+    ours = (name for number in itertools.count() if (name := f"call_{turn}_{number}") not in given)
+    taken: set[str] = {""}
+    named = []
+    for call in kept:
+        named.append(replace(call, id=next(ours)) if call.id in taken else call)
+        taken.add(named[-1].id)
+    return tuple(named)
 
 
 def read_tool_calls(calls: Sequence[ToolCall], form: CallForm) -> tuple[RawCall, ...]:
@@ -110,7 +113,7 @@ def _written(call: ToolCall) -> str:
 
 
 def _as_text(call: ToolCall, syntax: CallSyntax, form: CallForm) -> str:
-    arguments: Mapping[str, object] | None = _strict(call.arguments) if syntax is not CallSyntax.TOOL_CALL else None  # type: ignore[assignment]
-    if isinstance(arguments, dict) and syntax is not CallSyntax.NONE:
-        return SYNTAXES[syntax].write(call.name, arguments, form)
-    return f"<tool_call>\n{_written(call)}\n</tool_call>"
+    arguments = _strict(call.arguments)
+    if syntax in (CallSyntax.NONE, CallSyntax.TOOL_CALL) or not isinstance(arguments, dict):
+        return f"<tool_call>\n{_written(call)}\n</tool_call>"
+    return SYNTAXES[syntax].write(call.name, arguments, form)

@@ -8,13 +8,14 @@ from fakes import CARD, ScriptedJudgeClient
 
 from cof_eval.core.records import ImageRef, Question, ShownImage, Stop, Trajectory
 from cof_eval.judging import Card, Judge
+from cof_eval.judging.judge import JudgeReply
 from training.rl.scorer import Scorer
 
 
 class Together(ScriptedJudgeClient):
     """Answers nobody until eight have asked: whoever asks one after the other waits for ever."""
 
-    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> str:
+    async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         label = await super().ask(prompt, card, image)
         while len(self.prompts) < 8:
             await asyncio.sleep(0)

@@ -35,6 +35,7 @@
       el("li.turn", { "aria-label": `Turn ${t + 1}` },
         el("header.turn-head", null,
           el("h3", null, `Turn ${t + 1}`),
+          turn.tool_calls?.length > 0 && el("span.tag", { title: turn.tool_calls.map((call) => call.id).join(", ") }, Cof.counted(turn.tool_calls.length, "native call")),
           turn.finish === "length" && el("span.tag.warn", null, "cut at its token limit"),
           el("dl.turn-facts", null, facts(turn).map(([value, term]) => el("div", null, el("dt", null, term), el("dd", null, value))))),
         turn.text ? Cof.turnText(turn.text) : el("p.muted", null, "An empty reply."),
