@@ -106,11 +106,11 @@ def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
 async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -> RejudgeProgress:
     from tqdm import tqdm
 
-    from ..core.settings import api_key
+    from ..core.settings import judge_api_key
     from ..judging import start_judge
     from ..runs.rejudge import RejudgeProgress, rejudge
 
-    judge = await start_judge(card, url, api_key(), concurrency=concurrency)
+    judge = await start_judge(card, url, judge_api_key(url), concurrency=concurrency)
     try:
         with tqdm(desc="judging", unit="answer", disable=None, leave=False) as bar:
 
@@ -147,13 +147,13 @@ async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int)
 async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, list[JudgedPair]]:
     from tqdm import tqdm
 
-    from ..core.settings import api_key
+    from ..core.settings import judge_api_key
     from ..judging import load_pairs, pairs_folder, start_judge
     from ..judging.audit import judge_pairs
 
     folder = pairs_folder(card)
     pairs = load_pairs(folder)
-    judge = await start_judge(card, url, api_key(), concurrency=concurrency)
+    judge = await start_judge(card, url, judge_api_key(url), concurrency=concurrency)
     try:
         with tqdm(total=len(pairs), desc="judging", unit="pair", disable=None, leave=False) as bar:
             judged = await judge_pairs(judge, pairs, folder, concurrency, bar.update)
