@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 from fakes import call
+from hostile import Mode, Wire
 from PIL import Image
 
 from cof_eval.core.images import pixel_hash
@@ -144,6 +145,14 @@ class FakeServer:
     """Where a redirect leads."""
     fault: Callable[[ChatRequest], Fault | Refusal | None] = lambda asked: None
     models_fault: Fault | None = None
+    mode: Mode | None = None
+    """What it does instead of answering a chat request (`hostile.MODES`)."""
+    models_mode: Mode | None = None
+    """The same for its list of models."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of all requests."""
+    paths: list[str] = field(default_factory=list)
+    """Of all requests, with their queries."""
     keep_alive: bool = True
     latency_s: Callable[[ChatRequest], float] = lambda asked: 0.0
     memory: dict[str, Image.Image] = field(default_factory=dict)
@@ -203,8 +212,13 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
+        fake.headers.append(dict(self.headers))
+        fake.paths.append(self.path)
+        self.path = self.path.partition("?")[0]
         if fake.models_fault:
             return self._fail(fake.models_fault)
+        if fake.models_mode:
+            return self._misbehave(fake.models_mode, b"")
         if self.path == "/version" and fake.version:
             return self._send(200, {"version": fake.version})
         if self.path != "/v1/models":
@@ -218,6 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         data = self.rfile.read(int(self.headers["content-length"]))
         body = json.loads(data)
+        query, self.path = self.path, self.path.partition("?")[0]
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
         if self.path != "/v1/chat/completions":
@@ -229,6 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(400, {"error": {"message": f"unknown uuid {unknown}", "type": "error", "code": 400}})
         fault = fake.fault(asked)
         with fake.lock:
+            fake.headers.append(dict(self.headers))
+            fake.paths.append(query)
             fake.bytes_received += len(data)
             if choices:
                 fake.judged.append(asked.text)
@@ -238,7 +255,10 @@ class _Handler(BaseHTTPRequestHandler):
             fake.most_running = max(fake.most_running, fake.running)
         try:
             time.sleep(fake.latency_s(asked))
-            if (
+            if fake.mode:
+                body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
+                self._misbehave(fake.mode, json.dumps(body).encode())
+            elif (
                 isinstance(fault, tuple)
                 or fault in _STATUS
                 or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT)
@@ -250,6 +270,12 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             with fake.lock:
                 fake.running -= 1
+
+    def _misbehave(self, mode: Mode, good: bytes) -> None:
+        """Act as a mode says; the connection ends with it."""
+        self.close_connection = True
+        with suppress(OSError):  # the client had enough
+            mode.act(Wire(self.connection, good, self.fake.stopping))
 
     def _fail(self, fault: Fault | Refusal | None) -> None:
         if fault is Fault.DROP:

@@ -105,6 +105,19 @@ class TestIdentity:
         with RunFolder(path, {**SETTINGS, "data": {"hrbench4k": "h0"}}) as run:
             assert run.settings["data"] == {"vstar": "d0", "hrbench4k": "h0"}
 
+    def test_a_session_without_a_judge_never_unscores_what_an_earlier_version_of_the_card_scored(self, path: Path) -> None:
+        first = {"card": "c@1", "model": "big"}
+        RunFolder(path, {**SETTINGS, "judge": first}).close()
+        before = (path / "run.yaml").read_bytes()
+        with pytest.raises(RunError, match=r"judged by c:big under another version .*c@1, now c@2.*--judge-url") as caught:
+            RunFolder(path, {**SETTINGS, "judge": {"card": "c@2", "model": ""}})
+        assert "\n" not in str(caught.value)
+        assert (path / "run.yaml").read_bytes() == before
+        for later in ({"card": "c@2", "model": "big"}, {"card": "c@2", "model": ""}, {"card": "strict@1", "model": ""}):
+            with RunFolder(path, {**SETTINGS, "judge": later}) as run:
+                used = run.settings["judge"]
+            assert used == (later if later["model"] or "strict" in later["card"] else {"card": "c@2", "model": "big"})
+
     def test_a_later_session_takes_no_provenance_away(self, path: Path) -> None:
         first = {"notes": ["random weights"], "versions": {"vllm": "1"}, "sessions": [{"commit": "a"}]}
         RunFolder(path, {**SETTINGS, **first, "judge": {"card": "c", "model": "big"}}).close()
