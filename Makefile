@@ -35,7 +35,7 @@ measured = $(TINY) $(BIN)/cof-eval run --model $(2) --protocol $(3) --protocol-a
 	--resolutions 224,448,672,native --data vstar_mini=$(MINI)/questions --engine-args '$(TINY_ARGS)' --note '$(MINI_NOTE)' \
 	--out $(MINI)/$(1) || test -e $(MINI)/$(1)/report/report.md
 
-.PHONY: help peers setup demo test test-fast test-setup sweep eval report reference judge-server sft grpo bench lint docs need-model need-run need-recipe
+.PHONY: help peers setup demo test test-fast test-setup sweep eval report reference reference-report judge-server sft grpo bench lint docs need-model need-run need-recipe
 .PHONY: measure-mini reproduce-mini
 .DEFAULT_GOAL := help
 
@@ -82,6 +82,10 @@ reference: demo  ## results/reference/demo again: the demo's runs and their repo
 	@rm -rf $(REFERENCE)
 	@mkdir -p $(addprefix $(REFERENCE)/,sft base rl)
 	@for run in sft base rl; do cp $(DEMO)/$$run/run.yaml $(DEMO)/$$run/*.jsonl $(REFERENCE)/$$run/; done
+	@$(MAKE) reference-report
+
+reference-report: setup  ## results/reference/demo/report again, from the stored runs
+	@rm -rf $(REFERENCE)/report
 	@$(BIN)/cof-eval report $(addprefix $(REFERENCE)/,sft base rl) --out $(REFERENCE)/report || test -e $(REFERENCE)/report/report.md
 	@rm -rf $(REFERENCE)/report/*.svg $(REFERENCE)/report/*.parquet $(REFERENCE)/report/index.html $(REFERENCE)/report/viewer
 

@@ -24,7 +24,7 @@ ProtocolArgs = Annotated[
 ]
 Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Ask every question so often (protocols that sample).")]
 OptionOrder = Annotated[
-    str, typer.Option("--option-order", help="Of multiple choice: dataset, shuffled[:SEED], rotated or correct_first.")
+    str, typer.Option("--option-order", help="Of multiple choice: dataset, shuffled[:SEED], rotated[:MOST] or correct_first.")
 ]
 EngineName = Annotated[
     str, typer.Option("--engine", help="What runs the model: vllm or transformers (in process), or openai (a server).")

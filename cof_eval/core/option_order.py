@@ -26,7 +26,7 @@ class OrderKind(StrEnum):
     SHUFFLED = "shuffled"
     """Drawn from a seed, for every question anew."""
     ROTATED = "rotated"
-    """Every rotation, each a row of its own."""
+    """Every rotation, or the first few, each a row of its own."""
     CORRECT_FIRST = "correct_first"
     """The right one always first: only to expose the effect."""
 
@@ -37,9 +37,12 @@ class OptionOrder:
 
     kind: OrderKind = OrderKind.DATASET
     seed: int = 0
+    rotations: int = 0
+    """Most rotations of a question; 0 for all of them."""
 
     def __str__(self) -> str:
-        return f"{self.kind.value}:{self.seed}" if self.kind is OrderKind.SHUFFLED else self.kind.value
+        number = {OrderKind.SHUFFLED: f":{self.seed}", OrderKind.ROTATED: f":{self.rotations}" if self.rotations else ""}
+        return f"{self.kind.value}{number.get(self.kind, '')}"
 
     @property
     def notes(self) -> list[str]:
@@ -51,15 +54,26 @@ class OptionOrder:
 
 
 def parse_order(text: str) -> OptionOrder:
-    """An order from `dataset`, `shuffled`, `shuffled:SEED`, `rotated` or `correct_first`.
+    """An order from `dataset`, `shuffled`, `shuffled:SEED`, `rotated`, `rotated:MOST` or `correct_first`.
 
     Raises:
         UsageError: for anything else.
     """
-    name, _, seed = text.partition(":")
-    if name not in set(OrderKind) or (seed and not (name == OrderKind.SHUFFLED and seed.isdecimal())):
-        raise UsageError(f"option order {text!r} is unknown; known: dataset, shuffled[:SEED], rotated, correct_first")
-    return OptionOrder(OrderKind(name), int(seed or 0))
+    name, _, number = text.partition(":")
+    numbered = name == OrderKind.SHUFFLED or (name == OrderKind.ROTATED and number.strip("0"))
+    if name not in set(OrderKind) or (number and not (numbered and number.isdecimal())):
+        raise UsageError(f"option order {text!r} is unknown; known: dataset, shuffled[:SEED], rotated[:MOST], correct_first")
+    value = int(number or 0)
+    return OptionOrder(OrderKind(name), **({"rotations": value} if name == OrderKind.ROTATED else {"seed": value}))
+
+
+_ROTATION = re.compile(r"(.*)~(\d{1,3})", re.DOTALL)
+
+
+def split_rotation(question_id: str) -> tuple[str, int]:
+    """The id of a rotated question as (the question's own id, by how many places its options were moved)."""
+    found = _ROTATION.fullmatch(question_id)
+    return (found[1], int(found[2])) if found else (question_id, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,7 @@ def apply_order(question: Question, order: OptionOrder) -> Iterator[Question]:
     if order.kind is OrderKind.DATASET or count == 0:
         yield question
     elif order.kind is OrderKind.ROTATED:
-        for turn in range(count):
+        for turn in range(min(count, order.rotations or count)):
             moved = _moved(question, [(i + turn) % count for i in range(count)])
             yield replace(moved, id=f"{question.id}~{turn}") if turn else moved
     else:

@@ -8,7 +8,7 @@
 | `COF_BENCHMARK_MODULES` | Python files with benchmarks of their own (`--benchmark-module`), separated as in `PATH` |
 | `COF_ALLOW_OUTSIDE` | 1: images may lie outside their benchmark's folder (`--allow-outside`) |
 | `COF_CACHE` | where images inside tables are unpacked; `$XDG_CACHE_HOME/cof-eval` or `~/.cache/cof-eval` if unset |
-| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated` or `correct_first` (`--option-order`) |
+| `COF_OPTION_ORDER` | order of the options: `dataset`, `shuffled[:SEED]`, `rotated[:MOST]` or `correct_first` (`--option-order`) |
 | `COF_VIEW` | what of each image is shown: `full`, `target` or `none` (`--view`, the model argument `view`) |
 | `COF_LIMIT` | only the first questions of every task (`--limit`); lmms-eval's own `--limit` counts rows, repeats and rotations too |
 | `OPENAI_API_KEY` | sent to the model's servers; `EMPTY` if unset |

@@ -13,6 +13,26 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(text))
 
 
+def spreadsheet_cell(text: str) -> str:
+    """A cell of a CSV file that no spreadsheet runs as a formula: an apostrophe goes before what would begin one.
+
+    Numbers are left as they are. OWASP's list of first characters ("CSV injection"): `=`, `+`, `-`, `@`, tab, carriage return.
+    """
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) and not _is_number(text) else text
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""First characters of formulas; the last four are the wide forms that some spreadsheets take for them."""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def cut(value: object, *, chars: int = 60) -> str:
     """A value as messages show it: on one line, and no longer than this."""
     text = one_line(repr(value[: 2 * chars] if isinstance(value, str | bytes) else value))

@@ -10,11 +10,12 @@ import pandas as pd
 from ..core.errors import RunError, UsageError
 from ..core.image_view import ImageView
 from .figures import write_figures
+from .headline import headline_lines
 from .markdown import report_text
 from .model_card import card_text
 from .published import comparable, load_published
 from .report_run import ReportRun, report_runs
-from .rows import write_table
+from .table_files import write_csv, write_table
 from .target_summary import target_summary
 from .terminal import caveat_lines, side_by_side, summary
 from .viewer import write_viewer
@@ -55,7 +56,14 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
             path.write_text(text, encoding="utf-8")
         files = [*texts, *(path for kinds in figures.values() for paths in kinds.values() for path in paths), *tables]
         sweep = pd.concat([run.sweep for run in runs], ignore_index=True)
-        page = write_viewer([run.run for run in runs], out, labels=[run.label for run in runs], sweep=sweep, files=files)
+        page = write_viewer(
+            [run.run for run in runs],
+            out,
+            labels=[run.label for run in runs],
+            sweep=sweep,
+            claims=headline_lines(runs),
+            files=files,
+        )
     except OSError as error:
         raise RunError(f"cannot write the report to {out}: {error.strerror}; free space, or choose another folder") from error
     return [page, *files]
@@ -66,18 +74,20 @@ def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
     paths = write_table(rows, out / "rows") + write_table(
         pd.concat([run.calls for run in runs], ignore_index=True), out / "calls"
     )
-    tables = {"sweep": _priced(pd.concat([run.sweep for run in runs], ignore_index=True))}
+    tables = {"sweep": _priced(pd.concat([table for run in runs for table in (run.means, run.sweep)], ignore_index=True))}
     if len(looking := target_summary(rows)):
         tables["looking"] = looking
     if len(runs) > 1:
-        pairs = [runs[0].pairs_with(other).assign(run=runs[0].label, other=other.label) for other in runs[1:]]
-        tables["pairs"] = pd.concat(pairs, ignore_index=True)
+        tables["pairs"] = pd.concat([table for other in runs[1:] for table in _pairs(runs[0], other)], ignore_index=True)
         tables["flips"] = pd.concat([runs[0].flips_with(other) for other in runs[1:]], ignore_index=True)
     if len(own := pd.concat([run.own_metrics for run in runs], ignore_index=True)):
         tables["metrics"] = own
-    for name, table in tables.items():
-        table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g", encoding="utf-8")
-    return [*paths, *(out / f"{name}.csv" for name in tables)]
+    return [*paths, *(write_csv(table, out / f"{name}.csv") for name, table in tables.items())]
+
+
+def _pairs(ours: ReportRun, theirs: ReportRun) -> list[pd.DataFrame]:
+    """The primary result, then the resolutions."""
+    return [table.assign(run=ours.label, other=theirs.label) for table in (ours.primary_with(theirs), ours.pairs_with(theirs))]
 
 
 def _priced(table: pd.DataFrame) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from ..benchmarks import BENCHMARKS
 from ..benchmarks.metrics import JudgedAnswer, Metric, judged_answer
 from ..core.records import Row
 from ..runs.folder import RunData
-from ..stats import Clusters
-from ..stats.intervals import UNKNOWN, Interval, accuracy_interval
+from ..stats import Clusters, Interval, accuracy_interval, bounded_ratio_interval
+from ..stats.intervals import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class MetricValue:
     """NaN where no row says anything about it."""
     value_low: float
     value_high: float
-    """95% interval over clusters: Wilson's or the cluster bootstrap's, as for accuracy; NaN with the value."""
+    """95% interval over clusters: as for accuracy, or the cluster bootstrap's for a ratio such as F1; NaN with the value."""
     n: int
     """Rows that have ended and have a reference."""
 
@@ -54,7 +54,8 @@ def _interval(metric: Metric, rows: Sequence[JudgedAnswer]) -> Interval:
     if not weighing:
         return UNKNOWN
     values, weights, labels = zip(*weighing, strict=True)
-    return accuracy_interval(Clusters.ratio(values, weights, labels))
+    clusters = Clusters.ratio(values, weights, labels)
+    return accuracy_interval(clusters) if set(weights) == {1} else bounded_ratio_interval(clusters)
 
 
 def _answered(run: RunData, row: Row) -> JudgedAnswer | None:

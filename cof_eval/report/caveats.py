@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,6 +13,7 @@ from ..benchmarks import BENCHMARKS
 from ..core.records import Outcome, Stop
 from .names import OVERALL
 from .report_run import ReportRun
+from .sweep_means import with_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,20 @@ def caveats(runs: Sequence[ReportRun], benchmark: str | None = None) -> list[str
         else:
             of = "" if len(alike) == len(runs) else f"{', '.join(label for label, _ in alike)}: "
             lines.append(f"{of}{alike[0][1]}")
-    return lines
+    compared = () if benchmark is not None else runs[1:]
+    return [*lines, *(line for other in compared for line in _pair_caveats(runs[0], other))]
+
+
+def _pair_caveats(ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
+    """Where unscored pairs could make another result of a comparison."""
+    pairs = with_means(ours.pairs_with(theirs), ours.primary_with(theirs))
+    lines = pairs[pairs["unscored_matter"].astype(bool)]
+    if len(lines):
+        where = ", ".join(dict.fromkeys(lines["resolution"]))
+        yield (
+            f"unscored answers can change the difference between {ours.label} and {theirs.label} at {where} "
+            "(score them with `cof-eval judge`: intervals allow for it, p values do not)"
+        )
 
 
 def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:

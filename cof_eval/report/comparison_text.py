@@ -10,7 +10,10 @@ import pandas as pd
 
 from .compare import need_table, never_zooms
 from .differences import differences
+from .headline import difference
+from .names import MEAN
 from .report_run import ReportRun
+from .sweep_means import with_means
 from .text import count, escape, percent, points, probability, table
 
 SAMPLE = 6
@@ -22,6 +25,8 @@ def differences_text(runs: Sequence[ReportRun]) -> Iterator[str]:
     """What the runs differ in: a sentence where it is one thing, a table where it is more."""
     if len(runs) < 2:
         return
+    if len(runs) > 2:
+        yield f"p values are not corrected for comparing {escape(runs[0].label)} with {len(runs) - 1} other runs."
     found = differences([run.run for run in runs])
     if not found:
         yield "The runs differ in no recorded setting."
@@ -41,38 +46,36 @@ def comparison(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[s
         return
     first, second = escape(ours.label), escape(theirs.label)
     yield f"### {first} minus {second}, on the questions that both have"
-    columns = [
-        "resolution",
-        "pairs",
-        "images",
-        first,
-        second,
-        "difference, points [95%]",
-        "p",
-        "p (Holm)",
-        "detectable",
-        "wins",
-    ]
-    yield table([*columns, "losses", "pairs unscored"], [_pair_cells(line) for line in pairs.to_dict("records")])
+    columns = ["resolution", "pairs", "images", first, second, "difference, points [95%]", "worst … best", "p", "p (max-T)"]
+    lines = with_means(pairs, ours.primary_with(theirs, benchmark)).to_dict("records")
+    yield table([*columns, "p (Holm)", "detectable", "wins", "losses", "pairs unscored"], [_pair_cells(line) for line in lines])
+    yield _pairs_note(lines)
     yield from _flips(ours.flips_with(theirs, benchmark), first, second)
     if never_zooms(others) and not never_zooms(rows):
-        yield _need(need_table(rows, others), first, second)
+        yield from _need(need_table(rows, others), first, second)
     elif never_zooms(rows) and not never_zooms(others):
-        yield _need(need_table(others, rows), second, first)
+        yield from _need(need_table(others, rows), second, first)
 
 
 def _pair_cells(line: Mapping[str, Any]) -> list[str]:
-    bounds = (
-        "" if math.isnan(line["difference_low"]) else f" [{points(line['difference_low'])}, {points(line['difference_high'])}]"
-    )
+    range_ = f"{points(line['difference_worst'])} … {points(line['difference_best'])}" if line["unscored"] else "–"
     cells = [line["resolution"], count(line["n"]), count(line["clusters"]), percent(line["acc"]), percent(line["acc_other"])]
-    cells += [
-        points(line["difference"]) + bounds,
-        probability(line["p"]),
-        probability(line["p_holm"]),
-        percent(line["detectable"]),
-    ]
+    cells += [difference(line), range_, probability(line["p"]) + ("\\*" if line["undecided"] else "")]
+    cells += [*(probability(line[name]) for name in ("p_max_t", "p_holm")), percent(line["detectable"])]
     return [*cells, count(line["wins"]), count(line["losses"]), count(line["unscored"])]
+
+
+def _pairs_note(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Which rows the table of pairs is of, and how p was found."""
+    tests = ", ".join(dict.fromkeys(line["test"] for line in lines if line["test"]))
+    said = (
+        f"Rows: questions that are scored in both runs; worst … best and the intervals are over all pairs, whatever unscored answers "
+        f"are worth. p: {tests or 'none'}."
+    )
+    if lines[-1]["resolution"] == MEAN:
+        said += f" That of the mean is of the {lines[-1]['p_clusters']:,} images scored whole at every resolution."
+    open_ = " \\* of scored pairs: undecided while others are unscored." if any(line["undecided"] for line in lines) else ""
+    return said + open_
 
 
 def _flips(flips: pd.DataFrame, ours: str, theirs: str) -> Iterator[str]:
@@ -85,10 +88,10 @@ def _flips(flips: pd.DataFrame, ours: str, theirs: str) -> Iterator[str]:
         shown = ("resolution", "question_id", "category", "reference", "answer", "answer_other")
         lines = [[line["outcome"], *(escape(_cut(line[name], ANSWER_CHARS)) or "–" for name in shown)] for line in chosen]
         yield table(columns, lines)
-        yield f"All {len(flips):,} wins and losses are in [flips.csv](flips.csv)."
+        yield f"Rows: questions that are scored in both runs, differently. All {len(flips):,} wins and losses are in [flips.csv](flips.csv)."
 
 
-def _need(need: pd.DataFrame, zooming: str, baseline: str) -> str:
+def _need(need: pd.DataFrame, zooming: str, baseline: str) -> Iterator[str]:
     columns = ["resolution", f"{baseline} is", "questions", f"{zooming} zooms [95%]", f"{zooming} is right"]
     lines = []
     for line in need.to_dict("records"):
@@ -98,7 +101,8 @@ def _need(need: pd.DataFrame, zooming: str, baseline: str) -> str:
             else f"{percent(line['zoomed'])} [{percent(line['zoomed_low'])}, {percent(line['zoomed_high'])}]"
         )
         lines.append([line["resolution"], line["baseline"], count(line["n"]), rate, percent(line["acc"])])
-    return table(columns, lines)
+    yield table(columns, lines)
+    yield f"Rows: questions that {baseline} has scored; mixed: right in some of its samples."
 
 
 def _cut(value: object, chars: int) -> str:

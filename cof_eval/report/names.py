@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 OVERALL = "overall"
 """The category of a summary over all categories."""
+MEAN = "mean"
+"""The resolution of a mean over resolutions."""
+MACRO = "mean of benchmarks"
+"""The benchmark of a mean over benchmarks, each once."""
 
 
 def run_labels(runs: Sequence[RunData]) -> list[str]:

@@ -10,10 +10,13 @@ import pandas as pd
 
 from ..runs.identity import runs_told_apart
 from .benchmark_metrics import MetricValue, metric_values
-from .compare import flips_table, paired_table
+from .compare import compare_resolutions, flips_table
 from .names import run_labels
+from .pairs import pair_questions
+from .primary import primary_table
 from .rows import tidy
 from .summary import summarize
+from .sweep_means import mean_table
 
 if TYPE_CHECKING:
     from ..runs.folder import RunData
@@ -28,22 +31,52 @@ class ReportRun:
     rows: pd.DataFrame
     calls: pd.DataFrame
     sweep: pd.DataFrame
+    means: pd.DataFrame
+    """The means over resolutions, in the columns of the sweep table (`sweep_means.mean_table`)."""
     own_metrics: pd.DataFrame
     """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` with its interval, and `n` (rows)."""
-    _pairs: dict[ReportRun, pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
-    _flips: dict[ReportRun, pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _compared: dict[ReportRun, Comparison] = field(default_factory=dict, init=False, repr=False)
+
+    def compared_with(self, other: ReportRun) -> Comparison:
+        """Everything that this run and another say about each other; made once."""
+        if other not in self._compared:
+            self._compared[other] = compare_runs(self, other)
+        return self._compared[other]
 
     def pairs_with(self, other: ReportRun, benchmark: str | None = None) -> pd.DataFrame:
         """The paired table of this run and another (`compare.paired_table`), of one benchmark or of all."""
-        if other not in self._pairs:
-            self._pairs[other] = paired_table(self.rows, other.rows)
-        return _of(self._pairs[other], benchmark)
+        return _of(self.compared_with(other).pairs, benchmark)
+
+    def primary_with(self, other: ReportRun, benchmark: str | None = None) -> pd.DataFrame:
+        """The difference of the means over resolutions (`primary.primary_table`), of one benchmark or of all."""
+        return _of(self.compared_with(other).primary, benchmark)
 
     def flips_with(self, other: ReportRun, benchmark: str | None = None) -> pd.DataFrame:
         """The questions that only one of the two runs got right (`compare.flips_table`), of one benchmark or of all."""
-        if other not in self._flips:
-            self._flips[other] = flips_table(self.rows, other.rows)
-        return _of(self._flips[other], benchmark)
+        return _of(self.compared_with(other).flips, benchmark)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """The tables of two runs side by side."""
+
+    questions: pd.DataFrame
+    """A row per pair (`pairs.pair_questions`)."""
+    pairs: pd.DataFrame
+    primary: pd.DataFrame
+    flips: pd.DataFrame
+
+
+def compare_runs(ours: ReportRun, theirs: ReportRun) -> Comparison:
+    """The tables of one run against another."""
+    judges = [run.run.settings.get("judge") for run in (ours, theirs)]
+    questions = pair_questions(ours.rows, theirs.rows, same_judge=bool(judges[0]) and judges[0] == judges[1])
+    return Comparison(
+        questions,
+        compare_resolutions(questions),
+        primary_table(ours.rows, theirs.rows, questions),
+        flips_table(ours.rows, theirs.rows, questions),
+    )
 
 
 def _of(table: pd.DataFrame, benchmark: str | None) -> pd.DataFrame:
@@ -56,7 +89,8 @@ def report_runs(runs: Sequence[RunData]) -> list[ReportRun]:
     labels = run_labels(runs)
     for run, label in zip(runs_told_apart(runs, labels), labels, strict=True):
         tables = tidy(run, label=label)
-        made.append(ReportRun(label, run, tables.rows, tables.calls, summarize(tables.rows), own_metrics(run, label)))
+        sweep, means = summarize(tables.rows), mean_table(tables.rows)
+        made.append(ReportRun(label, run, tables.rows, tables.calls, sweep, means, own_metrics(run, label)))
     return made
 
 

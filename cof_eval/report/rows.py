@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..core.frames import box_units
+from ..core.option_order import OrderKind, split_rotation
 from ..core.records import Outcome, Question, Row, Trajectory
 from ..runs.prices import ModelPrices, use_of
 from .call_targets import calls_table, trajectory_calls, trajectory_targets
@@ -26,6 +26,7 @@ ROW_COLUMNS = {
     "category": "object",
     "resolution": "object",
     "question_id": "object",
+    "rotation": "Int64",
     "cluster": "object",
     "repeat": "Int64",
     "trajectory": "object",
@@ -63,8 +64,9 @@ ROW_COLUMNS = {
 
 `output_tokens` are the generated ones, over all turns; `visual_tokens` count each image once; `prompt_tokens` and
 `cached_tokens` (those of them that the engine's prefix cache held) are summed over turns, so an image in a prompt counts in each.
-`usd` is what these cost, where the run has prices.
-`correct` is 1, 0 or unknown while unscored. `targets` is the number of annotated boxes, `target_px` their pixels in the shown image,
+`usd` is what these cost, where the run has prices. `rotation` is by how many places a question's options were moved, where a run asks
+each in several orders; it is no part of `question_id` then. `correct` is 1, 0 or unknown while unscored. `targets` is the number of
+annotated boxes, `target_px` their pixels in the shown image,
 `best_target_px` those in the best crop; `coverage` is the mean over targets of the fraction that some crop held, `iou` the best of any
 call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`).
 """
@@ -85,6 +87,7 @@ class Tables:
 def tidy(run: RunData, *, label: str | None = None) -> Tables:
     """The rows table and the calls table of a run."""
     name, units = label or run_labels([run])[0], box_units(run.settings)
+    rotated = str(run.settings.get("option_order") or "").startswith(OrderKind.ROTATED)
     prices = run_prices(run, "model")
     calls = {key: list(trajectory_calls(trajectory, units)) for key, trajectory in run.trajectories.items()}
     facts = {key: _trajectory_facts(trajectory, calls[key], prices) for key, trajectory in run.trajectories.items()}
@@ -92,7 +95,7 @@ def tidy(run: RunData, *, label: str | None = None) -> Tables:
     records = [
         {
             "run": name,
-            **_row_facts(row),
+            **_row_facts(row, rotated=rotated),
             **_question_facts(run.question(row) or questions.get((row.benchmark, row.question_id))),
             **facts.get(row.trajectory, {}),
             **(_verdict_facts(run, row) if row.trajectory in facts else {}),
@@ -100,7 +103,9 @@ def tidy(run: RunData, *, label: str | None = None) -> Tables:
         for row in run.rows
     ]
     rows = pd.DataFrame(records, columns=list(ROW_COLUMNS)).astype(ROW_COLUMNS)
-    return Tables(rows, calls_table(calls, name))
+    asked = dict.fromkeys(row.trajectory for row in run.rows)
+    order = [*(key for key in asked if key in calls), *sorted(calls.keys() - asked)]
+    return Tables(rows, calls_table({key: calls[key] for key in order}, name))
 
 
 def rows_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
@@ -112,20 +117,14 @@ def rows_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
     return tidy(run, label=label).rows
 
 
-def write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
-    """Write a table as `.csv` and `.parquet`; returns both paths."""
-    csv, parquet = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
-    table.to_csv(csv, index=False, float_format="%.6g", encoding="utf-8")
-    table.to_parquet(parquet, index=False)
-    return [csv, parquet]
-
-
-def _row_facts(row: Row) -> dict[str, Any]:
+def _row_facts(row: Row, *, rotated: bool) -> dict[str, Any]:
+    question, rotation = split_rotation(row.question_id) if rotated else (row.question_id, 0)
     return {
         "task": row.task,
         "benchmark": row.benchmark,
         "resolution": row.resolution,
-        "question_id": row.question_id,
+        "question_id": question,
+        "rotation": rotation,
         "repeat": row.repeat,
         "trajectory": row.trajectory,
         "cap": row.cap,

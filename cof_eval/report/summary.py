@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..core.records import Stop
-from ..stats import Clusters, accuracy_interval, mean_interval, ratio_interval
+from ..stats import Clusters, accuracy_interval, fieller_interval, mean_interval
 from .names import OVERALL, resolution_order
 from .rows import UNANSWERABLE, rows_table
 
@@ -40,10 +40,11 @@ SWEEP_COLUMNS = (
 
 `n` counts the questions that have a trajectory, `rows` their rows (more where questions are repeated). `planned` counts all
 questions, `pending` the rows without a trajectory yet. `acc` is the mean over questions of their mean over repeats.
-`acc_low` to `acc_high` is a 95% interval: Wilson's, or the cluster bootstrap's where rows share a cluster. While rows are
+`acc_low` to `acc_high` is a 95% interval: Wilson's, or clustered Wilson where rows share a cluster. While rows are
 unscored, it reaches from the lower end for `acc` to the upper end for `acc_upper`. So it holds for any later verdicts.
-Other intervals are Student's t over clusters. `tokens_per_correct` are generated and visual tokens of all rows over the
-right answers, `usd_per_correct` their dollars; `usd` is known where the run has prices.
+Other intervals are Student's t over clusters. `tokens_per_correct` are generated and visual tokens of the rows with a
+reference over the right answers, `usd_per_correct` their dollars, with Fieller's interval; NaN where that has no end.
+`usd` is known where the run has prices.
 """
 
 
@@ -53,7 +54,7 @@ def sweep_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per run, benchmark, category (`overall` first) and resolution of a rows table.
+    """One line per run, benchmark, category (`overall` first; every level of "Perception/OCR") and resolution of a rows table.
 
     Rows whose benchmark gives no reference have costs, and count neither as right nor as wrong.
     """
@@ -65,8 +66,14 @@ def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each run and benchmark, whole and then by category."""
     for _, whole in rows.groupby(["run", "benchmark"], sort=False):
         yield whole.assign(category=OVERALL)
-        for _, part in whole.groupby("category"):
-            yield part
+        for name in sorted({level for category in whole["category"].dropna().unique() for level in category_levels(category)}):
+            yield whole[f"{name}/" == (whole["category"].fillna("") + "/").str.slice(0, len(name) + 1)].assign(category=name)
+
+
+def category_levels(category: str) -> list[str]:
+    """A category and those that it belongs to: "Perception/OCR" is also "Perception"."""
+    parts = category.split("/")
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _sweep_lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -82,7 +89,7 @@ def _sweep_lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
             **counts,
             **_scores(rows[rows["by"] != UNANSWERABLE]),
             "rows": len(rows),
-            **_failures(rows),
+            **failures(rows),
             **_costs(rows),
             "shared_with_smaller": shared,
         }
@@ -96,27 +103,29 @@ def _scores(rows: pd.DataFrame) -> dict[str, Any]:
         "clusters": int(rows["cluster"].nunique()),
         "correct": int((rows["correct"] == 1).sum()),
         "acc": _mean(lower["correct"]),
-        "acc_low": accuracy_interval(Clusters.of(lower["correct"], lower["cluster"])).low,
-        "acc_high": accuracy_interval(Clusters.of(upper["correct"], upper["cluster"])).high,
+        "acc_low": accuracy_interval(Clusters.of(lower["correct"], lower["cluster"]), answers=len(rows)).low,
+        "acc_high": accuracy_interval(Clusters.of(upper["correct"], upper["cluster"]), answers=len(rows)).high,
         "acc_upper": _mean(upper["correct"]),
         "unscored": int(rows["correct"].isna().sum()),
     }
 
 
 def question_means(rows: pd.DataFrame, *, unscored: float) -> pd.DataFrame:
-    """One row per question with its `cluster` and the mean of `correct` over its repeats.
+    """One row per question and resolution, with its `cluster` and the mean of `correct` over repeats and option orders.
 
     Args:
-        rows: of one benchmark and resolution.
-        unscored: what an unscored row counts as; NaN leaves it out.
+        rows: of any benchmarks and resolutions.
+        unscored: the value of an unscored row.
     """
-    known = rows[["question_id", "cluster", "correct"]].fillna({"correct": unscored})
-    if not known["question_id"].duplicated().any():
+    key = ["benchmark", "resolution", "question_id"]
+    known = rows[[*key, "cluster", "correct"]].fillna({"correct": unscored})
+    if not known.duplicated(key).any():
         return known
-    return known.groupby("question_id", sort=False, as_index=False).agg({"cluster": "first", "correct": "mean"})
+    return known.groupby(key, sort=False, as_index=False).agg({"cluster": "first", "correct": "mean"})
 
 
-def _failures(rows: pd.DataFrame) -> dict[str, int]:
+def failures(rows: pd.DataFrame) -> dict[str, int]:
+    """Rows by the stop of those that did not answer."""
     counts = rows["stop"].value_counts()
     found = {("errors" if stop is Stop.ERROR else stop.value): int(counts.get(stop.value, 0)) for stop in STOPS}
     return {**found, "truncated": sum(int(counts.get(stop.value, 0)) for stop in STOPS if stop.truncated)}
@@ -128,12 +137,20 @@ def _costs(rows: pd.DataFrame) -> dict[str, float]:
     line = {cost: _mean(ended[cost]) for cost in COSTS}
     line["zoom_rate"] = _mean(ended["zooms"] > 0)
     for cost in WITH_INTERVAL:
-        line |= _bounds(cost, mean_interval(ended[cost].astype(float), ended["cluster"]))
-    tokens = (ended["output_tokens"] + ended["visual_tokens"]).astype(float)
-    for name, cost in (("tokens_per_correct", tokens), ("usd_per_correct", ended["usd"])):
-        per_correct = Clusters.ratio(cost, ended["correct"] == 1, ended["cluster"])
-        line |= {name: per_correct.estimate, **_bounds(name, ratio_interval(per_correct))}
+        known = ended.dropna(subset=[cost])
+        line |= _bounds(cost, mean_interval(known[cost].astype(float), known["cluster"]))
+    for name, known in spent(ended).items():
+        per_correct = Clusters.ratio(known["spent"], known["correct"] == 1, known["cluster"])
+        line |= {name: per_correct.estimate, **_bounds(name, fieller_interval(per_correct))}
     return line
+
+
+def spent(ended: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows with a reference whose tokens, or dollars, are known, as `spent`; by the column of the sweep table."""
+    scored = ended[ended["by"] != UNANSWERABLE]
+    tokens = (scored["output_tokens"] + scored["visual_tokens"]).astype(float)
+    costs = {"tokens_per_correct": tokens, "usd_per_correct": scored["usd"].astype(float)}
+    return {name: scored.assign(spent=cost).dropna(subset=["spent"]) for name, cost in costs.items()}
 
 
 def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:

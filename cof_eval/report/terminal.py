@@ -14,8 +14,10 @@ from ..runs.console import table
 from .caveats import caveats, state_line
 from .deciders import deciders_lines
 from .dollars import dollars_lines, money
+from .headline import difference, headline_lines
 from .names import OVERALL, resolution_order
-from .text import accuracy, count, mean, percent, points, probability
+from .sweep_means import overall_lines, with_means
+from .text import accuracy, count, mean, percent, probability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,21 +29,24 @@ _FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors
 
 
 def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
-    """What is missing; the sweep of each run, a line per benchmark and resolution; the first run against each other one."""
+    """The headlines; what is missing; each run's sweep, a line per benchmark and resolution; the first run against each other."""
+    yield from (Text(one_line(line), style="bold") for line in headline_lines(runs))
     yield Text(state_line(runs))
     yield from (Text(one_line(line)) for line in (*deciders_lines(runs), *dollars_lines(runs)))
     for run in runs:
-        overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")
-        names = list(dict.fromkeys(line["benchmark"] for line in overall))
+        names = list(dict.fromkeys(run.sweep["benchmark"]))
+        overall = overall_lines(run).to_dict("records")
         yield ""
-        yield Text(one_line(f"{run.label}, {names[0]}" if len(names) == 1 else run.label), style="bold")
+        title = f"{run.label}, {names[0]}" if len(names) == 1 else run.label
+        yield Text.assemble((one_line(title), "bold"), ": all answered questions, unscored ones as wrong")
         yield _sweep(overall, several=len(names) > 1) if overall else "  nothing answered yet"
     for other in runs[1:]:
         pairs = runs[0].pairs_with(other)
         if len(pairs):
             yield ""
-            yield Text(one_line(f"{runs[0].label} minus {other.label}, paired by question"), style="bold")
-            yield _paired(pairs.to_dict("records"))
+            title = one_line(f"{runs[0].label} minus {other.label}")
+            yield Text.assemble((title, "bold"), ": questions that are scored in both; intervals hold for unscored ones too")
+            yield _paired(with_means(pairs, runs[0].primary_with(other)).to_dict("records"))
 
 
 def caveat_lines(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
@@ -105,17 +110,10 @@ def _sweep(lines: Sequence[Mapping[Any, Any]], *, several: bool) -> Table:
 
 def _paired(lines: Sequence[Mapping[Any, Any]]) -> Table:
     several = len({line["benchmark"] for line in lines}) > 1
-    columns = ("resolution", "n", "difference [95%]", "p (Holm)", "detectable", "wins", "losses")
+    columns = ("resolution", "n", "difference [95%]", "p", "p (max-T)", "detectable", "wins", "losses")
     made = table(*(["benchmark"] if several else []), *columns, words=1 + several)
     for line in lines:
         cells = [*([line["benchmark"]] if several else []), line["resolution"], count(line["n"]), difference(line)]
-        cells += [probability(line["p_holm"]), percent(line["detectable"])]
+        cells += [probability(line["p"]), probability(line["p_max_t"]), percent(line["detectable"])]
         made.add_row(*cells, count(line["wins"]), count(line["losses"]))
     return made
-
-
-def difference(line: Mapping[Any, Any]) -> str:
-    """A paired difference with its interval, in percentage points: `+8.6 [-2.9, +22.9]`."""
-    known = line["difference_low"] == line["difference_low"]
-    bounds = f" [{points(line['difference_low'])}, {points(line['difference_high'])}]" if known else ""
-    return f"{points(line['difference'])}{bounds}"

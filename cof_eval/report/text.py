@@ -46,8 +46,8 @@ def share(line: Mapping[str, Any], column: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A fraction in percent, one decimal."""
-    return "–" if math.isnan(share) else f"{100 * share:.1f}"
+    """A fraction in percent, one decimal; `none` if it is beyond all."""
+    return "–" if math.isnan(share) else "none" if math.isinf(share) else f"{100 * share:.1f}"
 
 
 def points(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,15 @@ class Clusters:
         """The mean over all rows; NaN where there are none."""
         size = float(self.sizes.sum())
         return float(self.sums.sum()) / size if size else float("nan")
+
+    @property
+    def error(self) -> float:
+        """Standard error of `estimate` by the linearised variance of a ratio (Cochran 1977); NaN with fewer than two clusters."""
+        m, size = len(self), float(self.sizes.sum())
+        if m < 2 or not size:
+            return math.nan
+        residuals = self.sums - self.estimate * self.sizes
+        return math.sqrt(m / (m - 1) * float(residuals @ residuals)) / abs(size)
 
     @property
     def single(self) -> bool:

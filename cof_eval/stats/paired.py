@@ -1,22 +1,15 @@
-"""Two runs on the same questions: is the difference more than chance, how large is it, and what could be seen at all."""
+"""Two runs on the same questions: how large is the difference, is it more than chance, and what could be seen at all."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from .bootstrap import DRAWS, SEED, cluster_bootstrap
-from .clusters import Clusters, Numbers
-from .intervals import UNKNOWN, Interval
-
-FINEST = 64
-"""Differences that are multiples of 1/k for a k up to this are tested exactly (k repeats, for instance)."""
-FLIPS = 20_000
-"""Random sign flips where an exact test is out of reach."""
+from .clusters import Clusters
+from .intervals import UNKNOWN, Interval, student
+from .sign_flips import FlipTest, flip_test_name, sign_flip_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,101 +19,77 @@ class Paired:
     difference: float
     """Mean over the pairs; NaN without pairs."""
     interval: Interval
-    """95%, paired cluster bootstrap."""
+    """95%, `paired_interval`."""
     p: float
-    """Two-sided; McNemar's exact test where every cluster is one pair."""
+    """Two-sided, by sign flips of whole clusters."""
+    test: FlipTest
+    """How `p` was found."""
     detectable: float
     """Smallest difference that so many pairs, as discordant as these, show with the power asked for."""
 
 
-def compare_paired(differences: Clusters, *, alpha: float = 0.05, power: float = 0.8, draws: int = DRAWS) -> Paired:
+def compare_paired(differences: Clusters, *, alpha: float = 0.05, power: float = 0.8) -> Paired:
     """Compare two runs by their differences per pair (-1, 0 or 1; fractions where repeats are averaged), by cluster."""
-    found = cluster_bootstrap(differences, draws=draws) if len(differences) else None
     return Paired(
         differences.estimate,
-        Interval(*found) if found else UNKNOWN,
+        paired_interval(differences),
         sign_flip_test(differences.sums),
+        flip_test_name(differences),
         detectable_difference(differences, alpha=alpha, power=power),
     )
 
 
-def sign_flip_test(differences: Sequence[float] | Numbers) -> float:
-    """Two-sided p of a sum of differences, one a cluster, if each could as well have had the other sign.
+def paired_interval(differences: Clusters, level: float = 0.95) -> Interval:
+    """Interval of a mean difference between two runs: Student's t after two made-up clusters that differ by +c and -c.
 
-    With one pair a cluster this is McNemar's exact test: the sign of each discordant pair is a coin. With several it is the same
-    question about whole clusters, since what two runs swap in one image is not independent (Fisher's randomisation test).
-    Exact by convolution, unless the differences have no common fraction; then by random flips, never below 1 / (flips + 1).
+    Bonett & Price (2012) add two discordant pairs; for clusters, c is the typical size of a difference (`step`). So the interval
+    has a width where no pair differs, and covers where few do. It is a little nearer to 0 than the plain difference.
+
+    Returns:
+        Within -1 and 1; NaN with fewer than two clusters.
     """
-    values = np.asarray(differences, dtype=float)
-    values = values[np.abs(values) > 1e-12]
-    if not len(values):
-        return 1.0
-    for parts in range(1, FINEST + 1):
-        whole = np.rint(values * parts)
-        if np.allclose(values * parts, whole, rtol=0, atol=1e-9):
-            counts = np.bincount(np.abs(whole).astype(int))
-            return _exact(tuple(counts.tolist()), abs(int(whole.sum())))
-    return _by_random_flips(values)
+    m = len(differences)
+    if m < 2:
+        return UNKNOWN
+    wide = with_two_more(differences)
+    half = student(level, m - 1) * wide.error
+    return Interval(wide.estimate - half, wide.estimate + half).within(-1.0, 1.0)
 
 
-@lru_cache(maxsize=4096)
-def _exact(counts: tuple[int, ...], observed: int) -> float:
-    """P(|sum| >= observed), where counts[k] differences of size k have a random sign each."""
-    pmf: Numbers = np.ones(1)  # of the sum, from its least value in steps of one
-    for size, count in enumerate(counts):
-        if size and count:
-            spread = np.zeros(2 * size * count + 1)
-            spread[:: 2 * size] = _heads(count)
-            pmf = np.convolve(pmf, spread).astype(np.float64)
-    reach = (len(pmf) - 1) // 2
-    tail = float(pmf[reach + observed :].sum())
-    return min(1.0, 2 * tail) if observed else 1.0
+def with_two_more(differences: Clusters) -> Clusters:
+    """The clusters, and two of mean size that differ by `step` in both directions."""
+    c, size = step(differences), float(differences.sizes.mean())
+    return Clusters(np.append(differences.sums, [c, -c]), np.append(differences.sizes, [size, size]))
 
 
-@lru_cache(maxsize=512)
-def _heads(coins: int) -> Numbers:
-    """Probability of 0, 1, … heads of so many coins."""
-    from scipy.stats import binom
-
-    return np.asarray(binom.pmf(np.arange(coins + 1), coins, 0.5), dtype=np.float64)
+def step(differences: Clusters) -> float:
+    """The typical size of a cluster's difference: the root mean square of those that are not 0; 1 if all are."""
+    values = differences.sums[np.abs(differences.sums) > 1e-12]
+    return math.sqrt(float(values @ values) / len(values)) if len(values) else 1.0
 
 
-def _by_random_flips(values: Numbers) -> float:
-    random, observed = np.random.default_rng(SEED), abs(float(values.sum())) - 1e-9
-    block, reached = max(1, 4_000_000 // len(values)), 0
-    for start in range(0, FLIPS, block):
-        signs = random.integers(0, 2, size=(min(block, FLIPS - start), len(values)), dtype=np.int8)
-        reached += int((np.abs(2 * (signs @ values) - values.sum()) >= observed).sum())
-    return (reached + 1) / (FLIPS + 1)
+def bounds_interval(low: Clusters, high: Clusters) -> Interval:
+    """Interval that holds whatever unscored pairs are worth: from the worst case's lower end to the best case's upper end."""
+    return Interval(paired_interval(low).low, paired_interval(high).high)
 
 
 def detectable_difference(differences: Clusters, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest mean difference that a test at `alpha` finds with `power`, were the runs as discordant as observed.
 
     (z(1 - alpha/2) + z(power)) times the standard error of no difference, which for single pairs is sqrt(discordant) / n (Connor
-    1987, of first order). Never less than what an exact test needs at all: 6 clusters that all differ one way at alpha 0.05.
+    1987, of first order). Never less than what an exact test needs at all: k clusters that differ one way, where k = 6 at alpha
+    0.05, and their number is Poisson. So the floor is the mean at which k of them come up with `power`, times `step`.
 
     Returns:
-        A fraction; NaN without pairs.
+        A fraction; infinite where there are too few clusters to find anything, NaN without pairs.
     """
     n = float(differences.sizes.sum())
     if not n:
         return math.nan
-    from scipy.stats import norm
+    from scipy.special import gammaincinv, ndtri
 
+    needed = math.ceil(1 - math.log2(alpha))
     error = math.sqrt(float(differences.sums @ differences.sums)) / n
-    least = math.ceil(1 - math.log2(alpha)) * n / len(differences)
-    return float(max((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error, min(least, n) / n))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """P values corrected for having looked at all of them (Holm 1979), in the order given; NaN stays and does not count.
-
-    Equal to statsmodels' `multipletests`, which collects garbage in every call: 35 ms, thousands of times in a simulation.
-    """
-    known = sorted((value, i) for i, value in enumerate(p) if not math.isnan(value))
-    corrected, least = [math.nan] * len(p), 0.0
-    for rank, (value, i) in enumerate(known):
-        least = max(least, min(1.0, (len(known) - rank) * value))
-        corrected[i] = least
-    return corrected
+    floor = step(differences) * float(gammaincinv(needed, power)) / n
+    found = max(float(ndtri(1 - alpha / 2) + ndtri(power)) * error, floor)
+    return found if len(differences) >= needed and found <= 1 else math.inf

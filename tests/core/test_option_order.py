@@ -96,18 +96,19 @@ def test_options_that_are_not_in_the_text_cannot_be_moved() -> None:
         one("shuffled", about)
 
 
-@pytest.mark.parametrize("text", ["random", "shuffled:x", "shuffled:-1", "rotated:2", "", "dataset:0"])
+@pytest.mark.parametrize("text", ["random", "shuffled:x", "shuffled:-1", "rotated:0", "rotated:x", "", "dataset:0"])
 def test_an_unknown_order_lists_the_known_ones(text: str) -> None:
     with pytest.raises(UsageError, match="known: dataset, shuffled"):
         parse_order(text)
 
 
 def test_an_order_is_written_as_it_is_read() -> None:
-    assert [str(parse_order(text)) for text in ("dataset", "shuffled:12", "shuffled", "rotated")] == [
+    assert [str(parse_order(text)) for text in ("dataset", "shuffled:12", "shuffled", "rotated", "rotated:2")] == [
         "dataset",
         "shuffled:12",
         "shuffled:0",
         "rotated",
+        "rotated:2",
     ]
 
 

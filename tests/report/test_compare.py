@@ -7,9 +7,13 @@ import pytest
 from cof_eval.core.records import Outcome
 from cof_eval.report.compare import flips_table, need_table, never_zooms, paired_table
 from cof_eval.report.differences import Difference, differences
+from cof_eval.report.headline import p_text
 from cof_eval.report.rows import rows_table
+from cof_eval.report.summary import summarize
+from cof_eval.stats import Clusters, detectable_difference, paired_interval
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED
+SWEEP = ("224", "336", "448", "672", "1024", "1920", "2560", "4k")
 
 
 @pytest.fixture
@@ -28,6 +32,7 @@ def test_pairs_are_counted_as_wins_and_losses_on_common_scored_questions(rows) -
     (line,) = paired_table(ours, theirs).to_dict("records")
     expected = {"benchmark": "vstar", "resolution": "448", "n": 4, "clusters": 4, "acc": 0.75, "acc_other": 0.5}
     expected |= {"difference": 0.25, "wins": 2, "losses": 1, "both": 1, "neither": 0, "unscored": 1, "p": 1.0, "p_holm": 1.0}
+    expected |= {"difference_worst": 0.0, "difference_best": 0.2, "p_max_t": 1.0, "undecided": True, "test": "McNemar exact"}
     assert {name: line[name] for name in expected} == expected
     assert line["difference_low"] <= 0.25 <= line["difference_high"]
 
@@ -41,6 +46,82 @@ def test_p_is_corrected_over_the_resolutions_of_a_benchmark(make_run, asked) -> 
     table = paired_table(run({"224": 12, "448": 9, "4k": 2}), run({"224": 2, "448": 2, "4k": 2})).set_index("resolution")
     assert list(table["p"]) == pytest.approx([2 / 2**10, 2 / 2**7, 1.0])
     assert list(table["p_holm"]) == pytest.approx([6 / 2**10, 4 / 2**7, 1.0])
+
+
+def test_resolutions_with_the_same_trajectories_are_one_hypothesis(make_run, asked) -> None:
+    def run(right: int, name: str):
+        outcomes = [RIGHT if i < right else WRONG for i in range(12)]
+        return rows_table(
+            make_run(*(asked(f"q{i}", r, o, key=f"{name}{i}{r == '224'}") for r in SWEEP for i, o in enumerate(outcomes)))
+        )
+
+    table = paired_table(run(9, "ours"), run(1, "theirs")).set_index("resolution")
+    alone = 2 / 2**8
+    assert list(table["p_holm"]) == pytest.approx([2 * alone] * 8)  # 224, and the seven others as one
+    assert list(table["p_max_t"]) == pytest.approx([alone] * 8)
+    assert list(table["detectable"]) == pytest.approx([detectable_difference(Clusters.of([1] * 8 + [0] * 4), alpha=0.025)] * 8)
+
+
+def test_a_resolution_without_scored_pairs_takes_no_part_of_the_error(make_run, asked) -> None:
+    def run(outcome: Outcome, other: Outcome):
+        return rows_table(make_run(*(asked(f"q{i}", r, o) for r, o in (("224", outcome), ("4k", other)) for i in range(8))))
+
+    table = paired_table(run(RIGHT, UNSCORED), run(WRONG, WRONG)).set_index("resolution")
+    assert table["p_holm"]["224"] == table["p"]["224"] == 2 / 2**8
+    assert math.isnan(table["p_holm"]["4k"])
+
+
+def audit_rows(rows) -> tuple:
+    """100 pairs: 12 wins, 5 losses, 75 ties; ours unscored in 5 (theirs right in 3), theirs unscored in 3 (ours right in 2)."""
+    pairs = [(RIGHT, WRONG)] * 12 + [(WRONG, RIGHT)] * 5 + [(RIGHT, RIGHT)] * 75
+    pairs += [(UNSCORED, RIGHT)] * 3 + [(UNSCORED, WRONG)] * 2 + [(RIGHT, UNSCORED)] * 2 + [(WRONG, UNSCORED)]
+    return tuple(rows([(f"q{i}", pair[side]) for i, pair in enumerate(pairs)]) for side in (0, 1))
+
+
+def test_unscored_pairs_bound_the_difference(rows) -> None:
+    (line,) = paired_table(*audit_rows(rows)).to_dict("records")
+    assert line["difference"] == pytest.approx(7 / 92)
+    assert (line["difference_worst"], line["difference_best"]) == pytest.approx((0.03, 0.11))
+    low = paired_interval(Clusters.of([1.0] * 12 + [-1.0] * 9 + [0.0] * 79))
+    high = paired_interval(Clusters.of([1.0] * 16 + [-1.0] * 5 + [0.0] * 79))
+    assert (line["difference_low"], line["difference_high"]) == pytest.approx((low.low, high.high))
+    assert (line["n"], line["unscored"], line["undecided"], line["unscored_matter"]) == (92, 8, True, False)
+    assert p_text(line) == "p = 0.14 (McNemar exact; of scored pairs, undecided with 8 unscored)"
+
+
+def test_an_unscored_repeat_leaves_its_pair_unscored(make_run, asked) -> None:
+    repeats = [RIGHT, *[UNSCORED] * 7]
+    ours = rows_table(make_run(*(asked("a", "448", outcome, repeat=i) for i, outcome in enumerate(repeats))))
+    theirs = rows_table(make_run(*(asked("a", "448", WRONG, repeat=i) for i in range(8))))
+    (line,) = paired_table(ours, theirs).to_dict("records")
+    assert (line["n"], line["unscored"]) == (0, 1)
+    assert (line["difference_worst"], line["difference_best"]) == (0.125, 1.0)
+
+
+@pytest.mark.parametrize(("same_judge", "answers", "range_"), [(True, "aa", 0), (True, "ab", 1), (False, "aa", 1)])
+def test_the_same_unscored_answer_is_worth_the_same_to_one_judge(rows, same_judge, answers, range_) -> None:
+    ours, theirs = (rows([("q", UNSCORED)], answer=said) for said in answers)
+    (line,) = paired_table(ours, theirs, same_judge=same_judge).to_dict("records")
+    assert (line["difference_worst"], line["difference_best"]) == (-range_, range_)
+
+
+def test_rotations_of_a_question_are_averaged_and_paired_with_the_same_order(make_run, asked) -> None:
+    rotated = make_run(
+        asked("a", "448", RIGHT), asked("a~1", "448", WRONG), asked("b", "448", RIGHT), asked("b~1", "448", RIGHT),
+        asked("b~2", "448", WRONG), option_order="rotated",
+    )  # fmt: skip
+    rows_ = rows_table(rotated)
+    assert list(rows_["question_id"]) == ["a", "a", "b", "b", "b"]
+    assert list(rows_["rotation"]) == [0, 1, 0, 1, 2]
+    (line,) = summarize(rows_)[lambda t: t["category"] == "overall"].to_dict("records")
+    assert (line["n"], line["rows"], line["acc"]) == (2, 5, pytest.approx((1 / 2 + 2 / 3) / 2))
+    plain = rows_table(make_run(asked("a", "448", RIGHT), asked("b", "448", WRONG)))
+    (pair,) = paired_table(rows_, plain).to_dict("records")
+    assert (pair["n"], pair["acc"], pair["acc_other"], pair["difference"]) == (2, 1.0, 0.5, 0.5)
+
+
+def test_a_tilde_of_the_benchmark_is_part_of_its_id(make_run, asked) -> None:
+    assert list(rows_table(make_run(asked("a~1", "448", RIGHT)))["question_id"]) == ["a~1"]
 
 
 def test_rows_of_one_image_are_one_coin(rows) -> None:
@@ -92,6 +173,14 @@ def test_zooming_is_told_apart_by_what_the_baseline_gets_right_already(make_run,
     assert (right["baseline"], right["n"], right["zoomed"]) == ("right", 4, 0.25)
     assert (wrong["baseline"], wrong["n"], wrong["zoomed"], wrong["acc"]) == ("wrong", 4, 0.75, 1.0)
     assert right["zoomed_low"] < 0.25 < right["zoomed_high"]
+
+
+def test_a_baseline_that_is_right_in_a_part_of_its_samples_is_neither_right_nor_wrong(make_run, asked) -> None:
+    ours = rows_table(make_run(asked("a", "448", RIGHT, zooms=1), asked("b", "448", RIGHT)))
+    samples = {"a": [RIGHT, WRONG], "b": [RIGHT, RIGHT]}
+    base = rows_table(make_run(*(asked(q, "448", o, repeat=i) for q, each in samples.items() for i, o in enumerate(each))))
+    lines = need_table(ours, base).to_dict("records")
+    assert [(line["baseline"], line["n"]) for line in lines] == [("right", 1), ("wrong", 0), ("mixed", 1)]
 
 
 def test_an_empty_run_is_no_baseline(rows) -> None:

@@ -13,7 +13,7 @@ from cof_eval.agent.protocols import PROTOCOLS
 from cof_eval.core.errors import RunError, UsageError
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import SWEEP
-from cof_eval.report import compare, report_run, report_runs, summary
+from cof_eval.report import report_run, report_runs, summary
 from cof_eval.report import write_report as write_reported
 from cof_eval.report.caveats import caveats
 from cof_eval.report.markdown import brief, report_text
@@ -64,16 +64,16 @@ def cells(text: str, start: str) -> list[str]:
 def test_one_report_compares_each_pair_of_runs_once(whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: Counter[str] = Counter()
 
-    def counted(made, ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-        compared[f"{made.__name__} {ours['run'].iloc[0]}, {theirs['run'].iloc[0]}"] += 1
-        return made(ours, theirs)
+    def counted(made, ours: pd.DataFrame, theirs: pd.DataFrame, **same) -> pd.DataFrame:
+        compared[f"{ours['run'].iloc[0]}, {theirs['run'].iloc[0]}"] += 1
+        return made(ours, theirs, **same)
 
-    for made in (compare.paired_table, compare.flips_table):
-        monkeypatch.setattr(report_run, made.__name__, partial(counted, made))
+    made = report_run.pair_questions
+    monkeypatch.setattr(report_run, made.__name__, partial(counted, made))
     ready = report_runs([whole(3, "a"), whole(1, "b"), whole(2, "c")])
     write_reported(ready, tmp_path)
     assert list(summary(ready))
-    assert compared == {f"{table} a, {other}": 1 for table in ("paired_table", "flips_table") for other in "bc"}
+    assert compared == {"a, b": 1, "a, c": 1}
 
 
 def test_every_file_is_written_and_returned(whole, tmp_path: Path) -> None:
@@ -89,8 +89,12 @@ def test_csv_files_hold_the_tables_of_all_runs(whole, tmp_path: Path) -> None:
     write_report([whole(), whole(1, "base · direct")], tmp_path)
     rows, sweep = pd.read_csv(tmp_path / "rows.csv"), pd.read_csv(tmp_path / "sweep.csv")
     assert rows.groupby("run")["correct"].sum().to_dict() == {"model · cof": 6, "base · direct": 2}
-    assert list(sweep[sweep["category"] == "overall"]["acc"]) == [0.75, 0.75, 0.25, 0.25]
-    assert set(sweep["resolution"].astype(str)) == {"224", "448"}
+    overall = sweep[sweep["category"] == "overall"]
+    assert list(overall["acc"]) == [0.75, 0.75, 0.75, 0.25, 0.25, 0.25]
+    assert list(overall["resolution"].astype(str)) == ["mean", "224", "448"] * 2
+    pairs = pd.read_csv(tmp_path / "pairs.csv")
+    assert list(pairs["resolution"].astype(str)) == ["mean", "224", "448"]
+    assert list(pairs["difference"]) == [0.5, 0.5, 0.5]
 
 
 def test_a_second_benchmark_has_a_figure_of_its_own(make_run, asked, tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_intervals_of_its_own_metrics_are_over_images(report, make_run, asked) -
         for i in range(20)
     ]
     text = report(make_run(*rows))
-    assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0 [0.0, 100.0]"
+    assert cells(text[text.index("the benchmark's own") :], "224")[1] == "50.0 [0.2, 99.8]"
 
 
 def test_two_runs_are_compared_pair_by_pair(report, whole) -> None:
@@ -206,12 +210,12 @@ def test_wins_and_losses_are_listed_by_id_with_both_answers(make_run, asked, rep
 
 def test_runs_that_differ_in_one_thing_say_which(report, whole) -> None:
     text = report(whole(protocol={"name": "cof"}), whole(1, "base", protocol={"name": "direct", "max_turns": 1}))
-    assert text.splitlines()[2] == "The runs differ in one thing: protocol (cof · direct)."
+    assert text.split("\n\n")[2] == "The runs differ in one thing: protocol (cof · direct)."
 
 
 def test_runs_that_differ_in_more_say_so_before_anything_else(report, whole) -> None:
     text = report(whole(seed=1, model={"fingerprint": "x"}), whole(1, "base", seed=2, model={"fingerprint": "y"}))
-    assert text.splitlines()[2].startswith("**The runs differ in 2 things")
+    assert text.split("\n\n")[2].startswith("**The runs differ in 2 things")
     assert cells(text, "model")[1:] == ["fingerprint=x", "fingerprint=y"]
     assert cells(text, "seed")[1:] == ["1", "2"]
     assert text.index("| differs |") < text.index("# Accuracy")
@@ -373,10 +377,17 @@ def test_small_p_values_are_never_zero() -> None:
 class TestCard:
     """The model card, `summary.md`."""
 
-    def test_it_says_what_is_missing_in_its_first_line(self, make_run, asked) -> None:
+    def test_it_opens_with_the_headline_and_says_what_is_missing(self, make_run, asked) -> None:
         run = make_run(asked("a", "224", RIGHT), asked("b", "224", None, stop=None), expected=8)
-        assert card_text(report_runs([run])).splitlines()[0] == "**Unfinished (1 of 8 rows are answered).**"
-        assert card_text(report_runs([make_run(expected=8)])).startswith("**Empty (none of its 8 rows is answered).**")
+        first, second, *_ = card_text(report_runs([run])).split("\n\n")
+        assert first == (
+            "**model · cof: 100.0% [20.7, 100.0] correct, 0.00 zooms, 10 text and 64 visual tokens a question; at 224 of vstar, "
+            "1 question; so far 1 of 8 rows.**"
+        )
+        assert second == "Unfinished (1 of 8 rows are answered)."
+        assert card_text(report_runs([make_run(expected=8)])).startswith(
+            "**model · cof: nothing answered yet.**\n\nEmpty (none"
+        )
 
     def test_it_has_numbers_settings_versions_and_caveats_and_no_picture(self, whole) -> None:
         run = whole(
@@ -426,13 +437,13 @@ class TestCard:
         def run(outcome: Outcome, label: str):
             return make_run(*(asked(f"q{i}", "224", outcome, cluster=f"image{i // 2}") for i in range(8)), label=label)
 
-        assert "p = 0.12 (exact, over images, Holm)" in card_text(report_runs([run(RIGHT, "a"), run(WRONG, "b")]))
+        assert "p = 0.12 (exact sign flips of images)" in card_text(report_runs([run(RIGHT, "a"), run(WRONG, "b")]))
 
     def test_two_runs_are_compared_in_sentences(self, whole) -> None:
         text = card_text(report_runs([whole(3), whole(1, "base")]))
         assert (
-            "- 224: model · cof minus base is +50.0 points (95%: +0.0 to +100.0) on 4 questions, p = 1 (McNemar exact, Holm)"
-            in text
+            "- 224: model · cof minus base is +50.0 [-72.7, +100.0] points on the 4 questions scored in both, p = 0.5 (McNemar exact); "
+            "max-T over resolutions: 0.5; detectable: none points" in text
         )
 
     def test_hostile_names_stay_text(self, whole) -> None:

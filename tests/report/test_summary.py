@@ -8,8 +8,9 @@ from cof_eval.core.errors import DataError
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.report.names import OVERALL, resolution_order, run_labels
 from cof_eval.report.published import load_published
-from cof_eval.report.rows import ROW_COLUMNS, rows_table, write_table
+from cof_eval.report.rows import ROW_COLUMNS, rows_table
 from cof_eval.report.summary import SWEEP_COLUMNS, chance_level, sweep_table
+from cof_eval.report.table_files import write_table
 from cof_eval.stats import wilson
 
 RIGHT, WRONG, UNSCORED = Outcome.CORRECT, Outcome.WRONG, Outcome.UNSCORED

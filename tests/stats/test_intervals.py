@@ -102,11 +102,6 @@ def test_nothing_and_one_cluster_leave_everything_open() -> None:
     assert accuracy_interval(Clusters.of([1, 0, 0, 1], ["one"] * 4)) == wilson(0.5, 1)
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_clusters_that_are_all_right_or_all_wrong_are_as_good_as_one_row_each(value: float) -> None:
-    assert accuracy_interval(Clusters.of([value] * 40, list("abcdefghij") * 4)) == wilson(10 * value, 10)
-
-
 def test_rows_that_share_images_have_a_wider_interval_than_wilsons() -> None:
     values, labels = [1, 1, 1, 1, 0, 0, 0, 0] * 10, np.repeat(np.arange(20), 4)
     low, high = accuracy_interval(Clusters.of(values, labels))

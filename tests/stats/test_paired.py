@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cof_eval.stats import Clusters, compare_paired, detectable_difference, holm, sign_flip_test
+from cof_eval.stats import (
+    Clusters,
+    FlipTest,
+    compare_paired,
+    detectable_difference,
+    flip_test_name,
+    holm,
+    max_t,
+    sign_flip_test,
+)
 
 
 @pytest.mark.slow
@@ -79,11 +88,12 @@ def test_nothing_in_common_is_nothing_known() -> None:
     assert all(math.isnan(value) for value in (found.difference, *found.interval, found.detectable))
 
 
-def test_equal_runs_have_no_interval_and_no_small_difference_can_be_seen() -> None:
+def test_equal_runs_have_an_interval_and_no_small_difference_can_be_seen() -> None:
     found = compare_paired(Clusters.of([0.0] * 60))
     assert (found.difference, found.p) == (0.0, 1.0)
-    assert math.isnan(found.interval.low)
-    assert found.detectable == pytest.approx(6 / 60)
+    assert found.interval.low == pytest.approx(-found.interval.high)
+    assert 0.02 < found.interval.high < 0.06
+    assert found.detectable == pytest.approx(7.905993 / 60)  # so many expected flips show six of them with 80%
 
 
 def test_the_detectable_difference_is_connors() -> None:
@@ -101,4 +111,37 @@ def test_more_questions_detect_less_and_shared_images_more() -> None:
 
 
 def test_fewer_than_six_pairs_detect_nothing() -> None:
-    assert detectable_difference(Clusters.of([1.0] * 3)) >= 1.0
+    assert detectable_difference(Clusters.of([1.0] * 3)) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("sums", "sizes", "name"),
+    [
+        ([1, -1, 0], [1, 1, 1], FlipTest.MCNEMAR),
+        ([0.5, -1, 0], [1, 1, 1], FlipTest.EXACT),  # averaged repeats are no pairs of right and wrong
+        ([2, -1, 0], [4, 4, 4], FlipTest.EXACT),
+        ([math.sqrt(2), -1, 0], [4, 4, 4], FlipTest.RANDOM),
+    ],
+)
+def test_a_test_is_named_as_it_is_made(sums, sizes, name) -> None:
+    assert flip_test_name(Clusters(np.array(sums, float), np.array(sizes, float))) is name
+
+
+@pytest.mark.parametrize("m", [9, 40])
+def test_max_t_is_never_below_the_single_tests_and_never_above_holm_by_much(m: int) -> None:
+    sums = np.random.default_rng(m).integers(-1, 3, (m, 4)).astype(float)
+    alone = [sign_flip_test(column) for column in sums.T]
+    together = max_t(sums)
+    assert all(joint >= single - 0.01 for joint, single in zip(together, alone, strict=True))
+    assert all(joint <= stepped + 0.02 for joint, stepped in zip(together, holm(alone), strict=True))
+
+
+def test_max_t_of_one_hypothesis_is_its_own_test() -> None:
+    sums = np.array([1.0, 1, 1, 2, -1, 1, 0, 0])
+    assert max_t(sums[:, None]) == pytest.approx([sign_flip_test(sums)])
+    assert max_t(np.zeros((5, 2))) == [1.0, 1.0]
+
+
+def test_a_hypothesis_that_is_said_twice_costs_nothing() -> None:
+    sums = np.array([[1.0], [1], [2], [1], [1], [-1]])
+    assert max_t(np.repeat(sums, 8, axis=1)) == pytest.approx([sign_flip_test(sums[:, 0])] * 8)

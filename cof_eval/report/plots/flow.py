@@ -36,11 +36,11 @@ def flow_figure(pairs: pd.DataFrame, ours: str, theirs: str, *, benchmark: str, 
         caveats: sentences for the note.
     """
     pairs = pairs[(pairs["benchmark"] == benchmark) & (pairs["n"] + pairs["unscored"] > 0)]
+    tests = " or ".join(dict.fromkeys(test for test in pairs["test"] if test))
     flows = [flow for flow in FLOWS if flow[0] != "unscored" or (pairs["unscored"] > 0).any()]
     text = (
-        f"{benchmark}: questions that both runs answered. p: McNemar's exact test"
-        f"{' over clusters' if (pairs['n'] > pairs['clusters']).any() else ''}, Holm-corrected over the resolutions."
-        + (f" Note: {'; '.join(caveats)}." if caveats else "")
+        f"{benchmark}: questions that both runs answered; difference and p of those that are scored in both. p: {tests}, corrected over "
+        "the resolutions (max-T)." + (f" Note: {'; '.join(caveats)}." if caveats else "")
     )
     with style():
         note = wrap(text, WIDTH_IN - LEFT_IN - RIGHT_IN, NOTE_PT)
@@ -79,7 +79,7 @@ def _draw_bars(axes: Axes, pairs: pd.DataFrame, flows: Sequence[tuple[str, str, 
                     )
             left += width
         axes.annotate(
-            f"{100 * line['difference']:+.1f}, p {_sign(probability(line['p_holm']))}" if line["n"] else "",
+            f"{100 * line['difference']:+.1f}, p {_sign(probability(line['p_max_t']))}" if line["n"] else "",
             xy=(1.0, y), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points", fontsize=6.8, va="center",
             annotation_clip=False,
         )  # fmt: skip

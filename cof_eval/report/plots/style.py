@@ -68,9 +68,9 @@ def write_note(figure: Figure, lines: Sequence[str], left_in: float) -> None:
 
 
 def interval_names(sweep: pd.DataFrame) -> str:
-    """Which intervals the accuracies of a sweep table have: Wilson's, or the cluster bootstrap's where rows are not independent."""
+    """Which intervals the accuracies of a sweep table have: Wilson's, or clustered Wilson where rows are not independent."""
     dependent = sweep["rows"] > sweep["clusters"]
-    names = [*(["Wilson"] if not dependent.all() else []), *(["cluster bootstrap"] if dependent.any() else [])]
+    names = [*(["Wilson"] if not dependent.all() else []), *(["clustered Wilson"] if dependent.any() else [])]
     return " or ".join(names) or "none"
 
 

@@ -47,7 +47,13 @@ SCRIPTS = (
 
 
 def write_viewer(
-    runs: Sequence[RunData], out: Path, *, labels: Sequence[str], sweep: pd.DataFrame, files: Sequence[Path] = ()
+    runs: Sequence[RunData],
+    out: Path,
+    *,
+    labels: Sequence[str],
+    sweep: pd.DataFrame,
+    claims: Sequence[str] = (),
+    files: Sequence[Path] = (),
 ) -> Path:
     """Write `index.html` and the folder `viewer/` next to it; returns the page's path.
 
@@ -56,6 +62,7 @@ def write_viewer(
         out: the report's folder.
         labels: a distinct name for each run.
         sweep: the sweep table of all runs, for the overview's numbers.
+        claims: the headlines, plain text.
         files: what else the report wrote into `out`: figures are shown, other files linked.
 
     Raises:
@@ -70,7 +77,7 @@ def write_viewer(
     ]
     data.write("manifest", {**manifest, "runs": named, "answer_chars": ANSWER_CHARS})
     page = out / "index.html"
-    page.write_text(_render(runs, labels, sweep, out, files), encoding="utf-8", errors="replace")
+    page.write_text(_render(runs, labels, sweep, out, claims, files), encoding="utf-8", errors="replace")
     return page
 
 
@@ -87,7 +94,9 @@ def _relative(folder: Path, out: Path) -> str:
         return target.as_uri() + "/"
 
 
-def _render(runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame, out: Path, files: Sequence[Path]) -> str:
+def _render(
+    runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame, out: Path, claims: Sequence[str], files: Sequence[Path]
+) -> str:
     environment = Environment(
         loader=FileSystemLoader(STATIC.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -97,6 +106,7 @@ def _render(runs: Sequence[RunData], labels: Sequence[str], sweep: pd.DataFrame,
         title=" and ".join(labels),
         complete=complete,
         headline=line,
+        claims=claims,
         labels=labels,
         notes=notes(runs, labels),
         grids=grids(sweep, labels),
