@@ -34,6 +34,11 @@ PUBLISHED: dict[str, Published] = {
         rows=9000, smallest=(500, 243), largest=(640, 640), source="statistics of pope in EvalScope 1.6's documentation"
     ),
     "infovqa": Published(rows=2801, source="dataset card of lmms-lab/DocVQA, InfographicVQA, validation"),
+    "zoombench": Published(rows=845, source="dataset card of inclusionAI/ZoomBench"),
+    "adaptmmbench": Published(rows=1420, source="dataset card of xintongzhang/AdaptMMBench"),
+    "o3bench": Published(rows=345, source="paper of O3-Bench (arXiv 2512.18745)"),
+    "cvbench": Published(rows=2638, source="dataset card of nyu-visionx/CV-Bench"),
+    "screenspot_pro": Published(rows=1581, source="paper of ScreenSpot-Pro (arXiv 2504.07981)"),
     "docvqa": Published(rows=5349, source="dataset card of lmms-lab/DocVQA, DocVQA, validation"),
 }
 """By benchmark; others are not known before they are fetched."""

@@ -31,6 +31,7 @@ from ..core.option_order import OptionOrder, OrderKind, apply_orders
 from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, question_values, to_json
 from ..core.resolution import parse_resolution, shown_size
 from ..core.settings import data_folder, image_view, option_order, question_limit, run_folder, world_size
+from ..core.text import one_line
 from ..runs.plan import Job
 from .plain import LIMITS, POINT_FRAME, PlainAnswer, PlainResult, judge_plain
 from .replies import load_result, read_reply
@@ -204,7 +205,8 @@ def load_rows(benchmark: str, folder: Path | None, view: ImageView = ImageView.F
             region=datasets.Sequence(datasets.Value("float64")),
         ),
     )
-    rows.info.description = "\n".join(filter(None, (items.note and f"{benchmark}: {items.note}", *exclusions(items, view))))
+    notes = (items.note and f"{benchmark}: {items.note}", *exclusions(items, view))
+    rows.info.description = "\n".join(one_line(note) for note in notes if note)
     return rows
 
 

@@ -26,6 +26,7 @@ from .finding import Finding, Level
 from .log_capture import LogCapture
 from .plan import PlannedJob, Point, summarize
 from .progress_bar import Bar
+from .served_notes import all_served_notes
 
 _REDRAW_S = 0.2
 _PLAIN_WIDTH = 200
@@ -228,6 +229,12 @@ def say_troubles(screen: Screen, troubles: Mapping[str, int]) -> None:
     if troubles:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(troubles.items(), key=lambda item: -item[1]))
         screen.say(f"servers: {sum(troubles.values())} requests were sent again ({kinds})", at=Detail.BAR)
+
+
+def say_served(screen: Screen, servers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say what the servers did otherwise than they were asked; without anything of the kind nothing."""
+    for note in all_served_notes(servers):
+        screen.say(f"servers: {one_line(str(note))}", at=Detail.BAR)
 
 
 def say_failure(screen: Screen) -> None:

@@ -90,6 +90,12 @@ for name, benchmark in BENCHMARKS.items():
         "infovqa": "lmms-lab-encoder/DocVQA",
         "docvqa": "lmms-lab-encoder/DocVQA",
         "mmstar": "Lin-Chen/MMStar",
+        "zoombench": "inclusionAI/ZoomBench",
+        "adaptmmbench": "xintongzhang/AdaptMMBench",
+        "o3bench": "m-Just/O3-Bench",
+        "zoomgainbench": "inclusionAI/ZoomGainBench",
+        "cvbench": "nyu-visionx/CV-Bench",
+        "screenspot_pro": "likaixin/ScreenSpot-Pro",
     }
     for name, message in said.items():
         assert f"({ids[name]}) cannot be fetched from the Hugging Face hub" in message
