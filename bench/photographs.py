@@ -36,6 +36,7 @@ from cof_eval.judging import Judge, load_card
 from cof_eval.runs.evaluate import Evaluation
 from cof_eval.runs.folder import RunFolder
 from cof_eval.runs.plan import Job, Planner
+from cof_eval.servers import ImageFormat
 
 SIZE = (3840, 2160)
 COUNT, SLOTS, LATENCY_S = 48, 8, 4.0
@@ -99,7 +100,7 @@ def _encoding() -> Iterator[list[float]]:
     spent: list[float] = []
     plain = wire.data_url
 
-    def timed(part: ImagePart, image_format: wire.ImageFormat) -> Any:
+    def timed(part: ImagePart, image_format: ImageFormat) -> Any:
         begun = time.thread_time()
         try:
             return plain(part, image_format)
