@@ -109,15 +109,15 @@ def mme_rows() -> list[dict[str, Any]]:
         "multi-choice options": ["(A) 1", "(B) 2", "(C) 3", "(D) 4", UNKNOWN],
         "answer": "E",
         "category": "Perception/Monitoring",
-        "l2-category": "Monitoring",
+        "l2-category": "vehicle/counting",
     }
     second = first | {
         "index": 1,
         "question": "图中招牌上写的是什么？",
         "multi-choice options": ["（A） 大阪", "（B） 東京", "(C) Αθήνα", "(D) القاهرة", "(E) не видно"],
         "answer": "B",
-        "category": "Reasoning/OCR",
-        "l2-category": "OCR with Complex Context",
+        "category": "Reasoning/OCR with Complex Context",
+        "l2-category": "scene understanding",
     }
     return [first, second]
 

@@ -4,6 +4,9 @@ Dataset card `lmms-lab-encoder/DocVQA`, configs `DocVQA` (5,349 rows) and `Infog
 columns as in lmms-eval's tasks `docvqa_val` and `infovqa_val`: `questionId`, `question`, `answers` (a list, all of them
 right), `image`; in addition, `question_types` in `DocVQA` and `answer_type` in `InfographicVQA` (lists; the first is the
 category).
+
+The challenge's own files (rrc.cvc.uab.es) are read too: `val_v1.0.json` or `val_v1.0_withQT.json` with `image`
+("documents/….png"), and `infographicsVQA_val_v1.0_withQT.json` with `image_local_name`; their rows are in `data`.
 """
 
 from __future__ import annotations
@@ -37,13 +40,23 @@ def load_infovqa(data: Path | None) -> Rows:
     return _load("infovqa", "InfographicVQA", data)
 
 
+_OFFICIAL = {
+    "docvqa": ("val_v1.0*.json", "*/val_v1.0*.json"),
+    "infovqa": ("infographic*VQA_val*.json", "*/infographic*VQA_val*.json"),
+}
+"""Patterns of the challenge's own files."""
+
+
 def _load(benchmark: str, config: str, data: Path | None) -> Rows:
     table = Table(
         benchmark=benchmark,
         title=config,
         repository="lmms-lab-encoder/DocVQA",
         files=(f"{config}/validation-*.parquet",),
-        local=("validation-*.parquet", "*.parquet", "*.tsv", "*.jsonl"),
+        local=("validation-*.parquet", "*.parquet", "*.tsv", "*.jsonl", *_OFFICIAL[benchmark]),
+        images=("images", "documents", "spdocvqa_images", "infographicsvqa_images"),
+        image_folder="documents",
+        renamed={"image_local_name": "image"},
     )
     return load_items(table, data, _SourceRow, _question)
 

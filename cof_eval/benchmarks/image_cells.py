@@ -77,19 +77,19 @@ def image_row(value: object) -> str:
     return text if len(text) <= _LONGEST_ID else ""
 
 
-def find_image(name: str, places: Sequence[Path], folder: Path) -> Path:
+def find_image(names: Sequence[str], places: Sequence[Path], folder: Path) -> Path:
     """The image file that a cell names; where there is none, the first place where it was looked for.
 
     Args:
-        name: as in the cell.
-        places: folders that the name may be relative to.
+        names: as in the cell, and how it may be written otherwise.
+        places: folders that they may be relative to.
         folder: the data set's, which the file must lie in.
 
     Raises:
         ValueError: if the name leads out of the folder, or different files fit.
     """
-    tried = [path_below(folder, str(place / name)) for place in dict.fromkeys(places)]
+    tried = [path_below(folder, str(place / name)) for name in names for place in dict.fromkeys(places)]
     found = {path.resolve(): path for path in tried if path.is_file()}
     if len(found) > 1:
-        raise ValueError(f"the image {cut(name)} fits {' and '.join(map(str, found.values()))}; keep one of them")
+        raise ValueError(f"the image {cut(names[0])} fits {' and '.join(map(str, found.values()))}; keep one of them")
     return next(iter(found.values()), tried[0])

@@ -106,3 +106,5 @@ class Benchmark:
     """Its own metrics, reported in addition to those of every benchmark."""
     waits_for: Callable[[], str] = lambda: "fetching it from the Hugging Face hub, if its cache has it not"
     """What `load(None)` would take long for if it were called now; "" if for nothing."""
+    earlier: Callable[[Question], Question] | None = None
+    """A question as earlier versions loaded it, so that their runs resume; None if that is the same."""

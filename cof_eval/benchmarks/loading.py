@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -41,6 +41,8 @@ class Table:
     """The column that holds the image, or its file's name."""
     images: tuple[str, ...] = ("images",)
     """Folders, next to the table or in the data folder, that images may lie in; and these two themselves."""
+    image_folder: str = ""
+    """A folder that rows put before their images' names, and which a copy may lack."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Names that columns have in other official files, with those that the rows' type has."""
     from_file: Callable[[Path], dict[str, Any]] = _nothing
@@ -96,4 +98,6 @@ def _image(table: Table, file: Path, folder: Path, stored: TableRow) -> tuple[st
     if not stored.name:
         return stored.image, ImageSource(path=str(image_file(stored.image)))
     places = [base / sub for base in (file.parent, folder) for sub in ("", *table.images)]
-    return stored.name, ImageSource(path=str(find_image(stored.name, places, folder)))
+    shorter = PurePosixPath(stored.name).parts[:1] == (table.image_folder,)
+    names = [stored.name, *([stored.name.partition("/")[2]] if shorter else [])]
+    return stored.name, ImageSource(path=str(find_image(names, places, folder)))

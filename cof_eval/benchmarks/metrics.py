@@ -8,7 +8,7 @@ be taken from is NaN.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,6 +70,22 @@ def part(name: str, category: str) -> Metric:
 
     return Metric(name, terms)
 
+
+def _each(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
+    return (Term(float(row.outcome is Outcome.CORRECT), 1, row.question.cluster) for row in rows)
+
+
+def _by_category(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
+    sizes = Counter(row.question.category for row in rows)
+    for row, term in zip(rows, _each(rows), strict=True):
+        size = sizes[row.question.category]
+        yield Term(term.value / size, 1 / size, term.cluster)
+
+
+MICRO = Metric("acc_micro", _each)
+"""Mean over rows; unscored ones count as not right."""
+MACRO = Metric("acc_macro", _by_category)
+"""Mean over categories of the mean over their rows; unscored ones count as not right."""
 
 ANLS_THRESHOLD = 0.5
 """Less similar answers count as wrong, not as badly spelled."""

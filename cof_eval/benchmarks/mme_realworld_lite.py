@@ -1,19 +1,24 @@
 """MME-RealWorld-Lite: real-world questions about large images, five options each (Zhang et al. 2024, arXiv 2408.13257).
 
 Dataset card `yifanzhang114/MME-RealWorld-lite-lmms-eval`, split `train`; columns as in lmms-eval's task `mmerealworld_lite`:
-`index`, `question`, `multi-choice options` (a list of "(A) …"), `answer` (a letter), `category` ("Perception/…" or
-"Reasoning/…"), `l2-category` (the domain), `bytes` (base64). Option E says that the image does not tell.
+`index`, `question`, `multi-choice options` (a list of "(A) …"), `answer` (a letter), `category` ("Perception/DOMAIN" or
+"Reasoning/DOMAIN"), `l2-category` (the fine task), `bytes` (base64). Option E says that the image does not tell.
+
+The authors' own `MME_RealWorld_Lite.json` is read too: `Question_id`, `Image` (a file), `Text`, `Answer choices`, `Ground truth`,
+`Task`, `Subtask` (the domain), `Category` (the fine task), as their `evaluation/eval_your_results.py` reads them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from ..core.records import Question
+from ..core.text import cut
 from .item import Benchmark, Rows
-from .loading import Table, load_items
+from .loading import ANY_TABLE, Table, load_items
 from .metrics import part
 from .options import choice_text, listed_options
 
@@ -28,7 +33,17 @@ TABLE = Table(
     title="MME-RealWorld-Lite",
     repository="yifanzhang114/MME-RealWorld-lite-lmms-eval",
     files=("data/train-*.parquet",),
+    local=(*ANY_TABLE, "MME_RealWorld_Lite.json", "*/MME_RealWorld_Lite.json"),
     image="bytes",
+    images=("images", "imgs", "data"),
+    renamed={
+        "Question_id": "index",
+        "Image": "bytes",
+        "Text": "question",
+        "Answer choices": "multi-choice options",
+        "Ground truth": "answer",
+        "Category": "l2-category",
+    },
 )
 
 
@@ -36,9 +51,11 @@ class _SourceRow(msgspec.Struct):
     index: int | str
     question: str
     answer: str
-    category: str
     options: list[str] | str = msgspec.field(name="multi-choice options")
-    domain: str = msgspec.field(name="l2-category", default="")
+    category: str = ""
+    fine_task: str = msgspec.field(name="l2-category", default="")
+    Task: str = ""
+    Subtask: str = ""
 
 
 def load(data: Path | None) -> Rows:
@@ -48,11 +65,14 @@ def load(data: Path | None) -> Rows:
 
 def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     options = listed_options(row.options)
-    task = "Perception" if "perception" in row.category.lower() else "Reasoning"
+    kind, _, domain = row.category.partition("/")
+    task, domain = row.Task or kind, row.Subtask or domain
+    if task.lower() not in ("perception", "reasoning"):
+        raise ValueError(f"the task is {cut(task)}; expected Perception or Reasoning, at the start of `category` or in `Task`")
     return Question(
         id=str(row.index),
         benchmark=benchmark,
-        category="/".join(filter(None, (task, row.domain))),
+        category="/".join(filter(None, (task.capitalize(), domain, row.fine_task))),
         cluster=image,
         text=choice_text(row.question, options, CLOSING),
         options=options,
@@ -60,4 +80,11 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     )
 
 
-MME_REALWORLD_LITE = Benchmark(load, (part("perception", "Perception"), part("reasoning", "Reasoning")))
+def _earlier(question: Question) -> Question:
+    """Its category was the task and the fine task, without the domain."""
+    task, _, rest = question.category.partition("/")
+    return replace(question, category="/".join(filter(None, (task, rest.partition("/")[2]))))
+
+
+_PARTS = (part("perception", "Perception"), part("reasoning", "Reasoning"))
+MME_REALWORLD_LITE = Benchmark(load, _PARTS, earlier=_earlier)

@@ -3,10 +3,14 @@
 Dataset card `Lin-Chen/MMStar`, split `val`; columns as in lmms-eval's task `mmstar`: `index`, `question` (the options
 inside), `answer` (a letter), `category` (six), `l2_category` (eighteen), `image`. The question is asked as it stands.
 Where its options cannot be told apart, only their letters are known here: an answer in words is then left to the judge.
+
+lmms-eval's `average` is the mean over the eighteen l2 categories (`acc_macro`); papers also give the mean over rows (`acc_micro`, which
+is `acc`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,7 +19,7 @@ from ..core.letters import option_letters
 from ..core.records import Question
 from .item import Benchmark, Rows
 from .loading import Table, load_items
-from .metrics import part
+from .metrics import MACRO, MICRO, part
 from .options import ANSWER_LETTER, inline_options
 
 CATEGORIES = (
@@ -41,6 +45,7 @@ class _SourceRow(msgspec.Struct):
     question: str
     answer: str
     category: str
+    l2_category: str = ""
 
 
 def load(data: Path | None) -> Rows:
@@ -55,7 +60,7 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     return Question(
         id=str(row.index),
         benchmark=benchmark,
-        category=row.category,
+        category="/".join(filter(None, (row.category, row.l2_category))),
         cluster=image,
         text=f"{row.question.strip()}\n{ANSWER_LETTER}",
         options=options if known else _LETTERS,
@@ -63,4 +68,11 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     )
 
 
-MMSTAR = Benchmark(load, tuple(part(name.replace(" & ", "_").replace(" ", "_"), name) for name in CATEGORIES))
+_PARTS = tuple(part(name.replace(" & ", "_").replace(" ", "_"), name) for name in CATEGORIES)
+
+
+def _earlier(question: Question) -> Question:
+    return replace(question, category=question.category.partition("/")[0])
+
+
+MMSTAR = Benchmark(load, (MACRO, MICRO, *_PARTS), earlier=_earlier)

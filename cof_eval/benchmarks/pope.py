@@ -3,25 +3,41 @@
 Dataset card `lmms-lab-encoder/POPE`, split `test`, 9,000 rows; columns as in lmms-eval's task `pope`: `question_id` (counts
 anew in each category), `question`, `answer` (yes or no), `category` (adversarial, popular, random), `image`. The categories
 ask the same "yes" questions about the same 500 images, so these are generated once.
+
+The authors' own files (github.com/AoiDragon/POPE, `output/coco`) are read too: `coco_pope_random.json` and so on, JSON lines of
+`question_id`, `image` (a file of COCO's `val2014`), `text` and `label`; their names say the category.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 
 from ..core.records import Question
 from .item import Benchmark, Rows
-from .loading import Table, load_items
+from .loading import ANY_TABLE, Table, load_items
 from .metrics import YES_NO
 from .options import ANSWER_SHORTLY
+
+_CATEGORY = re.compile(r"_pope_(adversarial|popular|random)$")
+
+
+def _category(file: Path) -> dict[str, str]:
+    found = _CATEGORY.search(file.stem)
+    return {"category": found[1]} if found else {}
+
 
 TABLE = Table(
     benchmark="pope",
     title="POPE",
     repository="lmms-lab-encoder/POPE",
     files=("data/test-*.parquet",),
+    local=(*ANY_TABLE, "coco_pope_*.json", "*/coco_pope_*.json", "output/coco/coco_pope_*.json"),
+    images=("images", "val2014"),
+    renamed={"text": "question", "label": "answer"},
+    from_file=_category,
 )
 
 

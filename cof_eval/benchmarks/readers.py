@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import DataError, flat_message
+from ..core.file_kinds import other_kind
 from .json_rows import Fields, Found, json_rows, jsonl_rows
-from .text_files import other_kind
 from .tsv_rows import tsv_rows
 
 

@@ -1,4 +1,4 @@
-"""Text files as users have them: their encoding, and files that only look like tables."""
+"""Text files as users have them: their encoding, and bytes that it cannot hold."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 """Byte order marks, longer ones first, and how a file that begins with one is read."""
-
-_OTHERS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
-    (b"<!doctype", "a web page: download the file itself"),
-    (b"<html", "a web page: download the file itself"),
-    (b"\x1f\x8b", "compressed with gzip: unpack it"),
-    (b"pk\x03\x04", "a zip archive: unpack it"),
-)
-"""What a file may be instead of what its name says, by its first bytes in lower case."""
-
-
-def other_kind(start: bytes) -> str:
-    """What a file is instead of a table or an image, as far as its first bytes tell; empty if they do not."""
-    head = start.lstrip().lower()
-    return next((says for mark, says in _OTHERS if head.startswith(mark)), "")
 
 
 def text_encoding(start: bytes) -> str:

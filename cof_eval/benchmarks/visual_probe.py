@@ -100,7 +100,7 @@ def _image(level: str, folder: Path, name: str) -> Path:
     """The image's file: its path is relative to the folder, with or without the dataset's name before it, or to `data`."""
     path = PurePosixPath(name)
     inner = path.relative_to(f"VisualProbe_{level}") if path.parts[:1] == (f"VisualProbe_{level}",) else path
-    return find_image(str(inner), [folder] if len(inner.parts) > 1 else [folder, folder / "data"], folder)
+    return find_image([str(inner)], [folder] if len(inner.parts) > 1 else [folder, folder / "data"], folder)
 
 
 VISUAL_PROBE = Benchmark(load, tuple(part(level.lower(), level.lower()) for level in LEVELS))

@@ -57,7 +57,7 @@ def doctor(
 ) -> None:
     """Look for everything that would go wrong in `cof-eval run` with the same options. Loads no weights.
 
-    A server is asked for two replies of one token. Exit status: 0 nothing would fail, 1 something would, 2 wrong usage.
+    A server is asked for two replies of one token, and where calls are native for one call. Exit status: 0 nothing would fail, 1 something would, 2 wrong usage.
     """
     from ..core.settings import use_allow_outside, use_benchmark_modules
 

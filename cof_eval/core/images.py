@@ -17,7 +17,9 @@ from pathlib import Path
 from PIL import Image
 
 from .errors import ImageError
+from .file_kinds import other_kind
 from .files import read_regular
+from .png_texts import without_long_texts
 from .records import Size
 from .resolution import Filter
 
@@ -122,6 +124,7 @@ def header_size(data: bytes) -> Size:
     Raises:
         ImageError: if the bytes are no image of a known format, or one of more than `MAX_PIXELS`.
     """
+    data = without_long_texts(data)
     image = _opened(io.BytesIO(data))
     with _undecodable_as_image_error():
         width, height = image.size
@@ -138,6 +141,7 @@ def load_native(data: bytes) -> Image.Image:
     Raises:
         ImageError: if the bytes are no image of a known format, are cut short or damaged, or hold more than `MAX_PIXELS`.
     """
+    data = without_long_texts(data)
     stream = _CountedBytes(data)
     image = _opened(stream)
     with _undecodable_as_image_error():
@@ -212,6 +216,8 @@ def _opened(stream: io.BytesIO) -> Image.Image:
         raise ImageError(f"{error} At most {MAX_PIXELS:,} px are decoded; reduce the file") from error
     except Exception as error:
         start = stream.getvalue()[:8]
+        if kind := other_kind(stream.getvalue()[:64]):
+            raise ImageError(f"the file is {kind}; images are read as {', '.join(FORMATS)}: save it as PNG or JPEG") from error
         raise ImageError(
             f"{len(stream.getvalue()):,} bytes that begin with {start!r} are no image; expected one of {', '.join(FORMATS)}: "
             "save the file as PNG or JPEG"

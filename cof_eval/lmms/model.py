@@ -41,7 +41,7 @@ from ..runs.estimate import Prices
 from ..runs.estimate_text import NO_PRICES, estimate_line
 from ..runs.evaluate import Evaluation, Progress, pending_plans
 from ..runs.finding import Finding, Level
-from ..runs.folder import RunFolder, kept_image
+from ..runs.folder import RunFolder, kept_image, load_settings
 from ..runs.paying import Paying, open_paying
 from ..runs.plan import Job, PlannedJob, Planner
 from ..runs.preflight import preflight
@@ -243,6 +243,7 @@ class Cof(lmms):  # type: ignore[misc]
         for job in jobs:
             tasks[job.task] = tasks.get(job.task, 0) + 1
         own = _benchmarks(jobs)
+        known = load_settings(self.run_path).get("data") or {} if (self.run_path / "run.yaml").is_file() else {}
         return {
             "label": " · ".join([*_names(settings, self.protocol.name), *_view_label(settings.view)]),
             "model": self.checkpoint,
@@ -262,7 +263,7 @@ class Cof(lmms):  # type: ignore[misc]
             "judge": judge_settings(judge),
             **({"prices": paying.settings} if paying else {}),
             "tasks": tasks,
-            "data": {name: data_digest(name) for name in own},
+            "data": {name: data_digest(name, str(known.get(name, ""))) for name in own},
             "outside": {name: origin for name in own if (origin := BENCHMARKS.origin(name))},
             "notes": [
                 *_data_notes(jobs),

@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..core.errors import RunError, UsageError
 from ..runs.prices import ModelPrices, PriceList, parse_prices, use_of
-from ..runs.spending import dollars, priced_settings, spent_before
+from ..runs.spending import priced_settings, spent_before
+from ..runs.wallet import dollars
 
 if TYPE_CHECKING:
     from ..runs.folder import RunData

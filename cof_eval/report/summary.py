@@ -54,7 +54,7 @@ def sweep_table(run: RunData, *, label: str | None = None) -> pd.DataFrame:
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per run, benchmark, category (`overall` first) and resolution of a rows table.
+    """One line per run, benchmark, category (`overall` first; every level of "Perception/OCR") and resolution of a rows table.
 
     Rows whose benchmark gives no reference have costs, and count neither as right nor as wrong.
     """
@@ -66,8 +66,14 @@ def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each run and benchmark, whole and then by category."""
     for _, whole in rows.groupby(["run", "benchmark"], sort=False):
         yield whole.assign(category=OVERALL)
-        for _, part in whole.groupby("category"):
-            yield part
+        for name in sorted({level for category in whole["category"].dropna().unique() for level in category_levels(category)}):
+            yield whole[f"{name}/" == (whole["category"].fillna("") + "/").str.slice(0, len(name) + 1)].assign(category=name)
+
+
+def category_levels(category: str) -> list[str]:
+    """A category and those that it belongs to: "Perception/OCR" is also "Perception"."""
+    parts = category.split("/")
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _sweep_lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart, Tool
+from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
 from ..agent.protocols import Protocol
 from ..benchmarks import BENCHMARKS
 from ..benchmarks.hub import check_hub, without_fetching
@@ -32,6 +32,7 @@ from ..judging.identity import who
 from ..judging.known_pairs import check_known_pairs
 from ..servers import parse_urls
 from .finding import Finding, Level
+from .native_probe import check_native_call
 from .plan import Job, PlannedJob, Planner
 from .preflight import preflight
 from .selftest import selftest
@@ -137,7 +138,7 @@ async def _with_engine(
 
 
 async def try_server(settings: ModelSettings, protocol: Protocol, url: str, resolutions: Sequence[Resolution]) -> list[Finding]:
-    """Ask one server for one token, with many images and with the largest."""
+    """Ask one server for one token, with many images and with the largest; for a call, where calls are native."""
     try:
         engine = await open_engine("openai", replace(EngineSettings.of(settings, api_key()), base_url=url), protocol)
     except CofError as error:
@@ -147,6 +148,7 @@ async def try_server(settings: ModelSettings, protocol: Protocol, url: str, reso
             Finding(Level.OK, "server", url),
             await check_many_images(engine, protocol),
             await check_largest_image(engine, protocol, resolutions),
+            *await check_native_call(engine, protocol),
         ]
     finally:
         await engine.close()
@@ -193,11 +195,9 @@ async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
     side = max(engine.limits.factor, 28) * 4
     images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
     try:
-        await engine.generate(_probe(images, engine.limits, protocol.tools))
+        await engine.generate(_probe(images, engine.limits))
     except CofError as error:
         cure = f"start it with --limit-mm-per-prompt '{{\"image\": {protocol.max_images}}}'"
-        if protocol.native and "tool" in str(error):
-            return Finding(Level.FAILED, "native calls, tried", str(error))
         return Finding(
             Level.FAILED, "images, tried", f"{len(images)} small images in one prompt: {error}; if it limits images, {cure}"
         )
@@ -233,10 +233,10 @@ async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: S
     )
 
 
-def _probe(images: Sequence[Image.Image], limits: PixelLimits, tools: Sequence[Tool] = ()) -> Request:
+def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
     parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
     message = Message(Role.USER, (*parts, TextPart("What is this?")))
-    return Request(conversation="doctor", messages=(message,), max_tokens=1, tools=tuple(tools))
+    return Request(conversation="doctor", messages=(message,), max_tokens=1)
 
 
 async def check_judge(settings: ModelSettings) -> Finding:

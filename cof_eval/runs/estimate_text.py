@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .estimate import Cost, Estimate, Prices, Span
 from .rates import Rates
+from .wallet import dollars
 
 HOW_TO_PILOT = "To know seconds, make a pilot in the same run folder: the same command with --limit 10. Then ask again; the run resumes from it."
 
@@ -32,7 +33,7 @@ def estimate_line(told: Told) -> str:
     beside = "" if total.visual.high else " (images aside)"
     tokens = f"{amount(total.prompt)} tokens in{beside}, {amount(total.output)} out"
     if total.dollars is not None:
-        tokens += f", ${_span(total.dollars, _dollars)}"
+        tokens += f", {_span(total.dollars, dollars)}"
     if told.rates is None:
         return f"estimate: {tokens} (from one turn a rollout to the protocol's last). {HOW_TO_PILOT}"
     if total.seconds is None:

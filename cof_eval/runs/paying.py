@@ -14,7 +14,8 @@ from ..core.settings import ModelSettings
 from ..judging import Judge
 from .finding import Finding, Level
 from .prices import ModelPrices, load_prices
-from .spending import FILE, Paid, PricedEngine, PricedJudge, Wallet, dollars, priced_settings, spent_before
+from .spending import FILE, Paid, PricedEngine, PricedJudge, priced_settings, spent_before
+from .wallet import Wallet, dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Paying:
 
     def findings(self, run: Path) -> list[Finding]:
         """What is spent and may be, and whether the judge's cost is counted."""
-        spent = sum(spent_before(run, self.model, self.judge))
+        spent = 0.0 if self.budget is None else sum(spent_before(run, self.model, self.judge))
         found = []
         if self.judge_model and self.judge is None:
             says = f"{self.source} has no prices of the judge {self.judge_model!r}: its cost is not counted. A judge of your own costs 0"

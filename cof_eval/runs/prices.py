@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePath
+from reprlib import repr as short  # a YAML file may be endless in words
 from typing import Any
 
 from ..core.errors import UsageError, flat_message
@@ -59,7 +60,7 @@ class ModelPrices:
             if value is None and each.default is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise UsageError(f"{each.name}={value!r} is no price; expected dollars, 0 or more")
+                raise UsageError(f"{each.name}={short(value)} is no price; expected dollars, 0 or more")
 
     def dollars(self, use: Use) -> float:
         """The price of what was used. Cached tokens save at most what the cheaper kind of prompt token costs, so it is never too low."""
@@ -145,13 +146,13 @@ def parse_prices(values: object, source: str) -> PriceList:
         )
     _check_keys(values, ("models", "currency"), where)
     if values.get("currency", "USD") != "USD":
-        raise UsageError(f"{where} are in {values['currency']!r}; expected USD: convert them")
+        raise UsageError(f"{where} are in {short(values['currency'])}; expected USD: convert them")
     return PriceList({str(name): _model(prices, f"{where}, {name}") for name, prices in values["models"].items()}, source)
 
 
 def _model(values: object, where: str) -> ModelPrices:
     if not isinstance(values, Mapping):
-        raise UsageError(f"{where}: {values!r} holds no prices; expected input and output, dollars per million tokens")
+        raise UsageError(f"{where}: {short(values)} holds no prices; expected input and output, dollars per million tokens")
     _check_keys(values, [each.name for each in fields(ModelPrices)], where)
     missing = [name for name in ("input", "output") if name not in values]
     if missing:

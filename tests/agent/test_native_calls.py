@@ -6,19 +6,23 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import LIMITS, ScriptedEngine, subject
+from fakes import LIMITS, ScriptedEngine, question, subject
+from guides import blocks
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cof_eval.agent.conversation import IMAGES_USED_UP, NOT_EXECUTED
+from cof_eval.agent.conversation import IMAGES_USED_UP, NOT_EXECUTED, Conversation
 from cof_eval.agent.engine import Message, Request, Response, Role, TextPart
 from cof_eval.agent.protocols import PROTOCOLS, Calls, CallsPerTurn, Crops, Precedence, Protocol, parse_protocol
 from cof_eval.agent.reply.calls import MAX_CALLS
-from cof_eval.agent.reply.native import UNNAMED, sendable
+from cof_eval.agent.reply.native import UNNAMED, sendable, with_ids
 from cof_eval.agent.rollout import rollout
 from cof_eval.core.errors import UsageError
-from cof_eval.core.records import Finish, Stop, ToolCall, Trajectory
+from cof_eval.core.records import Finish, Stop, ToolCall, Trajectory, from_json, to_json
 
 TOOLS = PROTOCOLS["tools"]
 BOX = '{"bbox_2d": [100, 100, 600, 600]}'
@@ -191,6 +195,26 @@ def test_arguments_cannot_forge_an_image() -> None:
     assert "<|image_pad|>" not in messages[-3].tool_calls[0].arguments
 
 
+TEXTS = st.text(max_size=20) | st.sampled_from(
+    [BOX, "{", "[1]", "null", "{'bbox_2d': [1, 2, 3, 4]}", '{"bbox_2d": "x"}', "\ud800", "9" * 5000]
+)
+CALLS = st.lists(st.builds(ToolCall, TEXTS, TEXTS | st.just("zoom_in"), TEXTS), max_size=6)
+
+
+@given(text=TEXTS, made=CALLS)
+def test_whatever_a_server_gives_every_call_is_read_answered_and_can_go_back(text: str, made: list[ToolCall]) -> None:
+    named = with_ids(made, 3)
+    assert len({each.id for each in named}) == len(named)
+    reply = TOOLS.read_turn(text, named)
+    conversation = Conversation(TOOLS, TOOLS.limits(LIMITS), question(), None)
+    conversation.add_assistant_turn(text, named)
+    _, told = conversation.execute_calls(reply.calls)
+    assert [each.call_id for each in told if each.role is Role.TOOL] == [each.id for each in named]
+    assert all(isinstance(json.loads(each.arguments), dict) for each in conversation.messages[2].tool_calls)
+    assert len(from_json(to_json(named), tuple[ToolCall, ...])) == len(named)
+    TOOLS.write_turn(text, named)
+
+
 def test_a_call_goes_back_as_it_came_where_servers_can_read_it() -> None:
     assert sendable(call('{"b" : 1}')).arguments == '{"b" : 1}'
     assert sendable(call("{'b': 1}")).arguments == '{"b": 1}'
@@ -206,6 +230,14 @@ def test_every_protocol_can_call_natively_with_a_schema_that_says_its_arguments(
     assert set(tool.parameters["required"]) <= set(made)
     (read,) = protocol.read_turn("", [protocol.tool_call((1, 2, 3, 4))]).calls
     assert (read.name, read.arguments, read.error) == (protocol.tool, made, None)
+
+
+def test_the_protocol_of_the_guide_offers_the_tool_natively(tmp_path: Path) -> None:
+    (text,) = blocks("function-calling.md", "yaml")
+    (tmp_path / "mine.yaml").write_text(text)
+    protocol = parse_protocol(str(tmp_path / "mine.yaml"))
+    assert (protocol.native, protocol.system, protocol.tools[0].name) == (True, "", "image_zoom_in_tool")
+    assert set(protocol.tools[0].parameters["required"]) == {"bbox_2d", "img_idx", "label"}
 
 
 @pytest.mark.parametrize(

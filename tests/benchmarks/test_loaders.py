@@ -152,7 +152,10 @@ class TestMmeRealWorld:
     def test_shards_are_read_in_order_and_both_tasks_are_told_apart(self, tmp_path: Path) -> None:
         rows = questions("mme_realworld_lite", tables.write_mme(tmp_path))
         assert [row.id for row in rows] == ["0", "1"]
-        assert [row.category for row in rows] == ["Perception/Monitoring", "Reasoning/OCR with Complex Context"]
+        assert [row.category for row in rows] == [
+            "Perception/Monitoring/vehicle/counting",
+            "Reasoning/OCR with Complex Context/scene understanding",
+        ]
 
     def test_the_fifth_option_is_one(self, tmp_path: Path) -> None:
         first, _ = questions("mme_realworld_lite", tables.write_mme(tmp_path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from photographs import PHOTOS, needs_photos
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
+from cof_eval.core import images
 from cof_eval.core.errors import ImageError
 from cof_eval.core.images import (
     MAX_PIXELS,
@@ -24,6 +27,7 @@ from cof_eval.core.images import (
     resize,
     source_hash,
 )
+from cof_eval.core.png_texts import without_long_texts
 
 pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow's own, about damaged TIFF tags
 
@@ -75,6 +79,26 @@ class TestImageSource:
     def test_missing_file_is_named_in_one_line_with_a_cure(self, tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=r"gone\.jpg does not exist; complete") as caught:
             ImageSource(path=str(tmp_path / "gone.jpg")).read()
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("kind", ["pipe", "device", "socket", "too large", "NUL", "surrogate", "long", "loop", "dangling"])
+    def test_what_is_no_regular_file_of_some_size_is_refused_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        path = str(tmp_path / "a.jpg")
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind in ("device", "loop", "dangling"):
+            os.symlink({"device": "/dev/zero", "loop": path, "dangling": tmp_path / "gone"}[kind], path)
+        elif kind == "socket":
+            path = "/dev/null"
+        elif kind == "too large":
+            monkeypatch.setattr(images, "MAX_BYTES", 10)
+            Path(path).write_bytes(bytes(11))
+        else:
+            path = {"NUL": "a\0b.jpg", "surrogate": "a\ud800.jpg", "long": "a" * 5000}[kind]
+        with pytest.raises(ImageError) as caught:
+            ImageSource(path=path).read()
         assert "\n" not in str(caught.value)
 
     def test_a_folder_is_not_an_image_file(self, tmp_path: Path) -> None:
@@ -243,6 +267,55 @@ def test_what_is_no_image_is_one_line_with_a_cure(read: Callable[[bytes], object
     with pytest.raises(ImageError, match="save") as caught:
         read(data)
     assert "\n" not in str(caught.value)
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (HEIC, "a HEIC image, whatever its name says"),
+        (NOT_IMAGES["git-lfs pointer"], "run `git lfs pull`"),
+        (NOT_IMAGES["html"], "a web page"),
+        (b"PK\x03\x04" + bytes(20), "a zip archive: unpack it"),
+    ],
+)
+def test_what_a_file_is_instead_is_said(data: bytes, says: str) -> None:
+    with pytest.raises(ImageError, match=re.escape(says)):
+        header_size(data)
+
+
+class TestPngTexts:
+    """Texts of PNG files, for instance a workflow of megabytes; Pillow refuses the image for them unless a global is set."""
+
+    def texts(self, *texts: str, packed: bool, international: bool = False) -> bytes:
+        info = PngImagePlugin.PngInfo()
+        for text in texts:
+            (info.add_itxt if international else info.add_text)("workflow", text, zip=packed)
+        return encoded(noise(40, 30), pnginfo=info)
+
+    @pytest.mark.parametrize("packed", [True, False])
+    @pytest.mark.parametrize("international", [True, False])
+    def test_long_ones_are_no_matter(self, packed: bool, international: bool, pillow_flag: bool) -> None:
+        data = self.texts("x" * 1_500_000, packed=packed, international=international)
+        assert header_size(data) == (40, 30)
+        assert load_native(data).tobytes() == noise(40, 30).tobytes()
+
+    def test_a_bomb_of_texts_is_not_unpacked(self) -> None:
+        data = self.texts("x" * 50_000_000, *["y" * 900_000] * 40, packed=True)
+        assert len(without_long_texts(data)) < len(data)
+        assert load_native(data).size == (40, 30)
+
+    def test_short_ones_stay_with_the_orientation_in_them(self) -> None:
+        data = encoded(noise(40, 30), exif=exif(6))
+        assert without_long_texts(data) is data
+        assert header_size(self.texts("short", packed=True)) == (40, 30)
+
+    @pytest.mark.parametrize("cut", [8, 12, 20, 40, 60])
+    def test_a_cut_file_is_left_for_the_decoder(self, cut: int) -> None:
+        data = self.texts("x" * 1_500_000, packed=True)[:cut]
+        assert without_long_texts(data) == data
 
 
 class TestOrientation:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_server import ChatRequest, FakeServer, serve
 from fakes import subject
+from hypothesis import given
+from hypothesis import strategies as st
 from real import Served, cof_eval
 
 from cof_eval.agent.protocols import PROTOCOLS, Protocol
 from cof_eval.agent.rollout import rollout
-from cof_eval.core.errors import EngineUnusableError, UsageError
+from cof_eval.core.errors import EngineError, EngineUnusableError, UsageError
 from cof_eval.core.journal import read_journal
 from cof_eval.core.records import Stop, Trajectory
 from cof_eval.engines import EngineSettings, open_engine
+from cof_eval.engines.native_calls import call_json, read_calls
 from cof_eval.report import report_runs
+from cof_eval.runs.finding import Finding, Level
 from cof_eval.runs.folder import load_run
+from cof_eval.runs.native_probe import check_native_call
 from cof_eval.runs.spending import FILE, Paid
+from cof_eval.servers import ReplyMessage
 
 pytestmark = pytest.mark.slow
 
@@ -122,21 +130,101 @@ def test_what_is_no_call_is_an_error_of_the_server(message: Message, says: str) 
     assert says in str(result.error)
 
 
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=6), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "function", "name", "arguments", "type", "x"]), inner, max_size=4), max_leaves=8)  # fmt: skip
+
+
+@given(tool_calls=JSON, function_call=JSON, content=JSON)
+def test_no_shape_of_calls_ends_in_anything_but_calls_or_an_engine_error(
+    tool_calls: object, function_call: object, content: object
+) -> None:
+    with contextlib.suppress(EngineError):
+        read = read_calls(ReplyMessage(content=content, tool_calls=tool_calls, function_call=function_call))
+        assert all(isinstance(each.id + each.name + each.arguments, str) for each in read)
+        json.dumps([call_json(each) for each in read])
+
+
 def test_an_empty_list_of_calls_is_a_turn_without_calls() -> None:
     with serve(reply=lambda asked: {"content": "It is B.", "tool_calls": []}) as server:
         assert roll(server).answer == "It is B."
 
 
-def test_a_server_that_takes_no_tools_ends_the_run_with_its_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fake_server
-
+def test_a_server_that_takes_no_tools_ends_the_run_with_its_flag() -> None:
     says = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
-    monkeypatch.setitem(fake_server._STATUS, fake_server.Fault.TOO_MANY_IMAGES, (400, says))
     with (
-        serve(fault=lambda asked: fake_server.Fault.TOO_MANY_IMAGES) as server,
+        serve(fault=lambda asked: (400, says)) as server,
         pytest.raises(EngineUnusableError, match=r"takes no tools: .*--tool-call-parser NAME"),
     ):
         roll(server)
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "says"),
+    [
+        (calls(made()), Level.OK, "the model called zoom_in"),
+        (calls(made("{not")), Level.WARNING, "cannot be executed"),
+        (f"<tool_call>{BOX}</tool_call>", Level.FAILED, "left the model's call in the text"),
+        ("I see blue.", Level.WARNING, "the model replied \"I see blue.\""),
+        (calls(content=None), Level.FAILED, "gave no call"),
+    ],
+)  # fmt: skip
+def test_the_doctor_tells_whether_a_call_arrives_as_one(said: Message | str, level: Level, says: str) -> None:
+    async def probe(server: FakeServer) -> list[Finding]:
+        engine = await open_engine("openai", EngineSettings(pretrained="by-name", base_url=server.url), TOOLS)
+        try:
+            return [*await check_native_call(engine, TOOLS), *await check_native_call(engine, PROTOCOLS["cof"])]
+        finally:
+            await engine.close()
+
+    with serve(reply=lambda asked: said) as server:
+        (found,) = asyncio.run(probe(server))
+    assert (found.level, says in found.says) == (level, True), found.says
+
+
+def gpt(body: dict[str, Any]) -> str:
+    """The words of a reasoning model of OpenAI's for a request that it does not take."""
+    if "max_tokens" in body:
+        return "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    for name in set(body) - {
+        "model",
+        "messages",
+        "tools",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+    }:
+        return f"Unrecognized request argument supplied: {name}"
+    for name in {"top_p", "presence_penalty", "frequency_penalty"} & set(body):
+        return f"Unsupported parameter: '{name}' is not supported with this model."
+    if body.get("temperature", 1) != 1:
+        return "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported."
+    return ""
+
+
+def test_what_a_reasoning_model_refuses_is_found_out_once_and_recorded() -> None:
+    async def run(server: FakeServer) -> tuple[list[Trajectory], dict[str, Any]]:
+        engine = await open_engine("openai", EngineSettings(pretrained="gpt-5", base_url=server.url), TOOLS)
+        try:
+            ended = await asyncio.gather(
+                *(rollout(replace(subject(native=(1000, 700)), key=str(k)), engine, TOOLS) for k in range(6))
+            )
+            return ended, engine.facts  # type: ignore[attr-defined]
+        finally:
+            await engine.close()
+
+    def fault(asked: ChatRequest) -> tuple[int, str] | None:
+        return (400, says) if (says := gpt(asked.body)) else None
+
+    with serve(reply=then(calls(made())), owner="openai", context=None, fault=fault) as server:
+        ended, facts = asyncio.run(run(server))
+        taken = [asked.body for asked in server.log if asked.fault is None]
+    assert [(each.stop, each.zooms) for each in ended] == [(Stop.ANSWERED, 1)] * 6
+    assert len(taken) == 12
+    assert len(server.log) - len(taken) <= 10
+    assert all(body["max_completion_tokens"] == TOOLS.max_new_tokens and "temperature" not in body for body in taken)
+    (told,) = facts["asked"].values()
+    assert "temperature" in told["left_out"]
 
 
 LEFT = f'<tool_call>{{"name": "zoom_in", "arguments": {BOX}}}</tool_call>'
@@ -157,9 +245,9 @@ def test_a_budget_ends_a_run_cleanly_and_a_higher_one_resumes_it(scenes: Path, t
     firsts = iter([calls(made()), LEFT, *[calls(made())] * 9])
     with serve(models=["by-name"], owner="openai", context=None) as server:
         server.reply = lambda asked: "<answer>A</answer>" if asked.turn else next(firsts)
-        status, told = hosted(server, scenes, tmp_path, "--budget", "21", "--concurrency", "1")
+        status, told = hosted(server, scenes, tmp_path, "--budget", "18.5", "--concurrency", "1")
         assert status == 3, told
-        assert "the budget of $21.00 is reached" in told
+        assert "the budget of $18.50 is reached" in told
         assert "with a higher --budget" in told
         assert "Traceback" not in told
         begun = len(server.log)

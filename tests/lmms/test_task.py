@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,9 +26,9 @@ from cof_eval.benchmarks.synthetic.scenes import write_scenes
 from cof_eval.core.errors import DataError, UsageError
 from cof_eval.core.images import encode_png, load_native
 from cof_eval.core.paths import data_dir
-from cof_eval.core.records import Outcome, Stop
+from cof_eval.core.records import Outcome, Stop, digest, question_values, to_json
 from cof_eval.core.resolution import NATIVE, SWEEP
-from cof_eval.lmms.task import METRICS, CofTask, load_rows, reference_answer, row_question, row_source
+from cof_eval.lmms.task import METRICS, CofTask, data_digest, load_rows, reference_answer, row_question, row_source
 from cof_eval.runs.folder import load_run
 
 pytestmark = pytest.mark.slow
@@ -153,6 +154,33 @@ class TestRows:
         monkeypatch.setenv("COF_DATA_VSTAR", "/nowhere")
         with pytest.raises(DataError, match="/nowhere cannot be read"):
             task()
+
+
+class TestDigest:
+    """Runs of earlier versions resume where only names of categories or ids have changed."""
+
+    @pytest.mark.parametrize(
+        ("name", "category"),
+        [("mmstar", "coarse perception"), ("mme_realworld_lite", "Perception/vehicle/counting")],
+    )
+    def test_earlier_categories_are_the_same_data(self, data: dict[str, Path], name: str, category: str) -> None:
+        questions = [item.question for item in BENCHMARKS[name].load(data[name])]
+        earlier = BENCHMARKS[name].earlier
+        assert earlier is not None
+        assert earlier(questions[0]).category == category
+        old = digest(*(to_json(question_values(earlier(each))).decode() for each in questions))
+        assert data_digest(name, old) == old
+        assert data_digest(name, "another") == data_digest(name) != old
+
+    def test_ids_that_repeated_are_the_same_data(self, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        copy = Path(shutil.copytree(scenes, tmp_path / "vstar"))
+        rows = [json.loads(line) for line in (copy / "test_questions.jsonl").read_text().splitlines()]
+        (copy / "test_questions.jsonl").write_text("".join(json.dumps(row | {"question_id": 0}) + "\n" for row in rows))
+        monkeypatch.setenv("COF_DATA_VSTAR", str(copy))
+        questions = [item.question for item in BENCHMARKS["vstar"].load(copy)]
+        assert len({each.id for each in questions}) == len(questions)
+        old = digest(*(to_json(question_values(replace(each, id="0"))).decode() for each in questions))
+        assert data_digest("vstar", old) == old
 
 
 class TestMessages:

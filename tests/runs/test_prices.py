@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import trajectory
+from guides import blocks
 
 from cof_eval.core.errors import UsageError
 from cof_eval.core.records import Call, Crop, Finish, ShownImage, Turn
@@ -38,6 +39,11 @@ def test_prices_are_found_by_served_name_by_checkpoint_and_by_the_last_part_of_e
         prices.require("x", None, "y")
 
 
+_LEVELS = ", ".join(f"&{k} [{', '.join(['*' + chr(ord(k) - 1)] * 8)}]" for k in "bcdefghijk")
+BOMB = f"models: {{m: [&a [x, x, x, x, x, x, x, x], {_LEVELS}]}}"
+"""A few hundred bytes that are a thousand million words when written out."""
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -57,6 +63,8 @@ def test_prices_are_found_by_served_name_by_checkpoint_and_by_the_last_part_of_e
         ("currency: EUR\nmodels: {m: {input: 1, output: 2}}", "expected USD"),
         ("prices: 3\nmodels: {m: {input: 1, output: 2}}", "unknown prices; known: models, currency"),
         ("models: [", "cannot be read"),
+        (BOMB, "holds no prices"),
+        ("models: {m: {input: [1], output: 2}}", "is no price"),
         ("{1: " * 4000, "cannot be read"),
     ],
 )
@@ -65,6 +73,12 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(values: str, says: st
         load_prices(write(tmp_path, values))
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_the_file_of_the_guide_can_be_used(tmp_path: Path) -> None:
+    (text,) = blocks("cost.md", "yaml")
+    prices = load_prices(write(tmp_path, text))
+    assert (prices.require("gpt-5"), prices.require("my-judge").output) == (GPT, 0)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

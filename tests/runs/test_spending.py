@@ -20,7 +20,8 @@ from cof_eval.judging import Judge
 from cof_eval.runs.evaluate import Evaluation
 from cof_eval.runs.folder import RunFolder
 from cof_eval.runs.prices import ModelPrices, Use, use_of
-from cof_eval.runs.spending import FILE, NEW, Paid, PricedEngine, PricedJudge, Wallet, judge_use, spent_before
+from cof_eval.runs.spending import FILE, Paid, PricedEngine, PricedJudge, judge_use, spent_before
+from cof_eval.runs.wallet import NEW, Wallet
 
 PRICES = ModelPrices(input=100.0, output=100.0)
 JUDGE = ModelPrices(input=10.0, output=10.0)

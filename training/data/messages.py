@@ -16,7 +16,7 @@ from cof_eval.agent.protocols import Protocol
 
 from ..recipe.recipe import DataSource
 from .rows import ChatMessage, DraftRow, DroppedRow, Reason, RowError
-from .tables import find_data, image_sources, read_table
+from .tables import ImagePlaces, find_data, read_table
 
 PLACEHOLDER = "<image>"
 _SPLIT = re.compile(re.escape(PLACEHOLDER))
@@ -29,13 +29,13 @@ def read_messages(source: DataSource, protocol: Protocol) -> Iterator[DraftRow |
         DataError: if the source cannot be read at all.
     """
     path = find_data(source.path)
-    folder = Path(source.images) if source.images else path if path.is_dir() else path.parent
+    places = ImagePlaces(Path(source.images) if source.images else path if path.is_dir() else path.parent)
     for where, cell in read_table(path):
         try:
             if isinstance(cell, RowError):
                 raise cell
             messages, worded = parse_messages(cell.get("messages"), protocol)
-            images = image_sources(cell.get("images"), folder)
+            images = places.sources(cell.get("images"))
             check_conversation(messages, len(images), protocol)
             yield DraftRow(source=source.path, row=where, messages=messages, images=images, worded=worded)
         except RowError as error:

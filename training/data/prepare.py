@@ -267,5 +267,5 @@ def _stamp(recipe: Recipe, checkpoint: Checkpoint) -> str:
 
 
 def _files(path: Path) -> list[tuple[str, int, int]]:
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (*ENDINGS, ".yaml"))
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (*ENDINGS, ".yaml", ".zip"))
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cof_eval.core.data_paths import path_below
 from cof_eval.core.errors import DataError, flat_message
 from cof_eval.core.images import ImageSource
 
+from .archives import unpacked_archives
 from .rows import Reason, RowError
 
 ENDINGS = (".parquet", ".jsonl", ".json")
@@ -59,35 +61,63 @@ def read_table(path: Path) -> Iterator[Cell]:
             raise DataError(f"{file} cannot be read: {flat_message(error)}") from error
 
 
-def image_sources(value: object, folder: Path) -> tuple[ImageSource, ...]:
-    """Where the images of a cell are: a path, bytes, `{"path": …, "bytes": …}`, or a list of these.
+class ImagePlaces:
+    """Where a source's images are: paths from its folder, or inside the ZIP files there."""
 
-    Raises:
-        RowError: for anything else, and for a path that leaves the folder.
-    """
-    values = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    return tuple(_image_source(each, folder) for each in values)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._archives: list[Path] | None = None
 
+    def sources(self, value: object) -> tuple[ImageSource, ...]:
+        """The images of a cell: a path, bytes, `{"path": …, "bytes": …}`, or a list of these.
 
-def _image_source(value: object, folder: Path) -> ImageSource:
-    if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes) and value:
-        return ImageSource(data=value)
-    if not isinstance(value, str) or not value:
-        raise RowError(Reason.IMAGE, f"an image is {str(value)[:60]!r}; expected a path, or bytes")
-    if not Path(value).is_absolute() and ".." in Path(value).parts:
-        raise RowError(Reason.IMAGE, f"the image {value!r} is not below {folder}")
-    return ImageSource(path=str(folder / value))
+        Raises:
+            RowError: for anything else, and for a path that leaves the folder.
+            DataError: if a ZIP file is damaged.
+        """
+        values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        return tuple(self._source(each) for each in values)
+
+    def _source(self, value: object) -> ImageSource:
+        if isinstance(value, Mapping):
+            value = value.get("bytes") or value.get("path")
+        if isinstance(value, bytes) and value:
+            return ImageSource(data=value)
+        if not isinstance(value, str) or not value:
+            raise RowError(Reason.IMAGE, f"an image is {str(value)[:60]!r}; expected a path, or bytes")
+        try:
+            path = path_below(self._folder, value)
+        except ValueError as error:
+            raise RowError(
+                Reason.IMAGE,
+                f"the image {value[:200]!r} is not below {self._folder}; move it there, or set COF_ALLOW_OUTSIDE=1",
+            ) from error
+        return ImageSource(path=str(path if path.exists() else self._packed(value) or path))
+
+    def _packed(self, name: str) -> Path | None:
+        """The image of that name in a ZIP file, whose folders may be missing the first one: `images.zip` with `1.jpg`."""
+        if self._archives is None:
+            self._archives = unpacked_archives(self._folder)
+        inner = PurePosixPath(name)
+        names = [inner, *([inner.relative_to(inner.parts[0])] if len(inner.parts) > 1 else [])]
+        found = [archive / each for each in names for archive in self._archives if (archive / each).is_file()]
+        if len(found) > 1:
+            raise RowError(Reason.IMAGE, f"the image {name[:200]!r} is in several ZIP files, or twice in one; keep one of them")
+        return found[0] if found else None
 
 
 def _files(folder: Path) -> list[Path]:
     """Its data files of one kind: parquet if there is any, else JSON lines, else JSON."""
     for ending in ENDINGS:
-        found = sorted(p for p in folder.rglob(f"*{ending}") if not any(part.startswith(".") for part in p.parts[-2:]))
+        found = sorted(p for p in folder.rglob(f"*{ending}") if not _is_none(p))
         if found:
             return found
     raise DataError(f"{folder} holds no data file; expected one ending in {', '.join(ENDINGS)}")
+
+
+def _is_none(file: Path) -> bool:
+    """Whether a file holds no rows: a hidden one, or the index that LLaMA-Factory keeps next to its data."""
+    return file.name == "dataset_info.json" or any(part.startswith(".") for part in file.parts[-2:])
 
 
 def _jsonl(file: Path, where: str) -> Iterator[Cell]:
@@ -98,7 +128,14 @@ def _jsonl(file: Path, where: str) -> Iterator[Cell]:
 
 
 def _json(file: Path, where: str) -> Iterator[Cell]:
-    values = json.loads(file.read_bytes())
+    data = file.read_bytes()
+    try:
+        values = json.loads(data)
+    except ValueError:
+        if data.lstrip().startswith(b"["):
+            raise
+        yield from _jsonl(file, where)  # JSON lines under this name
+        return
     if not isinstance(values, list):
         raise ValueError(f"expected a list of rows, got {type(values).__name__}")
     for index, value in enumerate(values):

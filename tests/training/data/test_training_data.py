@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ pytestmark = pytest.mark.slow
 
 GOOD = row("a.png")
 MESSAGES: list[dict[str, Any]] = GOOD["messages"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COF_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -164,6 +170,8 @@ def test_a_json_list_and_parquet_with_bytes_are_read_alike(prepared: Any, photos
     (photos / "list.json").write_text(json.dumps([GOOD]))
     image = {"bytes": (photos / "a.png").read_bytes(), "path": "a.png"}
     parquet.write_table(pa.Table.from_pylist([{**GOOD, "images": [image, image]}]), photos / "table.parquet")
+    (photos / "lines.json").write_text(f"{json.dumps(GOOD)}\n" * 2)
+    assert prepared(data=[{"format": "messages", "path": str(photos / "lines.json")}]).kept == 2
     listed = prepared(data=[{"format": "messages", "path": str(photos / "list.json")}]).rows()
     tabled = prepared(data=[{"format": "messages", "path": str(photos / "table.parquet")}]).rows()
     assert listed[0].messages == tabled[0].messages and listed[0].tokens == tabled[0].tokens
@@ -174,6 +182,45 @@ def test_a_folder_of_files_is_one_source(prepared: Any, photos: Path) -> None:
     for name in ("one.jsonl", "two.jsonl"):
         (photos / name).write_text(json.dumps(GOOD) + "\n")
     assert prepared([GOOD], data=[{"format": "messages", "path": str(photos)}]).kept == 3
+
+
+@pytest.mark.parametrize("inner", ["images/", ""])
+def test_chain_of_focus_published_folder_is_read_as_downloaded(prepared: Any, tmp_path: Path, photos: Path, inner: str) -> None:
+    """`cof_sft_data.json` with paths like ./images/1.png, `images.zip`, and LLaMA-Factory's index; unpacked once."""
+    folder = tmp_path / "CoF-SFT-Data-5.4k"
+    folder.mkdir()
+    (folder / "cof_sft_data.json").write_text(json.dumps([{**GOOD, "images": ["./images/a.png", "./images/a.png"]}]))
+    (folder / "dataset_info.json").write_text(json.dumps({"cof-sft-data-5.4k": {"file_name": "cof_sft_data.json"}}))
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.write(photos / "a.png", f"{inner}a.png")
+        archive.writestr("../outside.png", b"x")
+        archive.writestr("notes.txt", b"x")
+    for _ in range(2):
+        done = prepared(data=[{"format": "messages", "path": str(folder)}])
+        assert (done.kept, done.dropped) == (1, 0)
+    unpacked = sorted(p.name for p in (tmp_path / "cache").rglob("*") if p.suffix in (".png", ".txt"))
+    assert unpacked == ["a.png"]
+
+
+def test_a_damaged_archive_is_one_line(prepared: Any, photos: Path) -> None:
+    (photos / "images.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(DataError, match=r"images\.zip cannot be unpacked .*copy it again"):
+        prepared([row("missing.png")])
+
+
+def test_raw_rows_name_their_image_and_get_the_releases_closing(prepared: Any, photos: Path) -> None:
+    cells = [
+        {"question": "What is it?\n(A) a mug\n(B) a hat", "groundtruth": "B", "image_name": "a.png"},
+        {"question": "What is it?", "groundtruth": "a hat", "image_name": "a.png", "data_source": None},
+        {"question": "What is it?", "groundtruth": "a hat", "image_name": "../a.png"},
+    ]
+    (photos / "rl.json").write_text(json.dumps(cells))
+    done = prepared(data=[{"format": "questions", "path": str(photos / "rl.json")}], **GRPO)
+    one, two = (kept.question for kept in done.rows())
+    assert one.text.endswith("(B) a hat\nAnswer with the option's letter from the given choices directly.")
+    assert (one.options, one.answer) == (("a mug", "a hat"), "B")
+    assert two.text == "What is it?\nAnswer the question using a single word or phrase."
+    assert [dropped.reason for dropped in done.dropped_rows()] == [Reason.IMAGE]
 
 
 @pytest.mark.parametrize(
