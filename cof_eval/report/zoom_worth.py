@@ -152,27 +152,27 @@ def question_answers(zooming: pd.DataFrame, baselines: Sequence[tuple[pd.DataFra
         baselines: rows tables, and whether repeats in them are samples of their own.
     """
     ours = _ended(zooming)
-    ours = ours.assign(zoomed=(ours["zooms"] > 0).astype(float))
+    ours = ours.assign(right=ours["correct"], zoomed=(ours["zooms"] > 0).astype(float))
     ours["zoomed_right"] = ours["zoomed"] * ours["correct"]
-    columns = {name: (name, _mean_if_known) for name in ("zoomed", "zoomed_right")}
-    ours = ours.groupby(PAIR, sort=False, as_index=False).agg(
-        cluster=("cluster", "first"), right=("correct", _mean_if_known), **columns
-    )
+    clusters = ours.drop_duplicates(PAIR)[[*PAIR, "cluster"]]
+    ours = _known_means(ours, PAIR, ["right", "zoomed", "zoomed_right"]).merge(clusters, on=PAIR)
     samples = [
         _ended(rows).assign(source=i, sample=rows["repeat"] if sampled else 0) for i, (rows, sampled) in enumerate(baselines)
     ]
     theirs = pd.concat(samples).drop_duplicates([*PAIR, "trajectory"])  # equal prompts of two runs are one sample
-    each = theirs.groupby([*PAIR, "source", "rotation", "sample"], sort=False, as_index=False)["correct"].agg(_mean_if_known)
+    each = _known_means(theirs, [*PAIR, "source", "rotation", "sample"], ["correct"])
     direct = each.groupby(PAIR, sort=False, as_index=False).agg(direct=("correct", "mean"), samples=("correct", "count"))
     return ours.merge(direct, on=PAIR)[list(ANSWER_COLUMNS)]
 
 
+def _known_means(rows: pd.DataFrame, key: list[str], columns: list[str]) -> pd.DataFrame:
+    """Means of columns by a key; NaN where one of the values is."""
+    known = rows.groupby(key, sort=False)[columns]
+    return known.mean().where(known.count().eq(known.size(), axis=0)).reset_index()
+
+
 def _ended(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["stop"].notna() & (rows["stop"] != Stop.ERROR.value) & (rows["by"] != UNANSWERABLE)]
-
-
-def _mean_if_known(values: pd.Series) -> float:
-    return float(values.mean()) if values.notna().all() else math.nan
 
 
 def _lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
