@@ -303,6 +303,183 @@ def write_mmstar(folder: Path) -> Path:
     return folder
 
 
+ZOOM_SCHEMA = {
+    **dict.fromkeys(("id", "query", "response", "question_type"), pa.string()),
+    "image": STRUCT,
+    "crop_image": STRUCT,
+}
+
+
+def zoom_rows() -> list[dict[str, Any]]:
+    first = {
+        "id": "0",
+        "query": "How many table lamps are in the image? Select from the following choices.\n(A) 0\n(B) 2\n(C) 1\n(D) 3",
+        "response": "C",
+        "question_type": "mcq",
+        "image": embedded(8),
+        "crop_image": {"bytes": png(9, 60, 40), "path": None},
+    }
+    return [
+        first,
+        first | {"id": "1", "query": "What does the small plate say?", "response": "EXIT 4", "question_type": "open"},
+    ]
+
+
+def write_zoombench(folder: Path) -> Path:
+    write_parquet(folder / "data/test.parquet", zoom_rows(), ZOOM_SCHEMA)
+    return folder
+
+
+ADAPT_SCHEMA = {
+    "uid": pa.string(),
+    "image": STRUCT,
+    **dict.fromkeys(
+        (
+            *("question", "options", "answer", "domain", "category", "type_label"),
+            *("bbox", "transform", "textproblem", "textoptions", "key_step"),
+        ),
+        pa.string(),
+    ),
+}
+
+
+def adapt_rows() -> dict[str, list[dict[str, Any]]]:
+    """By domain, as their files are called."""
+    first = {
+        "uid": "rw_1",
+        "image": embedded(10),
+        "question": "What color are the cat's eyes?",
+        "options": "",
+        "answer": "Yellow with black",
+        "domain": "Real-world",
+        "category": "attribute",
+        "type_label": "zoom-in",
+        "bbox": "[10, 20, 60, 70]",
+        "transform": "",
+        "textproblem": "",
+        "textoptions": "",
+        "key_step": "1. Identify the cat.",
+    }
+    math = first | {
+        "uid": "m_1",
+        "question": "What is the area of triangle ABC?",
+        "options": "(A) 50 (B) 55 (C) 60 (D) 90",
+        "answer": "(C) 60",
+        "domain": "Math",
+        "category": "geometry",
+        "bbox": "",
+        "transform": "rotation 180",
+    }
+    return {"realworld": [first], "math": [math]}
+
+
+def write_adaptmmbench(folder: Path) -> Path:
+    for domain, rows in adapt_rows().items():
+        write_parquet(folder / f"AdaptMMBench_{domain}.parquet", rows, ADAPT_SCHEMA)
+    return folder
+
+
+def o3_rows() -> list[dict[str, Any]]:
+    layouts = {str(i): {"layout_id": i, "bbox": [10.5 * i, 5.0, 10.5 * i + 10, 30.25]} for i in (1, 2, 3)}
+    first = {
+        "file_name": "images/map/mall.png",
+        "subset": "map",
+        "question": "Which escalator leads to the cinema?",
+        "options": "A. Escalator C, 5F\nB. Elevator C, 5F\nC. Escalator A, 1F\nD. None\nE. Elevator B\nF. Stairs",
+        "answer": "E",
+        "explanation": "Step 1. Refer to the legend [layout 3].",
+        "target_layouts": [1, 3],
+        "layout_infos": layouts,
+        "img_width": 120,
+        "img_height": 90,
+    }
+    return [
+        first,
+        first | {"file_name": "images/chart/sales.png", "subset": "chart", "question": "Which year grew most?", "answer": "A"},
+    ]
+
+
+def write_o3bench(folder: Path) -> Path:
+    for seed, row in enumerate(o3_rows()):
+        image = folder / "test" / str(row["file_name"])
+        image.parent.mkdir(parents=True)
+        image.write_bytes(png(20 + seed))
+    (folder / "test/metadata.jsonl").write_text("\n".join(map(json.dumps, o3_rows())))
+    return folder
+
+
+def write_zoomgainbench(folder: Path) -> Path:
+    """As columns are usually called; the card does not tell."""
+    about = {
+        "en/count": {"question": "How many red cars are there?", "options": ["3", "4", "5", "6"], "answer": "B"},
+        "zh/ocr": {"question": "招牌上写的是什么？", "options": ["大阪", "東京", "京都", "奈良"], "answer": "大阪"},
+    }
+    (folder / "images").mkdir(parents=True)
+    (folder / "images/street.png").write_bytes(png(11))
+    for name, row in about.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / f"{name}.jsonl").write_text(json.dumps({"id": 1, "image": "images/street.png", **row}))
+    return folder
+
+
+CV_SCHEMA = {
+    "idx": pa.int64(),
+    **dict.fromkeys(("type", "task"), pa.string()),
+    "image": STRUCT,
+    "question": pa.string(),
+    "choices": TEXTS,
+    **dict.fromkeys(("answer", "prompt", "filename", "source"), pa.string()),
+}
+
+
+def cv_rows() -> list[dict[str, Any]]:
+    rows = []
+    for source, asked, choices, answer in (
+        ("ADE20K", "How many organs are in the image?", ["3", "2", "1", "0"], "(C)"),
+        ("COCO", "Where is the dog with respect to the car?", ["left", "right"], "(A)"),
+        ("COCO", "How many cows are in the image?", ["0", "1", "2"], "(B)"),
+        ("Omni3D", "Which object is closer to the camera?", ["chair", "table"], "(B)"),
+    ):
+        lines = "\n".join(f"({letter}) {choice}" for letter, choice in zip("ABCD", choices, strict=False))
+        kind, task = ("3D", "Depth") if source == "Omni3D" else ("2D", "Count" if "many" in asked else "Relation")
+        row = {"idx": len(rows), "type": kind, "task": task, "image": embedded(12), "question": asked, "choices": choices}
+        prompt = f"{asked} Select from the following choices.\n{lines}"
+        rows.append(row | {"answer": answer, "prompt": prompt, "filename": "img/1.png", "source": source})
+    return rows
+
+
+def write_cvbench(folder: Path) -> Path:
+    for kind in ("2D", "3D"):
+        rows = [row for row in cv_rows() if row["type"] == kind]
+        write_parquet(folder / f"test_{kind.lower()}.parquet", rows, CV_SCHEMA)
+    return folder
+
+
+def spot_rows() -> list[dict[str, Any]]:
+    first = {
+        "img_filename": "vscode_macos/screen.png",
+        "bbox": [30, 20, 60, 45],
+        "instruction": "save the file",
+        "instruction_cn": "保存文件",
+        "id": "vscode_macos_0",
+        "application": "vscode",
+        "platform": "macos",
+        "img_size": [120, 90],
+        "ui_type": "icon",
+        "group": "Dev",
+    }
+    second = {"id": "vscode_macos_1", "instruction": "open the settings", "ui_type": "text", "bbox": [90, 60, 110, 80]}
+    return [first, first | second]
+
+
+def write_screenspot_pro(folder: Path) -> Path:
+    (folder / "images/vscode_macos").mkdir(parents=True)
+    (folder / "images/vscode_macos/screen.png").write_bytes(png(13))
+    (folder / "annotations").mkdir()
+    (folder / "annotations/vscode_macos.json").write_text(json.dumps(spot_rows(), ensure_ascii=False))
+    return folder
+
+
 def write_custom(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "desk.png").write_bytes(png(6))
@@ -331,6 +508,12 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "infovqa": write_docvqa,
     "docvqa": write_docvqa,
     "mmstar": write_mmstar,
+    "zoombench": write_zoombench,
+    "adaptmmbench": write_adaptmmbench,
+    "o3bench": write_o3bench,
+    "zoomgainbench": write_zoomgainbench,
+    "cvbench": write_cvbench,
+    "screenspot_pro": write_screenspot_pro,
     "custom": write_custom,
 }
 """By benchmark."""

@@ -30,6 +30,9 @@ from .zoom import BadCall
 MESSAGE_TOKENS = 8
 """Room that a chat template takes for one message's header and end, and for an image's two markers."""
 
+_LONG_CHARS = 8_000
+"""A longer turn may take more than some milliseconds to read."""
+
 KeepImage = Callable[[str, Image.Image], None]
 """Receives every crop with its hash, to store it if wanted."""
 
@@ -154,7 +157,7 @@ class _Rollout:
     async def _take(self, response: Response) -> _Ending | None:
         """Read one turn, execute its calls, and say whether it was the last."""
         tool_calls = with_ids(response.tool_calls, len(self.turns)) if self.protocol.native else ()
-        reply = self.protocol.read_turn(response.text, tool_calls)
+        reply = await self._read(response.text, tool_calls)
         self.used_tokens = response.prompt_tokens + response.output_tokens
         ending = _ending(reply, response.finish, self.protocol) or self._limit(response.text)
         self.conversation.add_assistant_turn(response.text, tool_calls)
@@ -172,6 +175,12 @@ class _Rollout:
         if self.on_turn:
             self.on_turn(self.turns[-1])
         return ending
+
+    async def _read(self, text: str, tool_calls: tuple[ToolCall, ...]) -> Reply:
+        """What a turn says; a long one is read in a thread, so that the event loop is not held up."""
+        if len(text) <= _LONG_CHARS:
+            return self.protocol.read_turn(text, tool_calls)
+        return await asyncio.to_thread(self.protocol.read_turn, text, tool_calls)
 
     def _limit(self, text: str) -> _Ending | None:
         """Whether a limit ends the rollout before this turn's calls are executed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,10 +12,12 @@ import msgspec
 
 from ..core.images import ImageSource
 from ..core.records import Question
+from ..core.text import cut
 from .fields import Columns, convert_row
 from .hub import fetch_folder
 from .image_cells import find_image
 from .item import ROW_ERRORS, BadRow, Item, Rows
+from .readers import read_rows
 from .tables import TableRow, find_tables, image_file, load_table
 
 ANY_TABLE = ("*.parquet", "*.tsv", "*.jsonl", "data/*.parquet")
@@ -39,6 +42,8 @@ class Table:
     """Patterns that are tried in addition in a folder of the user's."""
     image: str = "image"
     """The column that holds the image, or its file's name."""
+    target: str = ""
+    """The column that holds the annotated region as an image of its own, if there is one."""
     images: tuple[str, ...] = ("images",)
     """Folders, next to the table or in the data folder, that images may lie in; and these two themselves."""
     image_folder: str = ""
@@ -67,7 +72,7 @@ def load_items(table: Table, data: Path | None, row: type[Columns], question: Ca
     found = [
         _item(table, file, folder, stored, row, question)
         for file in find_tables(place, (*table.files, *(table.local if data else ())))
-        for stored in load_table(file, table.image, columns, table.renamed)
+        for stored in load_table(file, table.image, columns, table.renamed, table.target)
     ]
     return Rows.collect(found, f"{place} holds no row; copy it from {table.repository} again")
 
@@ -88,9 +93,17 @@ def _item(
         asked = question(table.benchmark, label, convert_row({**table.from_file(file), **stored.fields}, row))
         if not asked.answer:
             raise ValueError("the answer is empty")
+        asked = asked if asked.id else replace(asked, id=str(stored.number))
     except ROW_ERRORS as error:
-        return BadRow(where, f"{error}; correct this row or copy the file from {table.repository} again")
-    return Item(asked, source)
+        columns = f" of the table's columns {_columns(file)}" if "missing required field" in str(error) else ""
+        return BadRow(where, f"{error}{columns}; correct this row or copy the file from {table.repository} again")
+    return Item(asked, source, ImageSource(path=str(image_file(stored.target))) if stored.target else None)
+
+
+@lru_cache(maxsize=64)
+def _columns(file: Path) -> str:
+    """The names of a table's columns, as its first row has them."""
+    return cut(", ".join(map(str, next((row.fields for row in read_rows(file)), {}))), chars=400)
 
 
 def _image(table: Table, file: Path, folder: Path, stored: TableRow) -> tuple[str, ImageSource]:

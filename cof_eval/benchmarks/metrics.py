@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,11 +62,34 @@ def judged_answer(question: Question, trajectory: Trajectory | None, verdict: Ve
 
 def part(name: str, category: str) -> Metric:
     """Accuracy of the rows whose category is this one, or begins with it and a slash; unscored ones count as not right."""
+    return among(name, lambda question: f"{question.category}/".startswith(f"{category}/"))
+
+
+def among(name: str, chosen: Callable[[Question], bool]) -> Metric:
+    """Accuracy of the rows whose question is chosen; unscored ones count as not right."""
 
     def terms(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
         for row in rows:
-            if f"{row.question.category}/".startswith(f"{category}/"):
+            if chosen(row.question):
                 yield Term(float(row.outcome is Outcome.CORRECT), 1, row.question.cluster)
+
+    return Metric(name, terms)
+
+
+def balanced(name: str, weights: Mapping[str, float]) -> Metric:
+    """A weighted mean of the accuracies of categories, whatever the numbers of their rows; NaN unless each has a row.
+
+    Args:
+        name: of the metric.
+        weights: by category, as `part` understands it; together 1.
+    """
+
+    def terms(rows: Sequence[JudgedAnswer]) -> Iterator[Term]:
+        parts = {category: [term for term in part(name, category).terms(rows)] for category in weights}
+        if all(parts.values()):
+            for category, found in parts.items():
+                weight = weights[category] / len(found)
+                yield from (Term(term.value * weight, weight, term.cluster) for term in found)
 
     return Metric(name, terms)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from ..core.errors import UsageError, flat_message
+from ..core.errors import CofError, DataError, UsageError, flat_message
 from ..core.settings import benchmark_modules
-from .item import Benchmark
+from .item import BadRow, Benchmark, Item, Rows
 
 GROUP = "cof_eval.benchmarks"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -106,13 +107,11 @@ def _load_file(file: Path) -> Mapping[str, Benchmark]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # another's code: any exception at all
-        raise UsageError(f"--benchmark-module {file} cannot be run ({type(error).__name__}: {flat_message(error)})") from error
+        raise UsageError(f"--benchmark-module {file} cannot be run ({_said(error)})") from error
     defined = getattr(module, "BENCHMARKS", None)
     if not isinstance(defined, Mapping) or not defined:
         raise UsageError(f'--benchmark-module {file} defines no BENCHMARKS; expected BENCHMARKS = {{"name": Benchmark(…)}}')
-    for name, benchmark in defined.items():
-        _check_kind(str(name), benchmark, str(file))
-    return {str(name): benchmark for name, benchmark in defined.items()}
+    return {str(name): _checked(str(name), benchmark, str(file)) for name, benchmark in defined.items()}
 
 
 def _load_entry(entry: EntryPoint) -> Benchmark:
@@ -124,17 +123,41 @@ def _load_entry(entry: EntryPoint) -> Benchmark:
     try:
         found = entry.load()
     except Exception as error:  # another's code: any exception at all
-        why = f"{type(error).__name__}: {flat_message(error)}"
-        raise UsageError(f"benchmark {entry.name} of {entry.value} cannot be loaded ({why}); repair or uninstall it") from error
-    return _check_kind(entry.name, found, entry.value)
+        raise UsageError(
+            f"benchmark {entry.name} of {entry.value} cannot be loaded ({_said(error)}); repair or uninstall it"
+        ) from error
+    return _checked(entry.name, found, entry.value)
 
 
-def _check_kind(name: str, benchmark: object, source: str) -> Benchmark:
+def _checked(name: str, benchmark: object, source: str) -> Benchmark:
+    """Another's benchmark, whose loader fails as ours do and may return a plain list."""
     if not isinstance(benchmark, Benchmark):
         raise UsageError(
             f"benchmark {name!r} of {source} is a {type(benchmark).__name__}; expected a cof_eval.benchmarks.Benchmark"
         )
-    return benchmark
+
+    def load(data: Path | None) -> Rows:
+        try:
+            found = benchmark.load(data)
+            if isinstance(found, Rows):
+                return found
+            rows = list(found)
+        except CofError:
+            raise
+        except Exception as error:  # another's code: any exception at all
+            raise DataError(f"benchmark {name} of {source} cannot be loaded ({_said(error)}); correct it") from error
+        strange = [row for row in rows if not isinstance(row, Item | BadRow)]
+        if strange:
+            raise DataError(
+                f"benchmark {name} of {source} returns a {type(strange[0]).__name__}; expected Items, or Rows of them"
+            )
+        return Rows.collect(rows, f"benchmark {name} of {source} has no rows in {data or 'its usual place'}")
+
+    return replace(benchmark, load=load)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {flat_message(error)}"
 
 
 def _wrong_name(name: str, source: str, taken: set[str]) -> str:

@@ -29,11 +29,18 @@ PUBLISHED: dict[str, Published] = {
     ),
     "hrbench4k": Published(rows=800, source="dataset card of DreamMr/HR-Bench: 200 images, four rotations of the options"),
     "hrbench8k": Published(rows=800, source="dataset card of DreamMr/HR-Bench: 200 images, four rotations of the options"),
+    "visual_probe": Published(rows=515, source="dataset cards of Mini-o3/VisualProbe_Easy, _Medium and _Hard"),
+    "mmstar": Published(rows=1500, source="dataset card of Lin-Chen/MMStar"),
     "treebench": Published(rows=405, source="dataset card of HaochenWang/TreeBench"),
     "pope": Published(
         rows=9000, smallest=(500, 243), largest=(640, 640), source="statistics of pope in EvalScope 1.6's documentation"
     ),
     "infovqa": Published(rows=2801, source="dataset card of lmms-lab/DocVQA, InfographicVQA, validation"),
+    "zoombench": Published(rows=845, source="dataset card of inclusionAI/ZoomBench"),
+    "adaptmmbench": Published(rows=1420, source="dataset card of xintongzhang/AdaptMMBench"),
+    "o3bench": Published(rows=345, source="paper of O3-Bench (arXiv 2512.18745)"),
+    "cvbench": Published(rows=2638, source="dataset card of nyu-visionx/CV-Bench"),
+    "screenspot_pro": Published(rows=1581, source="paper of ScreenSpot-Pro (arXiv 2504.07981)"),
     "docvqa": Published(rows=5349, source="dataset card of lmms-lab/DocVQA, DocVQA, validation"),
 }
 """By benchmark; others are not known before they are fetched."""

@@ -44,11 +44,15 @@ class TableRow:
     """From 1."""
     name: str = ""
     """Of the image's file, where the row names one instead of holding it."""
+    target: str = ""
+    """Hash of the stored image of the annotated region; empty where there is none."""
     problem: str = ""
     """Why the row cannot be read."""
 
 
-def load_table(file: Path, image: str, columns: Collection[str], renamed: Mapping[str, str] | None = None) -> list[TableRow]:
+def load_table(
+    file: Path, image: str, columns: Collection[str], renamed: Mapping[str, str] | None = None, target: str = ""
+) -> list[TableRow]:
     """All rows of a table: these columns as far as it has them, and the one that holds or names the image.
 
     An image that cannot be decoded is kept as it is: its row is answered with an `ImageError` later and counted as unscored.
@@ -58,6 +62,7 @@ def load_table(file: Path, image: str, columns: Collection[str], renamed: Mappin
         image: the image's column.
         columns: the others.
         renamed: names that columns also go by, with those meant.
+        target: the column that holds the annotated region as an image of its own, if there is one.
 
     Raises:
         DataError: if the table cannot be read, or its images cannot be unpacked.
@@ -66,10 +71,17 @@ def load_table(file: Path, image: str, columns: Collection[str], renamed: Mappin
     try:
         stat = file.stat()
         name = digest(
-            FORMAT, str(file.resolve()), stat.st_size, stat.st_mtime_ns, image, sorted(columns), sorted(names.items())
+            FORMAT,
+            str(file.resolve()),
+            stat.st_size,
+            stat.st_mtime_ns,
+            image,
+            sorted(columns),
+            sorted(names.items()),
+            *filter(None, [target]),
         )
         kept = cache_folder() / "tables" / f"{name}.jsonl"
-        return _kept_rows(kept) or _unpacked(file, image, columns, names, kept)
+        return _kept_rows(kept) or _unpacked(file, image, columns, names, kept, target)
     except OSError as error:
         raise DataError(
             f"{file} cannot be read or unpacked to {cache_folder()} ({error.strerror}); "
@@ -88,16 +100,21 @@ def _kept_rows(kept: Path) -> list[TableRow]:
         rows = [msgspec.json.decode(line, type=TableRow) for line in kept.read_bytes().splitlines()]
     except (FileNotFoundError, msgspec.DecodeError):
         return []
-    return rows if all(image_file(name).exists() for name in {row.image for row in rows if row.image}) else []
+    named = {name for row in rows for name in (row.image, row.target) if name}
+    return rows if all(image_file(name).exists() for name in named) else []
 
 
-def _unpacked(file: Path, image: str, columns: Collection[str], renamed: Mapping[str, str], kept: Path) -> list[TableRow]:
+def _unpacked(
+    file: Path, image: str, columns: Collection[str], renamed: Mapping[str, str], kept: Path, target: str
+) -> list[TableRow]:
     rows: list[TableRow] = []
     stored, named = defaultdict[str, set[str]](set), dict[int, str]()
     for source in tqdm(read_rows(file), desc=f"unpacking {file.name}", unit="row", disable=None, leave=False):
         fields = _renamed(source.fields, renamed)
         index = str(fields.get(_INDEX, ""))
         row = _row(source, fields, image, columns)
+        if not row.problem and (region := fields.get(target)):
+            row = replace(row, target=_unpack_image(region))
         if not row.problem and (other := image_row(fields[image])):
             named[len(rows)] = other  # perhaps; it may as well be an image that is damaged
         elif row.image:

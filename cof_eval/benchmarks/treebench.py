@@ -7,12 +7,12 @@ Dataset card `HaochenWang/TreeBench`, `TreeBench.tsv`, 405 rows; columns as read
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import msgspec
 
-from ..core.records import Corners, Question
+from ..core.records import Question
+from .boxes import Boxes, parse_boxes
 from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import part
@@ -35,28 +35,12 @@ class _SourceRow(msgspec.Struct):
     answer: str
     category: str
     options: list[str] | str | None = msgspec.field(name="multi-choice options", default=None)
-    target_instances: list[list[float]] | str | None = None
+    target_instances: Boxes = None
 
 
 def load(data: Path | None) -> Rows:
     """Every row; see `loading.load_items`."""
     return load_items(TABLE, data, _SourceRow, _question)
-
-
-def parse_boxes(value: list[list[float]] | str | None) -> tuple[Corners, ...]:
-    """Boxes (x1, y1, x2, y2) from a list, or from a list written as text; those without any area are excluded.
-
-    Raises:
-        ValueError: if it is no list of four numbers each.
-    """
-    if value is None or value in ("", "nan"):
-        return ()
-    try:
-        found = ast.literal_eval(value) if isinstance(value, str) else value
-        boxes = msgspec.convert(found, type=list[Corners])
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(f"the boxes {str(value)[:80]!r} are no list of [x1, y1, x2, y2]") from error
-    return tuple(box for box in boxes if box[0] < box[2] and box[1] < box[3])
 
 
 def _question(benchmark: str, image: str, row: _SourceRow) -> Question:

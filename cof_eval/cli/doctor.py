@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ..core.text import printable
+from ..core.text import say
 from .options import (
     AllowOutside,
     BaseUrl,
@@ -57,7 +57,8 @@ def doctor(
 ) -> None:
     """Look for everything that would go wrong in `cof-eval run` with the same options. Loads no weights.
 
-    A server is asked for two replies of one token, and where calls are native for one call. Exit status: 0 nothing would fail, 1 something would, 2 wrong usage.
+    A server is asked for two replies of one token, and for one to a question with a known answer, or a native call. Exit status:
+    0 nothing would fail, 1 something would, 2 wrong usage.
     """
     from ..core.settings import use_allow_outside, use_benchmark_modules
 
@@ -107,8 +108,8 @@ async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str,
         order=order,
         repeats=asked["repeats"],
     ):
-        typer.echo(printable(finding))
+        say(finding)
         counts[finding.level] += 1
     warnings = "1 warning" if counts[Level.WARNING] == 1 else f"{counts[Level.WARNING]} warnings"
-    typer.echo(f"\n{counts[Level.OK]} ok, {warnings}, {counts[Level.FAILED]} failed")
+    say(f"\n{counts[Level.OK]} ok, {warnings}, {counts[Level.FAILED]} failed")
     return counts[Level.FAILED]

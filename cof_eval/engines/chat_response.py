@@ -23,6 +23,8 @@ from .native_calls import read_calls
 
 REASONING_FLAG = "--reasoning-parser"
 TOOL_FLAGS = "--enable-auto-tool-choice and --tool-call-parser (vLLM), --tool-call-parser (SGLang), --jinja (llama.cpp)"
+_MOST_CHARS = 4_000_000
+"""A longer text is no reply: ten times what the longest limits of tokens allow."""
 _CALLED = ("tool_calls", "function_call", "tool_use")
 """Finish reasons of a turn that ends with calls."""
 _HIDDEN_TOKENS = 16
@@ -67,6 +69,8 @@ class ReplyReader:
             says = f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call"
             raise EngineError(says if request.tools else f"{says}; start it without its tool parser: {TOOL_FLAGS}")
         text = self._text(done, native=bool(calls))
+        if len(text) > _MOST_CHARS:
+            raise EngineError(f"the reply has {len(text):,} characters; {request.max_tokens:,} tokens were asked for")
         if finish is Finish.STOP:
             text = _with_stop(text, request, done.server)
         cut = cut_at_stop(text, request)

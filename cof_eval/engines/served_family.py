@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..agent.protocols import BoxFrame, Protocol
+from ..agent.protocols import Protocol
 from ..core.resolution import PixelLimits
 from .checkpoint import Checkpoint
 from .served_checkpoint import ServedCheckpoint
@@ -60,8 +60,7 @@ def find_family(
         f"the checkpoint's files are not at hand: images are sized for a factor of {kept.factor} and {kept.min_pixels:,} to "
         f"{kept.max_pixels:,} px², assumed from {source or 'stock Qwen2.5-VL, as nothing tells the family'}"
     )
-    relies = protocol.zooms and protocol.frame is BoxFrame.SHOWN  # boxes in pixels stand or fall with the assumption
-    return Family(kept, bool(source) or relies, says)
+    return Family(kept, bool(source) or protocol.boxes_in_pixels, says)  # such boxes stand or fall with the assumption
 
 
 def _by_name(names: Iterable[str]) -> tuple[PixelLimits, str] | None:

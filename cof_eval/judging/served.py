@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from ..core.errors import JudgeError, NoServerError, PromptTooLongError, RefusedError, ServerError, UsageError
+from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import Finish, digest
 from ..core.settings import JUDGE_CONCURRENCY
-from ..servers import Pool, RetryPolicy, Said, Server, connect, decoding_fields, finish_of, learn_versions, parse_urls
+from ..servers import (
+    Pool,
+    RetryPolicy,
+    Said,
+    Server,
+    connect,
+    decoding_fields,
+    finish_of,
+    learn_versions,
+    parse_urls,
+    pool_facts,
+)
 from .card import Card, load_card
 from .identity import identify
 from .judge import Judge, JudgeReply
@@ -26,6 +38,8 @@ class ServedJudge:
         self.identity = identify(pool.servers)
         self._plain: set[str] = set()
         """URLs of servers that refuse structured output."""
+        self._moved: Counter[str] = Counter()
+        """Replies that did not lie in `content`, in words."""
 
     @property
     def model(self) -> str:
@@ -36,6 +50,11 @@ class ServedJudge:
     def troubles(self) -> dict[str, int]:
         """How often requests had to be sent again, by what was wrong."""
         return dict(self._pool.troubles)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a run should record of its servers; see `servers.pool_facts`."""
+        return pool_facts(self._pool, self._moved)
 
     async def ask(self, prompt: str, card: Card, image: bytes | None = None) -> JudgeReply:
         """What the judge replies; see `JudgeClient.ask`. A server that refuses structured output is asked again without."""
@@ -52,8 +71,6 @@ class ServedJudge:
         try:
             try:
                 done = await self._pool.complete(conversation, body)
-            except PromptTooLongError:
-                raise
             except RefusedError:
                 if not asked:
                     raise
@@ -69,8 +86,11 @@ class ServedJudge:
         choice = done.reply.choices[0]
         if finish_of(choice.finish_reason) is not Finish.STOP:
             raise JudgeError(f"the judge's reply was cut (finish reason {choice.finish_reason!r})")
+        said = choice.message.said
+        if not said.text.strip() and said.thoughts:
+            self._moved[f"the judge's whole replies that its server had moved to `{said.thoughts_in}`, read as text"] += 1
         usage = done.reply.usage
-        return JudgeReply(_label_text(choice.message.said), usage.prompt_tokens, usage.completion_tokens)
+        return JudgeReply(_label_text(said), usage.prompt_tokens, usage.completion_tokens)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -31,11 +31,21 @@ from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import COUNTED, NATIVE, Resolution, parse_resolution
-from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, use_image_view, world_size
+from ..core.secrets import safe_urls
+from ..core.settings import (
+    ModelSettings,
+    api_key,
+    judge_api_key,
+    option_order,
+    parse_model_args,
+    quiet_engines,
+    use_image_view,
+    world_size,
+)
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
-from ..runs.console import Screen, say_findings, say_plan, say_troubles
+from ..runs.console import Screen, say_findings, say_plan, say_served, say_troubles
 from ..runs.costs import run_costs
 from ..runs.estimate import Prices
 from ..runs.estimate_text import NO_PRICES, estimate_line
@@ -156,7 +166,9 @@ class Cof(lmms):  # type: ignore[misc]
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
         )
         plans = [planner.plan(job) for job in self.screen.track(jobs, "looking at the rows' images")]
-        judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
+        judge = await start_judge(
+            self.settings.judge, self.settings.judge_url, judge_api_key(self.settings.judge_url, self.settings.base_url)
+        )
         try:
             judge.images = partial(kept_image, self.run_path)
             tested = await self._selftest(engine, plans)
@@ -213,14 +225,17 @@ class Cof(lmms):  # type: ignore[misc]
             with (
                 paying.open(run.path, engine, judge) if paying else contextlib.nullcontext((engine, judge)) as (asked, judging)
             ):
-                await self._generate(asked, judging, run, plans, len(pending))
+                await self._generate(asked, judging, run, plans, len(pending), partial(_served, engine, judge))
         except BudgetReachedError as error:
             says = f"{error}; {self.screen.kept()}. To resume, run the same command with a higher --budget"
             raise BudgetReachedError(says, str(run.path)) from None
         say_troubles(self.screen, getattr(engine, "troubles", {}))
+        say_served(self.screen, _served(engine, judge))
         self.screen.wait("writing lmms-eval's results")
 
-    async def _generate(self, engine: Engine, judge: Judge, run: RunFolder, plans: list[PlannedJob], pending: int) -> None:
+    async def _generate(
+        self, engine: Engine, judge: Judge, run: RunFolder, plans: list[PlannedJob], pending: int, servers: Callable[[], Any]
+    ) -> None:
         """Answer every row that the run folder does not hold yet, under a progress bar."""
         keys = {plan.key for plan in plans}
         self.screen.kept = partial(_kept, run, keys)
@@ -231,6 +246,7 @@ class Cof(lmms):  # type: ignore[misc]
             judge=judge,
             concurrency=self.settings.concurrency,
             seed=self.settings.seed,
+            servers=servers,
         )
         with self.screen.bar(len(keys), finished=len(keys) - pending) as bar:
             await work.answer(plans, Progress(pending, changed=bar.show))
@@ -261,6 +277,7 @@ class Cof(lmms):  # type: ignore[misc]
             "option_order": str(option_order()),
             "repeats": 1 + max((job.repeat for job in jobs), default=0),
             "judge": judge_settings(judge),
+            "servers": _served(engine, judge),
             **({"prices": paying.settings} if paying else {}),
             "tasks": tasks,
             "data": {name: data_digest(name, str(known.get(name, ""))) for name in own},
@@ -269,6 +286,7 @@ class Cof(lmms):  # type: ignore[misc]
                 *_data_notes(jobs),
                 *(finding.says for finding in tested if finding.level is Level.FAILED),
                 *_notes(self.protocol),
+                *filter(None, [getattr(engine, "assumed", "")]),
                 *([COUNTED] if engine.limits.counted else []),
                 *option_order().notes,
                 *settings.view.notes,
@@ -293,10 +311,17 @@ def _view_label(view: ImageView) -> list[str]:
     return [] if view is ImageView.FULL else [f"view {view}"]
 
 
+def _served(engine: Engine, judge: Judge) -> dict[str, dict[str, Any]]:
+    """What the servers of the model and of the judge did so far; nothing of engines in process."""
+    told = {"model": getattr(engine, "facts", None), "judge": getattr(judge.client, "facts", None)}
+    return {who: facts for who, facts in told.items() if facts}
+
+
 def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args", "budget")
-    return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+    session = {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+    return {name: safe_urls(value) if name.endswith("_url") else value for name, value in session.items()}
 
 
 def _benchmarks(jobs: Sequence[Job]) -> list[str]:

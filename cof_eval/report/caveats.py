@@ -11,6 +11,7 @@ from ..agent.protocols import Calls
 from ..agent.reply.native import LEFT_IN_TEXT
 from ..benchmarks import BENCHMARKS
 from ..core.records import Outcome, Stop
+from ..runs.served_notes import all_served_notes
 from .names import OVERALL
 from .report_run import ReportRun
 from .sweep_means import with_means
@@ -89,11 +90,19 @@ def _pair_caveats(ours: ReportRun, theirs: ReportRun) -> Iterator[str]:
         )
 
 
+def _served(run: ReportRun, *, whole: bool) -> list[Caveat]:
+    """What the run's servers did otherwise than they were asked; with `whole`, how their replies had to be read too."""
+    servers = run.run.settings.get("servers") or {}
+    kept = servers if whole else {who: {**facts, "replies": {}} for who, facts in servers.items()}
+    return [Caveat(note.says, note.figures) for note in all_served_notes(kept)]
+
+
 def _caveats(run: ReportRun, benchmark: str | None) -> list[Caveat]:
     rows, sweep = run.rows, run.sweep[run.sweep["category"] == OVERALL]
     if benchmark is not None:
         rows, sweep = rows[rows["benchmark"] == benchmark], sweep[sweep["benchmark"] == benchmark]
     found = [Caveat(str(note)) for note in run.run.settings.get("notes") or ()]
+    found += _served(run, whole=benchmark is None)
     if benchmark is not None:
         found += _state(run)
     outside = run.run.settings.get("outside")

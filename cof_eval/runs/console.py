@@ -21,11 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.settings import ModelSettings
-from ..core.text import one_line, printable
+from ..core.text import one_line, printable, say
 from .finding import Finding, Level
 from .log_capture import LogCapture
 from .plan import PlannedJob, Point, summarize
 from .progress_bar import Bar
+from .served_notes import all_served_notes
 
 _REDRAW_S = 0.2
 _PLAIN_WIDTH = 200
@@ -71,6 +72,11 @@ class Screen:
     def live(self) -> bool:
         """Whether lines can be drawn again: on a terminal that no other program writes to meanwhile."""
         return self._err.is_terminal and not self._err.is_dumb_terminal and self.detail < Detail.VERBOSE
+
+    @property
+    def narrow(self) -> bool:
+        """Whether results are shown on a terminal, where wide cells have to wrap."""
+        return self._out.is_terminal
 
     def say(self, line: RenderableType = "", *, at: Detail = Detail.NORMAL) -> None:
         """One thing for stderr, if that much is to be said."""
@@ -230,6 +236,12 @@ def say_troubles(screen: Screen, troubles: Mapping[str, int]) -> None:
         screen.say(f"servers: {sum(troubles.values())} requests were sent again ({kinds})", at=Detail.BAR)
 
 
+def say_served(screen: Screen, servers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say what the servers did otherwise than they were asked; without anything of the kind nothing."""
+    for note in all_served_notes(servers):
+        screen.say(f"servers: {one_line(str(note))}", at=Detail.BAR)
+
+
 def say_failure(screen: Screen) -> None:
     """After a failure that is no mistake of the user's: what others wrote last, and where all of it is."""
     if screen.log is None or screen.detail is Detail.VERBOSE:
@@ -238,6 +250,6 @@ def say_failure(screen: Screen) -> None:
     lines = [line for line in screen.log.tail() if line.strip()]
     where = f", all of it is in {one_line(screen.log.path)}" if screen.log.path else ""
     if lines:
-        sys.stderr.write(f"the log's last lines{where}:\n" + "".join(f"  {printable(line)}\n" for line in lines))
+        say("\n".join([f"the log's last lines{where}:", *(f"  {line}" for line in lines)]), err=True)
     elif where:
-        sys.stderr.write(f"the log is {one_line(screen.log.path)}\n")
+        say(f"the log is {one_line(screen.log.path)}", err=True)

@@ -1,29 +1,27 @@
 """`cof-eval doctor`: everything that would go wrong in a run, found before anything is generated.
 
-Data, engine, protocol and judge are looked at in the order in which a run meets them. A served model is also asked for one
-token, with as many images as the protocol may show and with the largest: what a server refuses, or shrinks, shows here.
+Data, engine, protocol and judge are looked at in the order in which a run meets them. A served model is also asked a few
+things (`server_probe`): what a server refuses, shrinks, or puts elsewhere than a run expects, shows here.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from ..agent.engine import Engine, ImagePart, Message, Request, Role, TextPart
+from ..agent.engine import Engine
 from ..agent.protocols import Protocol
 from ..benchmarks import BENCHMARKS
 from ..benchmarks.hub import check_hub, without_fetching
 from ..benchmarks.sizes import PUBLISHED, published_tokens
 from ..benchmarks.views import exclusions, view_items
 from ..core.errors import CofError, NotFetchedError
-from ..core.images import pixel_hash
 from ..core.option_order import OptionOrder
-from ..core.resolution import COUNTED, PixelLimits, Resolution, effective_cap, shown_size
-from ..core.settings import ModelSettings, api_key
+from ..core.records import Size
+from ..core.resolution import COUNTED, PixelLimits, Resolution
+from ..core.settings import ModelSettings, api_key, judge_api_key
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_served, load_checkpoint
 from ..engines.served_family import find_family
@@ -32,10 +30,10 @@ from ..judging.identity import who
 from ..judging.known_pairs import check_known_pairs
 from ..servers import parse_urls
 from .finding import Finding, Level
-from .native_probe import check_native_call
 from .plan import Job, PlannedJob, Planner
 from .preflight import preflight
 from .selftest import selftest
+from .server_probe import try_server
 from .template_probe import check_template
 from .work import jobs
 
@@ -61,6 +59,7 @@ async def examine(
         order: in which options are shown.
         repeats: how often each question is asked.
     """
+    natives: set[Size] = set()
     data: list[_Data] = []
     unfetched: dict[str, NotFetchedError] = {}
     for name, folder in benchmarks:
@@ -84,11 +83,11 @@ async def examine(
     else:
         limits = protocol.limits(engine.limits)
         yield Finding(Level.OK, f"engine {settings.engine}", _abilities(engine))
-        async for finding in _with_engine(settings, protocol, engine, data, resolutions):
+        async for finding in _with_engine(settings, protocol, engine, data, resolutions, natives):
             yield finding
         await engine.close()
         for url in parse_urls(settings.base_url or "") if settings.engine == "openai" else ():
-            for finding in await try_server(settings, protocol, url, resolutions):
+            async for finding in try_server(settings, protocol, url, resolutions, natives):
                 yield finding
     for name, missing in unfetched.items():
         yield await asyncio.to_thread(check_unfetched, name, missing, resolutions, limits, limit)
@@ -121,11 +120,13 @@ async def _with_engine(
     engine: Engine,
     data: Sequence[_Data],
     resolutions: Sequence[Resolution],
+    natives: set[Size],
 ) -> AsyncIterator[Finding]:
+    """Everything that an engine's word decides; `natives` gets the sizes of all images, px."""
     planner = Planner(checkpoint="doctor", protocol=protocol, limits=protocol.limits(engine.limits))
     for each in data:
         yield check_data(each, planner)
-    natives = {image.size for image in planner.seen.values()}
+    natives.update(image.size for image in planner.seen.values())
     questions = [job.question for each in data for job in each.jobs if job.source]
     for finding in preflight(settings, protocol, engine, resolutions, natives, questions):
         yield finding
@@ -135,23 +136,6 @@ async def _with_engine(
             yield finding
     for finding in await asyncio.to_thread(selftest, protocol, engine.limits, resolutions):
         yield finding
-
-
-async def try_server(settings: ModelSettings, protocol: Protocol, url: str, resolutions: Sequence[Resolution]) -> list[Finding]:
-    """Ask one server for one token, with many images and with the largest; for a call, where calls are native."""
-    try:
-        engine = await open_engine("openai", replace(EngineSettings.of(settings, api_key()), base_url=url), protocol)
-    except CofError as error:
-        return [Finding(Level.WARNING, "server", str(error))]
-    try:
-        return [
-            Finding(Level.OK, "server", url),
-            await check_many_images(engine, protocol),
-            await check_largest_image(engine, protocol, resolutions),
-            *await check_native_call(engine, protocol),
-        ]
-    finally:
-        await engine.close()
 
 
 def _abilities(engine: Engine) -> str:
@@ -190,59 +174,10 @@ def check_data(data: _Data, planner: Planner) -> Finding:
     return Finding(level, f"data of {data.name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
 
 
-async def check_many_images(engine: Engine, protocol: Protocol) -> Finding:
-    """Whether a server takes as many images in one conversation as the protocol may show."""
-    side = max(engine.limits.factor, 28) * 4
-    images = [Image.new("RGB", (side, side), (i, 0, 0)) for i in range(min(protocol.max_images, engine.max_images))]
-    try:
-        await engine.generate(_probe(images, engine.limits))
-    except CofError as error:
-        cure = f"start it with --limit-mm-per-prompt '{{\"image\": {protocol.max_images}}}'"
-        return Finding(
-            Level.FAILED, "images, tried", f"{len(images)} small images in one prompt: {error}; if it limits images, {cure}"
-        )
-    return Finding(Level.OK, "images, tried", f"{len(images)} in one prompt")
-
-
-async def check_largest_image(engine: Engine, protocol: Protocol, resolutions: Sequence[Resolution]) -> Finding:
-    """Whether a server shows the largest image as it is."""
-    limits = protocol.limits(engine.limits)
-    largest = max(resolutions, key=lambda r: effective_cap(r, limits))
-    side = int(effective_cap(largest, limits) ** 0.5)
-    image = Image.new("RGB", shown_size((side, side), largest, limits))
-    expected = limits.tokens(image.size)
-    what = f"pixels at {largest.name}, tried"
-    try:
-        reply = await engine.generate(_probe([image], limits))
-    except CofError as error:
-        return Finding(Level.FAILED, what, f"an image of {image.width}×{image.height}: {error}")
-    if reply.visual_tokens is None:
-        says = 'the server does not tell which tokens it used: rows will say "pixels unverified"'
-        return Finding(Level.WARNING, what, says)
-    if limits.counted:
-        says = f"{image.width}×{image.height} is taken, {reply.visual_tokens:,} visual tokens counted, {reply.engine_s:.1f} s"
-        return Finding(Level.OK, what, says)
-    if reply.visual_tokens != expected:
-        says = (
-            f"an image of {image.width}×{image.height} became {reply.visual_tokens:,} visual tokens, {expected:,} were predicted: the server "
-            f"resizes it again. Start it with --mm-processor-kwargs '{{\"max_pixels\": {limits.max_pixels}}}', or lower --max-pixels"
-        )
-        return Finding(Level.FAILED, what, says)
-    return Finding(
-        Level.OK, what, f"{image.width}×{image.height} shown as it is, {expected:,} visual tokens, {reply.engine_s:.1f} s"
-    )
-
-
-def _probe(images: Sequence[Image.Image], limits: PixelLimits) -> Request:
-    parts = [ImagePart(image, pixel_hash(image), limits.tokens(image.size)) for image in images]
-    message = Message(Role.USER, (*parts, TextPart("What is this?")))
-    return Request(conversation="doctor", messages=(message,), max_tokens=1)
-
-
 async def check_judge(settings: ModelSettings) -> Finding:
     """Whether the judge can be asked."""
     try:
-        judge = await start_judge(settings.judge, settings.judge_url, api_key())
+        judge = await start_judge(settings.judge, settings.judge_url, judge_api_key(settings.judge_url, settings.base_url))
     except CofError as error:
         return Finding(Level.FAILED, "judge", str(error))
     if judge.client is not None:

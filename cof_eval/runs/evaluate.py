@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..agent.engine import Engine
 from ..agent.protocols import DIRECT, Protocol
@@ -92,6 +92,10 @@ class Evaluation:
     """Verdicts being made or made by one call of `answer`, by key."""
     writing: set[asyncio.Future[None]] = field(default_factory=set)
     """Writes under way."""
+    servers: Callable[[], dict[str, dict[str, Any]]] = dict
+    """What the servers did so far, by whose they are (`servers.pool_facts`)."""
+    told: object = None
+    """Of those facts, what is in run.yaml already, counts aside."""
     reached: BudgetReachedError | None = None
     """Set once the budget is: nothing new is begun, and what has ended is judged."""
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGE_CONCURRENCY))
@@ -130,6 +134,7 @@ class Evaluation:
             raise first from first.__cause__
         finally:
             await asyncio.gather(*self.writing, return_exceptions=True)
+            self.run.record_servers(self.servers())
         if self.reached:
             raise self.reached
 
@@ -194,8 +199,19 @@ class Evaluation:
     async def _end(self, trajectory: Trajectory, writing: asyncio.Future[None], progress: Progress) -> None:
         """Judge a trajectory once it is on disk."""
         await asyncio.shield(writing)
+        await self._record_servers()
         progress.count_trajectory(trajectory)
         await self._judge(trajectory, progress)
+
+    async def _record_servers(self) -> None:
+        """Put what the servers did into run.yaml as soon as it is of a new kind; the counts follow at the end."""
+        facts = self.servers()
+        kinds = {
+            who: (fact["asked"], {name: set(counts) for name, counts in fact["replies"].items()}) for who, fact in facts.items()
+        }
+        if kinds != self.told:
+            self.told = kinds
+            await asyncio.shield(self._write(self.run.record_servers, facts))
 
     async def _judge(self, trajectory: Trajectory, progress: Progress) -> None:
         """Judge a trajectory as an answer to each of its questions; one without a reference is left alone."""

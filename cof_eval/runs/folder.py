@@ -28,6 +28,7 @@ from ..core.journal import Disk, Journal, read_journal
 from ..core.records import Outcome, Question, Row, Stop, Trajectory, Verdict, question_key, stop_verdict, verdict_key
 from ..core.settings import KeepImages
 from ..judging.identity import describes, set_name
+from ..servers import add_facts
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as fast where libyaml is there."""
@@ -125,6 +126,7 @@ class RunFolder:
         with contextlib.ExitStack() as opened:
             opened.callback(lock.release)
             self.settings = _merge_settings(path, settings)
+            self._servers = self.settings.get("servers") or {}
             _write_settings(path, self.settings)
             self._questions = opened.enter_context(Journal(path / "questions.jsonl", Question, disk=disk))
             self._rows = opened.enter_context(Journal(path / "rows.jsonl", Row, disk=disk))
@@ -163,6 +165,14 @@ class RunFolder:
         others = [one for one in verdict_sets(self.settings) if one and one != judge]
         self.settings = {**self.settings, "judge": dict(judge), "judges": [*others, dict(judge)]}
         _write_settings(self.path, self.settings)
+
+    def record_servers(self, told: Mapping[str, Mapping[str, Any]]) -> None:
+        """Record what this session's servers did, by whose they are; what earlier sessions recorded is kept, counts are added."""
+        servers = {who: add_facts(self._servers.get(who) or {}, facts) for who, facts in told.items()}
+        settings = {**self.settings, "servers": {**self._servers, **servers}}
+        if settings != self.settings:
+            self.settings = settings
+            _write_settings(self.path, settings)
 
     def finished(self, key: str) -> Trajectory | None:
         """The trajectory with this key, unless it still has to be generated (none yet, or it failed)."""
@@ -320,11 +330,41 @@ def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     differences += [
         line for name in sorted({*data} & {*known}) for line in _differences(f"data.{name}", known[name], data[name])
     ]
+    differences += _other_weights(old, new)
     if differences:
         raise RunError(
             f"{path} was made with other settings: {'; '.join(differences)}. Choose another folder with --out, or use the same settings"
         )
+    _check_judge(path, old.get("judge") or {}, new.get("judge") or {})
     return {**new, **_kept(old, new), "tasks": _most(old.get("tasks") or {}, new.get("tasks") or {})}
+
+
+def _check_judge(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go from a judge's verdicts to the rules alone because the card or its rules have another version.
+
+    Raises:
+        RunError: if rows that the judge has scored would become unscored so.
+    """
+    changed = before.get("card") != now.get("card")
+    same_card = str(before.get("card")).partition("@")[0] == str(now.get("card")).partition("@")[0]
+    if changed and same_card and before.get("model") and not now.get("model"):
+        raise RunError(
+            f"{path} was judged by {set_name(before)} under another version of the card or its rules ({before['card']}, now {now['card']}); "
+            f"without a judge, what it scored would become unscored. Name its judge with --judge-url, choose rules alone with "
+            "--judge strict, or choose another folder with --out"
+        )
+
+
+def _weights(settings: Mapping[str, Any]) -> list[str]:
+    """The models behind the served name, as the servers told them; empty if they did not."""
+    return list(((settings.get("servers") or {}).get("model") or {}).get("weights") or [])
+
+
+def _other_weights(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """How the model behind the served name differs from that of earlier sessions, where both were told."""
+    before, now = _weights(old), _weights(new)
+    if before and set(now) - set(before):
+        yield f"the server's weights were {', '.join(before)}, now {', '.join(now)} (`root` of its list of models)"
 
 
 def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,6 +372,8 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     notes = [*(old.get("notes") or []), *(new.get("notes") or [])]
     if old.get("versions") != new.get("versions"):
         notes.append("sessions ran with different versions, see `sessions` in run.yaml")
+    if (new.get("engine") or {}).get("served") and not (_weights(old) and _weights(new)):
+        notes.append("sessions may have used different weights under one name: the server tells only the name")
     before, now = old.get("judge") or {}, new.get("judge") or {}
     judge = before if before.get("card") == now.get("card") and not now.get("model") else now
     return {
@@ -340,6 +382,7 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         **({"prices": old["prices"]} if "prices" in old and "prices" not in new else {}),
         "judges": [one for one in verdict_sets({**old, "judge": before}) if one and one != judge] + [judge],
         "notes": list(dict.fromkeys(notes)),
+        **({"servers": old["servers"]} if old.get("servers") else {}),
         "data": {**(old.get("data") or {}), **(new.get("data") or {})},
         "sessions": [*(old.get("sessions") or []), *(new.get("sessions") or [])],
     }

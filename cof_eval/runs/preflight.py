@@ -109,6 +109,7 @@ def preflight(
     served = None if settings.served_name else getattr(engine, "served_name", None)
     findings = [
         *check_served(settings.pretrained, served),
+        *check_assumed(getattr(engine, "assumed", "")),
         *check_protocol(protocol, engine, resolutions, natives),
     ]
     if settings.engine != "openai":  # a server's memory is its own concern
@@ -163,6 +164,17 @@ def check_served(pretrained: str, served: str | None) -> list[Finding]:
         f"If that is meant, say so with --served-name {served}"
     )
     return [Finding(Level.WARNING, "served model", says)]
+
+
+def check_assumed(assumed: str) -> list[Finding]:
+    """Whether the image processor's sizes are only assumed."""
+    if not assumed:
+        return []
+    return [
+        Finding(
+            Level.WARNING, "image sizes", f"{assumed}. If that is wrong, name a folder with the checkpoint's files with --model"
+        )
+    ]
 
 
 def check_context(

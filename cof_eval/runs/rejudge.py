@@ -62,7 +62,11 @@ async def rejudge(path: Path, judge: Judge, concurrency: int, counts: RejudgePro
     with RunFolder(path, {**settings, "judge": first, "sessions": [session]}) as run:
         todo = _undecided(before, run, judge)
         counts.total = len(todo)
-        await judge_all(todo.values(), judge, run.add_verdict, concurrency, counts)
+        try:
+            await judge_all(todo.values(), judge, run.add_verdict, concurrency, counts)
+        finally:
+            facts = getattr(judge.client, "facts", None)
+            run.record_servers({"judge": facts} if facts else {})
         if judge.client is None and used.get("card") != new["card"]:
             run.use_verdicts(new)
             counts.kept = unscored_by(before, load_run(path))

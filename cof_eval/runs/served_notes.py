@@ -32,6 +32,15 @@ def served_notes(facts: Mapping[str, Any], who: str = "the server") -> list[Serv
     return [*_fields(facts, who), *_replies(facts)]
 
 
+WHO = {"model": "the server", "judge": "the judge's server"}
+"""Whose servers run.yaml tells of, in words."""
+
+
+def all_served_notes(servers: Mapping[str, Any]) -> list[ServedNote]:
+    """The notes on all servers of a run, as run.yaml tells of them under `servers`."""
+    return [note for who, facts in servers.items() for note in served_notes(facts, WHO.get(who, who))]
+
+
 def _fields(facts: Mapping[str, Any], who: str) -> Iterator[ServedNote]:
     by_words: dict[str, list[str]] = {}
     for url, told in (facts.get("asked") or {}).items():

@@ -77,7 +77,7 @@ class ReplyMessage(msgspec.Struct, frozen=True):
         beside = {name: _calls(getattr(self, name)) for name in ("tool_calls", "function_call")}
         named = next((name for name, calls in beside.items() if calls), "content" if called else "")
         others = dict.fromkeys(f"content.{piece.text}" for piece in pieces if piece.kind is _Kind.OTHER)
-        unread = (name for name in beside if _holds(getattr(self, name)) and not beside[name])
+        unread = [name for name, read in (fields | beside).items() if _holds(getattr(self, name)) and not read]
         return Said(
             text=_texts(pieces, _Kind.TEXT),
             thoughts=thoughts,
@@ -106,6 +106,10 @@ def join_thoughts(thoughts: str, text: str, *, opening: str = "") -> str:
 _THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details", "thinking_blocks")
 _DEEPEST = 8
 """Parts within parts that are looked at."""
+_MOST_PARTS = 1_000
+"""A longer list is not read: no model writes one."""
+_MOST_NAMES = 20
+"""Fields named of one reply."""
 
 
 class _Kind(StrEnum):
@@ -131,7 +135,7 @@ def _pieces(value: object, depth: int = 0) -> Iterator[_Piece]:
     """Whatever a content holds: a text, a part, or a list of them."""
     if isinstance(value, str):
         yield _Piece(_Kind.TEXT, value)
-    elif isinstance(value, list) and depth < _DEEPEST:
+    elif isinstance(value, list) and depth < _DEEPEST and len(value) <= _MOST_PARTS:
         for part in value:
             yield from _pieces(part, depth + 1)
     elif isinstance(value, Mapping) and depth < _DEEPEST:
@@ -170,7 +174,7 @@ def _all_text(value: object, depth: int = 0) -> str:
         return value
     if depth >= _DEEPEST:
         return ""
-    if isinstance(value, list):
+    if isinstance(value, list) and len(value) <= _MOST_PARTS:
         return "".join(_all_text(part, depth + 1) for part in value)
     if isinstance(value, Mapping):
         return next((text for key in _TEXT_KEYS if (text := _all_text(value.get(key), depth + 1))), "")
@@ -179,6 +183,8 @@ def _all_text(value: object, depth: int = 0) -> str:
 
 def _calls(value: object) -> list[ServedCall]:
     parts = value if isinstance(value, list) else [value]
+    if len(parts) > _MOST_PARTS:
+        return []
     calls = [_call(part) for part in parts if isinstance(part, Mapping)]
     return [call for call in calls if call] if all(calls) else []
 
@@ -226,4 +232,4 @@ def ignored_fields(reply: Mapping[str, object]) -> tuple[str, ...]:
         for name, value in fields.items()
         if name not in _KNOWN[level] and _holds(value)
     ]
-    return (*found, *(["choices[1]"] if isinstance(choices, list) and len(choices) > 1 else []))
+    return tuple(found[:_MOST_NAMES])

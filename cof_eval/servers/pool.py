@@ -38,6 +38,8 @@ _LONGEST_WAIT_S = 60.0
 _HANGING_REST_S = 60.0
 """A server that hangs costs a whole time limit to find out: it rests longer than one that is not there."""
 _NAME_CHARS = 200
+_MOST_IGNORED = 200
+"""Names of ignored fields that are counted: a hostile server may invent any number."""
 _FAULTS = 3
 """Failed requests in a row after which a server is left alone, if another is up."""
 
@@ -173,13 +175,18 @@ class Pool:
             try:
                 reply = await server.complete(parcel, self.retry_policy.timeout_s)
             except StatusError as error:
-                raise self._status(server, error, started) from error
+                failure = self._status(server, error, started)
             except FaultError as error:
-                raise self._failed(server, error, started) from error
+                failure = self._failed(server, error, started)
+            else:
+                return self._completion(server, reply, started)
+        raise failure  # without its cause, which would keep the reply's body
+
+    def _completion(self, server: Server, reply: ChatReply, started: float) -> Completion:
         self._check(server, reply, started)
         server.record_answer()
         self.silent_since = None
-        self.ignored.update(reply.ignored)
+        self.ignored.update(name for name in reply.ignored if name in self.ignored or len(self.ignored) < _MOST_IGNORED)
         return Completion(reply, server, time.monotonic() - started)
 
     def _status(self, server: Server, error: StatusError, asked: float) -> Exception:

@@ -178,7 +178,8 @@ class TestEvaluation:
         with serve(reply=reply) as server:
             evaluate(cof(server, tmp_path / "run", protocol_args={"min_side": 5000}), manager, ["cof_vstar_224"], limit=1)
         assert re.search(r"^failed +coordinates .* zooms show other pixels than were asked for", heard[0], re.MULTILINE)
-        (note,) = load_run(tmp_path / "run").settings["notes"]
+        note, assumed = load_run(tmp_path / "run").settings["notes"]
+        assert "assumed from stock Qwen2.5-VL" in assumed
         assert "zooms show other pixels than were asked for" in note
 
     def test_every_metric_is_a_column_and_agrees_with_the_run_folder(
@@ -358,7 +359,7 @@ class TestEvaluation:
         assert results["results"]["cof_vstar_224"]["acc,none"] == 1.0
         run = load_run(tmp_path / "run")
         assert {t.question.answer for t in run.trajectories.values()} == {"A"}
-        assert run.settings["notes"] == parse_order("correct_first").notes
+        assert run.settings["notes"][1:] == parse_order("correct_first").notes
 
     def test_every_rotation_is_a_row_and_a_limit_counts_questions(
         self, manager: TaskManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

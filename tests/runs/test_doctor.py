@@ -60,7 +60,7 @@ def closed_url() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
-def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_two_tokens(tiny: Path, scenes: Path) -> None:
+def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_three_replies(tiny: Path, scenes: Path) -> None:
     with healthy(tiny) as server, serve() as judge:
         findings = found(tiny, scenes, "224", "448", base_url=server.url, judge_url=judge.url)
     assert {level for level, _ in findings.values()} == {OK}
@@ -70,8 +70,9 @@ def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_two_tokens(tiny: 
         findings["judge"][1]
         == "equivalence, served as 'served' (served name only); it decides a right and a wrong pair rightly"
     )
-    assert [asked.body["max_tokens"] for asked in server.log] == [1, 1]
-    assert [len(asked.images) for asked in server.log] == [COF.max_images, 1]
+    assert [asked.body["max_tokens"] for asked in server.log] == [1, 1, COF.max_new_tokens]
+    assert [len(asked.images) for asked in server.log] == [COF.max_images, 1, 1]
+    assert findings["reply, tried"] == (OK, "a call is read")
     assert len(judge.judged) == 2
 
 
@@ -95,7 +96,7 @@ def test_a_server_that_shrinks_the_largest_image_is_found(tiny: Path, scenes: Pa
         findings = found(tiny, scenes, "224", "672", base_url=server.url)
     level, says = findings["pixels at 672, tried"]
     assert level is FAILED
-    assert "an image of 672×672 became 573 visual tokens, 576 were predicted" in says
+    assert "an image of 812×532 became 548 visual tokens, 551 were predicted" in says
 
 
 def test_a_server_that_does_not_tell_its_tokens_is_a_warning(tiny: Path, scenes: Path) -> None:
@@ -118,7 +119,7 @@ def test_another_model_than_the_runs_is_a_warning(tiny: Path, scenes: Path) -> N
 def test_each_of_several_servers_is_tried_and_a_silent_one_told(tiny: Path, scenes: Path) -> None:
     with healthy(tiny) as first, healthy(tiny) as second:
         findings = found(tiny, scenes, base_url=f"{first.url},{closed_url()},{second.url}")
-        assert [len(first.log), len(second.log)] == [2, 2]
+        assert [len(first.log), len(second.log)] == [3, 3]
     assert findings["engine openai"][0] is OK
     with healthy(tiny) as alone:
         findings = found(tiny, scenes, base_url=f"{alone.url},{closed_url()}")

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from ...core.geometry import Frame
 from ...core.points import write_point
 
-_NUMBER = r"[-+]?\d{1,9}(?:\.\d{1,9})?\s*%?"
+_NUMBER = r"[-+]?\d{1,9}(?:\.\d{1,9})?(?:\s*+%)?"  # white space is matched in one way only: two ways would multiply
 _BETWEEN = r"\s*[,;]\s*|\s+"
 _NAMED = re.compile(
-    rf"[\"']?\bx[\"']?\s*[:=]\s*[\"']?({_NUMBER})[\"']?\s*[,;]?\s*[\"']?\by[\"']?\s*[:=]\s*[\"']?({_NUMBER})", re.IGNORECASE
+    rf"[\"']?\bx[\"']?\s*[:=]\s*[\"']?({_NUMBER})[\"']?\s*+[,;]?\s*+[\"']?\by[\"']?\s*[:=]\s*[\"']?({_NUMBER})", re.IGNORECASE
 )
 """x=1, y=2 · {"x": 1, "y": 2} · <point x="1" y="2">."""
 _GROUP = re.compile(rf"[\[(]\s*({_NUMBER}(?:(?:{_BETWEEN}){_NUMBER}){{1,3}})\s*[\])]")

@@ -80,7 +80,10 @@ class Reading:
     def read(self, text: str) -> Reply:
         """Read one turn's text."""
         calls = self._calls(text)
-        allow_in_thoughts = not SYNTAXES[self.call_syntax].any(without_thoughts(text), self.call_form)
+        if self.call_place is CallPlace.OUTSIDE:
+            allow_in_thoughts = not calls
+        else:
+            allow_in_thoughts = not SYNTAXES[self.call_syntax].any(without_thoughts(text), self.call_form)
         return self._with_calls(text, calls, allow_in_thoughts=allow_in_thoughts)
 
     def read_native(self, text: str, tool_calls: Sequence[ToolCall]) -> Reply:

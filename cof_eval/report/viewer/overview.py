@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
+from ...runs.served_notes import all_served_notes
 from ..names import OVERALL, resolution_order
 
 if TYPE_CHECKING:
@@ -143,12 +144,16 @@ def _cell(run: int, benchmark: str, resolution: str, line: Mapping[Any, Any] | N
 
 def notes(runs: Sequence[RunData], labels: Sequence[str]) -> list[str]:
     """The runs' notes, each once; one that is not of all runs says whose it is."""
-    of_run = {label: [str(note) for note in run.settings.get("notes") or ()] for run, label in zip(runs, labels, strict=True)}
+    of_run = {label: _notes(run.settings) for run, label in zip(runs, labels, strict=True)}
     lines = []
     for note in dict.fromkeys(note for each in of_run.values() for note in each):
         whose = [label for label, each in of_run.items() if note in each]
         lines.append(note if len(whose) == len(of_run) else f"{', '.join(whose)}: {note}")
     return lines
+
+
+def _notes(settings: Mapping[str, Any]) -> list[str]:
+    return [str(note) for note in (*(settings.get("notes") or ()), *all_served_notes(settings.get("servers") or {}))]
 
 
 def settings(runs: Sequence[RunData]) -> list[Setting]:
