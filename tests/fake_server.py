@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 from fakes import call
+from hostile import Mode, Wire
 from PIL import Image
 
 from cof_eval.core.images import pixel_hash
@@ -133,9 +134,15 @@ class FakeServer:
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
+    seen: Callable[[ChatRequest], int] | None = None
+    """Visual tokens that the prompt is said to have; by default those of the images received."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """Further fields of every reply."""
+    token_ids: Callable[[], list[int]] | None = None
+    """The ids of a reply's tokens, where it is asked for them."""
     reply: Callable[[ChatRequest], str | dict[str, Any]] = scripted
-    """The text of a reply; or its message, with its `finish_reason` if that is another than `finish`."""
-    label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
+    """The text of a reply; or its message, with its `finish_reason` and number of `tokens` if they are others than usual."""
+    label: Callable[[str], str | dict[str, Any]] = lambda prompt: "0" if "painted green" in prompt else "1"
     """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
     answers_as: Callable[[ChatRequest], str | None] = lambda asked: str(asked.body["model"])
@@ -144,6 +151,14 @@ class FakeServer:
     """Where a redirect leads."""
     fault: Callable[[ChatRequest], Fault | Refusal | None] = lambda asked: None
     models_fault: Fault | None = None
+    mode: Mode | None = None
+    """What it does instead of answering a chat request (`hostile.MODES`)."""
+    models_mode: Mode | None = None
+    """The same for its list of models."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of all requests."""
+    paths: list[str] = field(default_factory=list)
+    """Of all requests, with their queries."""
     keep_alive: bool = True
     latency_s: Callable[[ChatRequest], float] = lambda asked: 0.0
     memory: dict[str, Image.Image] = field(default_factory=dict)
@@ -203,8 +218,13 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
+        fake.headers.append(dict(self.headers))
+        fake.paths.append(self.path)
+        self.path = self.path.partition("?")[0]
         if fake.models_fault:
             return self._fail(fake.models_fault)
+        if fake.models_mode:
+            return self._misbehave(fake.models_mode, b"")
         if self.path == "/version" and fake.version:
             return self._send(200, {"version": fake.version})
         if self.path != "/v1/models":
@@ -218,6 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         data = self.rfile.read(int(self.headers["content-length"]))
         body = json.loads(data)
+        query, self.path = self.path, self.path.partition("?")[0]
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
         if self.path != "/v1/chat/completions":
@@ -229,6 +250,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(400, {"error": {"message": f"unknown uuid {unknown}", "type": "error", "code": 400}})
         fault = fake.fault(asked)
         with fake.lock:
+            fake.headers.append(dict(self.headers))
+            fake.paths.append(query)
             fake.bytes_received += len(data)
             if choices:
                 fake.judged.append(asked.text)
@@ -238,7 +261,10 @@ class _Handler(BaseHTTPRequestHandler):
             fake.most_running = max(fake.most_running, fake.running)
         try:
             time.sleep(fake.latency_s(asked))
-            if (
+            if fake.mode:
+                body = completion(fake, asked, fake.label(asked.text) if choices else fake.reply(asked), fault)
+                self._misbehave(fake.mode, json.dumps(body).encode())
+            elif (
                 isinstance(fault, tuple)
                 or fault in _STATUS
                 or fault in (Fault.DROP, Fault.WEB_PAGE, Fault.BAD_JSON, Fault.REDIRECT)
@@ -250,6 +276,12 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             with fake.lock:
                 fake.running -= 1
+
+    def _misbehave(self, mode: Mode, good: bytes) -> None:
+        """Act as a mode says; the connection ends with it."""
+        self.close_connection = True
+        with suppress(OSError):  # the client had enough
+            mode.act(Wire(self.connection, good, self.fake.stopping))
 
     def _fail(self, fault: Fault | Refusal | None) -> None:
         if fault is Fault.DROP:
@@ -338,12 +370,14 @@ def completion(
 ) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
-    visual = asked.visual_tokens + fake.extra_visual
+    visual = fake.seen(asked) if fake.seen else asked.visual_tokens + fake.extra_visual
     finish = fault.value if fault in (Fault.FILTERED, Fault.ABORTED) else fake.finish
     message = {"content": said} if isinstance(said, str) else dict(said)
     finish = message.pop("finish_reason", finish)
+    tokens = message.pop("tokens", len(str(message.get("content") or "")) // 4 + 1)
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}
-    tokens = len(str(message.get("content") or "")) // 4 + 1
+    if fake.token_ids and asked.body.get("return_token_ids"):
+        choice["token_ids"] = fake.token_ids()
     usage: dict[str, Any] = {
         "prompt_tokens": visual + words,
         "completion_tokens": tokens,
@@ -358,6 +392,7 @@ def completion(
         "model": fake.answers_as(asked),
         "choices": [] if fault is Fault.NO_CHOICE else [choice],
         "usage": None if fault is Fault.NO_USAGE else usage,
+        **fake.beside,
     }
     if fake.image_pad is not None and asked.body.get("return_token_ids"):
         reply["prompt_token_ids"] = [1] * words + [fake.image_pad] * visual

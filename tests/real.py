@@ -60,14 +60,14 @@ class Served:
 
 
 @contextmanager
-def serve_vllm(checkpoint: Path, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serve_vllm(checkpoint: Path, folder: Path, dtype: str = "float32") -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """vLLM's own server of a tiny checkpoint, called `tiny`, on a free port: (base URL, process)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
         *(str(BIN / "vllm"), "serve", str(checkpoint), "--served-model-name", "tiny"),
-        *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-num-seqs", "16"),
+        *("--host", "127.0.0.1", "--port", str(port), "--dtype", dtype, "--enforce-eager", "--max-num-seqs", "16"),
         *("--max-model-len", "32768", "--limit-mm-per-prompt", json.dumps({"image": 6, "video": 0})),
         *("--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     ]

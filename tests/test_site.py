@@ -83,19 +83,25 @@ def test_links_of_the_repository_lead_to_pages_of_the_site_and_else_to_the_repos
     assert "https://github.com/cof-eval/cof-eval/tree/main/results/reference/demo" in report
 
 
-@pytest.mark.parametrize(
-    "planted",
-    [
-        "[to nowhere](nonesuch.md)",
-        "[to no file](../nonesuch/README.md)",
-        "[to no heading](report.md#nonesuch)",
-        "![no picture](../results/reference/demo/report/nonesuch.png)",
-        '```python\n--8<-- "examples/nonesuch.py"\n```',
-        "::: cof_eval.nonesuch",
-    ],
-)
-def test_a_broken_page_fails_the_build(tmp_path: Path, planted: str) -> None:
-    folder = checkout(tmp_path)
-    with (folder / "docs" / "vocabulary.md").open("a") as page:
-        page.write(f"\n{planted}\n")
-    assert build(folder).returncode != 0
+def planted(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """A build with these lines at the end of a page."""
+    with (checkout(folder) / "docs" / "vocabulary.md").open("a") as page:
+        page.write("".join(f"\n{line}\n" for line in lines))
+    return build(folder)
+
+
+def test_broken_links_fail_the_build_which_names_each(tmp_path: Path) -> None:
+    targets = ["nonesuch.md", "../nonesuch/README.md", "report.md#nonesuch", "../results/reference/demo/report/nonesuch.png"]
+    done = planted(
+        tmp_path, *(f"![broken]({target})" if target.endswith("png") else f"[broken]({target})" for target in targets)
+    )
+    assert done.returncode != 0
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
+    assert [target for target in targets if not any(f"'{target}'" in line for line in warnings)] == []
+
+
+@pytest.mark.parametrize("line", ['```python\n--8<-- "examples/nonesuch.py"\n```', "::: cof_eval.nonesuch"])
+def test_a_script_or_a_docstring_that_is_not_there_fails_the_build(tmp_path: Path, line: str) -> None:
+    done = planted(tmp_path, line)
+    assert done.returncode != 0
+    assert "nonesuch" in done.stderr

@@ -19,7 +19,7 @@ from ..core.records import Question
 from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import ANLS
-from .options import ANSWER_SHORTLY, listed_texts
+from .options import ANSWER_SHORTLY, choice_text, listed_texts
 
 
 class _SourceRow(msgspec.Struct):
@@ -71,7 +71,7 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
         benchmark=benchmark,
         category=kinds[0] if kinds else "",
         cluster=image,
-        text=f"{row.question.strip()}\n{ANSWER_SHORTLY}",
+        text=choice_text(row.question, (), ANSWER_SHORTLY),
         options=(),
         answer=answers[0],
         also=tuple(answers[1:]),

@@ -40,7 +40,7 @@ def json_rows(file: Path) -> Iterator[Found]:
     try:
         value = _decoded(text)
     except (ValueError, RecursionError) as error:
-        if text.lstrip().startswith("["):
+        if not _is_lines(text):
             raise ValueError(str(error) if isinstance(error, ValueError) else "it is nested too deeply") from error
         yield from _lines(file)
         return
@@ -61,6 +61,12 @@ def parse_object(text: str) -> Fields | str:
     except RecursionError:
         return "it is nested too deeply"
     return value if isinstance(value, dict) else _no_object(value)
+
+
+def _is_lines(text: str) -> bool:
+    """Whether a text that is no JSON as a whole is one of JSON lines: it is no list, or some line is a whole object."""
+    whole = (isinstance(parse_object(line), dict) for line in text.split("\n") if line.startswith("{"))
+    return not text.lstrip().startswith("[") or any(whole)
 
 
 def _lines(file: Path) -> Iterator[Found]:

@@ -20,7 +20,7 @@ from ..core.records import Question
 from .item import Benchmark, Rows
 from .loading import Table, load_items
 from .metrics import MACRO, MICRO, part
-from .options import ANSWER_LETTER, inline_options
+from .options import ANSWER_LETTER, choice_text, inline_options
 
 CATEGORIES = (
     "coarse perception",
@@ -62,7 +62,7 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
         benchmark=benchmark,
         category="/".join(filter(None, (row.category, row.l2_category))),
         cluster=image,
-        text=f"{row.question.strip()}\n{ANSWER_LETTER}",
+        text=choice_text(row.question, (), ANSWER_LETTER),
         options=options if known else _LETTERS,
         answer=answer,
     )

@@ -19,7 +19,15 @@ _INLINE = re.compile(r"(?:^|(?<=[\s,;]))(?:\(([A-Z])\)|([A-Z])[:：.])(?=\s)")
 
 
 def choice_text(question: str, options: Sequence[str], closing: str) -> str:
-    """A question with its options as lines "(A) …" and a closing instruction."""
+    """A question with its options, if it has any, as lines "(A) …" and a closing instruction.
+
+    Raises:
+        ValueError: if the question has no text, a single option, or more options than letters.
+    """
+    if not question.strip():
+        raise ValueError("the question has no text")
+    if len(options) == 1:
+        raise ValueError(f"there is one option, {cut(options[0])}; expected two or more, or none")
     return "\n".join([question.strip(), *option_lines(options), closing])
 
 

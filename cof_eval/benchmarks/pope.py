@@ -19,7 +19,7 @@ from ..core.records import Question
 from .item import Benchmark, Rows
 from .loading import ANY_TABLE, Table, load_items
 from .metrics import YES_NO
-from .options import ANSWER_SHORTLY
+from .options import ANSWER_SHORTLY, choice_text
 
 _CATEGORY = re.compile(r"_pope_(adversarial|popular|random)$")
 
@@ -62,7 +62,7 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
         benchmark=benchmark,
         category=row.category,
         cluster=image,
-        text=f"{row.question.strip()}\n{ANSWER_SHORTLY}",
+        text=choice_text(row.question, (), ANSWER_SHORTLY),
         options=(),
         answer=answer,
     )

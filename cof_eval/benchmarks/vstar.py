@@ -20,6 +20,7 @@ from ..core.files import read_regular
 from ..core.images import ImageSource
 from ..core.letters import LETTERS
 from ..core.records import Corners, Question
+from ..core.text import cut
 from .fields import convert_row
 from .hub import fetch_folder
 from .image_cells import IMAGE_SUFFIXES
@@ -128,6 +129,8 @@ def parse_options(text: str) -> tuple[str, ...]:
         )
     if not text[: found[0].start()].strip():
         raise ValueError(f"the text {text!r} has options but no question before them")
+    if len(found) == 1:
+        raise ValueError(f"the text {cut(text)} has one option; expected two or more")
     return tuple(match[2].strip() for match in found)
 
 

@@ -1,7 +1,8 @@
 """`cof-eval demo`: the whole method in minutes, on the small model that comes with the package; no GPU, no download.
 
 Three checkpoints of one model answer fresh questions about synthetic scenes at eight resolutions: `base` without the zoom tool, `sft` and
-`rl` with it. Each evaluation has a process of its own, so that each begins with an empty memory.
+`rl` with it. Each evaluation has a process of its own, so that each begins with an empty memory. All are forked from one process that has
+imported what they need.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import CofError, RunError, UsageError
-from ..core.text import printable
+from ..core.text import say
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.context import ForkServerProcess
 
     from ..report import ReportRun
     from ..runs.console import Screen
@@ -140,7 +141,9 @@ def _evaluate(screen: Screen, part: Part) -> None:
         RunError: if it did not end well; what it said is on the terminal.
     """
     screen.say(f"{part.name}: {part.checkpoint}, protocol {PROTOCOLS[part.name]}")
-    process = multiprocessing.get_context("spawn").Process(target=_child, args=(part,), name=f"demo-{part.name}")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cof_eval.lmms.preloaded"])
+    process = context.Process(target=_child, args=(part,), name=f"demo-{part.name}")
     process.start()
     try:
         process.join()
@@ -157,7 +160,7 @@ _PATIENCE_S = 15.0
 """After Ctrl-C, which a terminal sends to all processes; only one that has not heard it is told again."""
 
 
-def _stop(process: SpawnProcess) -> None:
+def _stop(process: ForkServerProcess) -> None:
     process.join(_PATIENCE_S)
     if process.is_alive():
         process.terminate()
@@ -166,14 +169,12 @@ def _stop(process: SpawnProcess) -> None:
 
 def _child(part: Part) -> None:
     """The process of an evaluation: an error is one line, as in any command."""
-    import sys
-
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         part.evaluate()
     except CofError as error:
         if getattr(error, "status", None) is None:  # of an interruption, the parent tells
-            print(f"cof-eval: {part.name}: {printable(error)}", file=sys.stderr)
+            say(f"cof-eval: {part.name}: {error}", err=True)
         raise SystemExit(getattr(error, "status", 1)) from None
 
 

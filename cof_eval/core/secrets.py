@@ -56,7 +56,8 @@ class Secrets:
         """Those of a URL (user, password, values of its query), and more."""
         parts = urlsplit(url)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        return cls(*more, user, password, basic_credentials(url), *(value for _, value in parse_qsl(parts.query)))
+        both = f"{user}:{password}" if password else ""
+        return cls(*more, both, user, password, basic_credentials(url), *(value for _, value in parse_qsl(parts.query)))
 
     def __or__(self, other: Secrets) -> Secrets:
         return Secrets(*self._values, *other._values)

@@ -27,7 +27,7 @@ class EngineSettings:
     """Of OpenAI-compatible servers, each ending in `/v1`; separated by commas, semicolons or spaces."""
     served_name: str | None = None
     """The served model's name; the server's only model if not given."""
-    api_key: str = "EMPTY"
+    api_key: str = field(default="EMPTY", repr=False)
     """Sent to the server, written nowhere."""
     max_pixels: int | None = None
     """The processor's cap where the checkpoint's own files are not at hand, px²."""

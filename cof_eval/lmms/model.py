@@ -31,7 +31,17 @@ from ..core.paths import run_path
 from ..core.provenance import git_commit, machine, versions
 from ..core.records import Question, Stop, Trajectory
 from ..core.resolution import COUNTED, NATIVE, Resolution, parse_resolution
-from ..core.settings import ModelSettings, api_key, option_order, parse_model_args, quiet_engines, use_image_view, world_size
+from ..core.secrets import safe_urls
+from ..core.settings import (
+    ModelSettings,
+    api_key,
+    judge_api_key,
+    option_order,
+    parse_model_args,
+    quiet_engines,
+    use_image_view,
+    world_size,
+)
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import identify
 from ..judging import Judge, judge_settings, load_card, start_judge
@@ -156,7 +166,9 @@ class Cof(lmms):  # type: ignore[misc]
             checkpoint=self.checkpoint["fingerprint"], protocol=self.protocol, limits=self.protocol.limits(engine.limits)
         )
         plans = [planner.plan(job) for job in self.screen.track(jobs, "looking at the rows' images")]
-        judge = await start_judge(self.settings.judge, self.settings.judge_url, api_key())
+        judge = await start_judge(
+            self.settings.judge, self.settings.judge_url, judge_api_key(self.settings.judge_url, self.settings.base_url)
+        )
         try:
             judge.images = partial(kept_image, self.run_path)
             tested = await self._selftest(engine, plans)
@@ -308,7 +320,8 @@ def _served(engine: Engine, judge: Judge) -> dict[str, dict[str, Any]]:
 def _session(settings: ModelSettings) -> dict[str, Any]:
     """Settings that may differ between the sessions of one run."""
     names = ("pretrained", "concurrency", "base_url", "judge_url", "max_pixels", "keep_images", "engine_args", "budget")
-    return {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+    session = {name: msgspec.to_builtins(getattr(settings, name)) for name in names if getattr(settings, name)}
+    return {name: safe_urls(value) if name.endswith("_url") else value for name, value in session.items()}
 
 
 def _benchmarks(jobs: Sequence[Job]) -> list[str]:

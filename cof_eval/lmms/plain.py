@@ -21,7 +21,7 @@ from ..core.geometry import Frame
 from ..core.provenance import versions
 from ..core.records import AnswerKind, Finish, ShownImage, Stop, Trajectory, Turn, Verdict
 from ..core.resolution import PixelLimits
-from ..core.settings import KeepImages, api_key, image_view, judge_url, option_order
+from ..core.settings import KeepImages, image_view, judge_api_key, judge_url, option_order
 from ..judging import Judge, judge_many, judge_settings, load_card, start_judge
 from ..runs.folder import RunFolder
 from ..runs.plan import Job, PlannedJob, Planner
@@ -104,7 +104,7 @@ def _read(text: str) -> tuple[Stop, str]:
 async def _judge(trajectories: Sequence[Trajectory]) -> tuple[Judge, list[Verdict]]:
     """Every verdict; where the judge's server is not to be had, the rules' alone."""
     try:
-        judge = await start_judge(CARD, judge_url(), api_key())
+        judge = await start_judge(CARD, judge_url(), judge_api_key(judge_url()))
     except UsageError as error:
         logger.error(f"{error}; what the rules leave undecided stays unscored")
         judge = Judge(load_card(CARD))

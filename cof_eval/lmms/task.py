@@ -30,6 +30,7 @@ from ..core.images import ImageSource, RegionSource, load_native, resize
 from ..core.option_order import OptionOrder, OrderKind, apply_orders
 from ..core.records import Outcome, Question, Trajectory, Verdict, digest, from_json, question_values, to_json
 from ..core.resolution import parse_resolution, shown_size
+from ..core.secrets import safe_urls
 from ..core.settings import data_folder, image_view, option_order, question_limit, run_folder, world_size
 from ..core.text import one_line
 from ..runs.plan import Job
@@ -258,7 +259,7 @@ _SECRET = re.compile(r"(\w*(?:api_key|token|secret|password))=[^,]*", re.IGNOREC
 def _model_name(command_line: Any) -> str:
     """What lmms-eval's command line says about the model, secrets excluded; empty if there was no command line."""
     said = (str(getattr(command_line, name, None) or "") for name in ("model", "model_args"))
-    return _SECRET.sub(r"\1=…", " ".join(filter(None, said)))
+    return _SECRET.sub(r"\1=…", safe_urls(" ".join(filter(None, said))))
 
 
 def data_notes(benchmark: str) -> list[str]:

@@ -12,6 +12,7 @@ from ..agent.engine import Engine
 from ..agent.protocols import Protocol
 from ..core.provenance import machine
 from ..core.records import Stop
+from ..core.secrets import safe_urls
 from ..core.settings import ModelSettings
 from .estimate import Prices, estimate
 from .estimate_text import NO_PRICES, Told
@@ -69,5 +70,5 @@ def _as_run(settings: ModelSettings, protocol: Protocol, identity: Mapping[str, 
         "view": settings.view.value,
         "engine": {"name": settings.engine, "engine_args": dict(settings.engine_args)},
         "machine": machine(),
-        "sessions": [{"concurrency": settings.concurrency, "base_url": settings.base_url}],
+        "sessions": [{"concurrency": settings.concurrency, "base_url": settings.base_url and safe_urls(settings.base_url)}],
     }

@@ -21,7 +21,7 @@ from ..core.errors import CofError, NotFetchedError
 from ..core.option_order import OptionOrder
 from ..core.records import Size
 from ..core.resolution import COUNTED, PixelLimits, Resolution
-from ..core.settings import ModelSettings, api_key
+from ..core.settings import ModelSettings, api_key, judge_api_key
 from ..engines import EngineSettings, check_engine, open_engine
 from ..engines.checkpoint import find_served, load_checkpoint
 from ..engines.served_family import find_family
@@ -177,7 +177,7 @@ def check_data(data: _Data, planner: Planner) -> Finding:
 async def check_judge(settings: ModelSettings) -> Finding:
     """Whether the judge can be asked."""
     try:
-        judge = await start_judge(settings.judge, settings.judge_url, api_key())
+        judge = await start_judge(settings.judge, settings.judge_url, judge_api_key(settings.judge_url, settings.base_url))
     except CofError as error:
         return Finding(Level.FAILED, "judge", str(error))
     if judge.client is not None:

@@ -256,6 +256,7 @@ def _without_tool(protocol: Protocol) -> Protocol:
         open_question=DIRECT.open_question,
         format=DIRECT.format,
         call_syntax=DIRECT.call_syntax,
+        call_pattern=DIRECT.call_pattern,
         answer_syntax=DIRECT.answer_syntax,
         max_turns=DIRECT.max_turns,
         turn_patterns=DIRECT.turn_patterns,

@@ -335,7 +335,24 @@ def _merge_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise RunError(
             f"{path} was made with other settings: {'; '.join(differences)}. Choose another folder with --out, or use the same settings"
         )
+    _check_judge(path, old.get("judge") or {}, new.get("judge") or {})
     return {**new, **_kept(old, new), "tasks": _most(old.get("tasks") or {}, new.get("tasks") or {})}
+
+
+def _check_judge(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go from a judge's verdicts to the rules alone because the card or its rules have another version.
+
+    Raises:
+        RunError: if rows that the judge has scored would become unscored so.
+    """
+    changed = before.get("card") != now.get("card")
+    same_card = str(before.get("card")).partition("@")[0] == str(now.get("card")).partition("@")[0]
+    if changed and same_card and before.get("model") and not now.get("model"):
+        raise RunError(
+            f"{path} was judged by {set_name(before)} under another version of the card or its rules ({before['card']}, now {now['card']}); "
+            f"without a judge, what it scored would become unscored. Name its judge with --judge-url, choose rules alone with "
+            "--judge strict, or choose another folder with --out"
+        )
 
 
 def _weights(settings: Mapping[str, Any]) -> list[str]:

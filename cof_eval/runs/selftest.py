@@ -28,7 +28,7 @@ from ..core.records import Corners, Finish, ImageRef, Question, Size, Stop, Traj
 from ..core.resolution import PixelLimits, Resolution
 from .finding import Finding, Level
 
-NATIVE = (2240, 1792)
+NATIVE = (1120, 896)
 """Size of the synthetic photograph, px."""
 
 _GREY = (128, 128, 128)
@@ -48,10 +48,10 @@ class Square:
 
 
 SQUARES = (
-    Square((230, 30, 30), (112, 112, 448, 448)),
-    Square((30, 200, 30), (1680, 140, 2016, 476)),
-    Square((40, 60, 230), (196, 1316, 532, 1652)),
-    Square((230, 210, 30), (1624, 1288, 1960, 1624)),
+    Square((230, 30, 30), (56, 56, 224, 224)),
+    Square((30, 200, 30), (840, 70, 1008, 238)),
+    Square((40, 60, 230), (98, 658, 266, 826)),
+    Square((230, 210, 30), (812, 644, 980, 812)),
 )
 """One in each quarter, none at the mirror image of another: swapped axes and wrong scales both show."""
 
@@ -107,7 +107,7 @@ def _targets(protocol: Protocol) -> list[_Target]:
     return targets
 
 
-_BEYOND = 112
+_BEYOND = 56
 """px of the native image; twice as far as the first square stands from the edge."""
 
 

@@ -19,6 +19,7 @@ from ..core.errors import CofError, ImageError
 from ..core.images import pixel_hash
 from ..core.records import ImageRef, Question, Size, Stop, Trajectory
 from ..core.resolution import PixelLimits, Resolution, effective_cap, shown_size
+from ..core.secrets import safe_url
 from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, open_engine
 from .finding import Finding, Level
@@ -44,7 +45,7 @@ async def try_server(
         yield Finding(Level.WARNING, "server", str(error))
         return
     try:
-        yield Finding(Level.OK, "server", url)
+        yield Finding(Level.OK, "server", safe_url(url))
         yield await check_many_images(engine, protocol)
         yield await check_largest_image(engine, protocol, resolutions, natives)
         if not protocol.native:

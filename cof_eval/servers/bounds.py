@@ -35,21 +35,21 @@ class BodyReader:
             ValueError: if it is packed in a way that was not asked for, or damaged.
         """
         unpack = _Unpacker(response.headers.get("content-encoding", ""))
-        parts: list[bytes] = []
-        held, large = 0, False
+        body, large = bytearray(), False
         try:
             async for chunk in response.content.iter_any():
-                for part in unpack.feed(chunk):
-                    parts.append(part)
-                    held += len(part)
-                    if held > MOST_BODY_BYTES:
+                for piece in unpack.feed(chunk):
+                    body += piece
+                    if len(body) > MOST_BODY_BYTES:
                         raise BodyTooLargeError(f"the body of its reply is longer than {MOST_BODY_BYTES:,} bytes")
-                    if held > _LARGE_BYTES and not large:
+                    if len(body) > _LARGE_BYTES and not large:
                         await self._large.acquire()
                         large = True
+                    await asyncio.sleep(0)  # others' turn
             unpack.end()
-            return b"".join(parts)
+            return bytes(body)
         finally:
+            body.clear()  # an error that is kept must not keep the body
             if large:
                 self._large.release()
 

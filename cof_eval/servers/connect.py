@@ -22,7 +22,6 @@ from .roster import Roster
 from .server import Server
 from .transport import Transport
 
-_MEET_S = 20.0
 _VERSION_S = 5.0
 _NAMES_SAID = 20
 _NO_SUCH_PAGE = (404, 405, 501)
@@ -37,6 +36,7 @@ async def connect(
     served_name: str | None = None,
     concurrency: int = 64,
     retry_policy: RetryPolicy | None = None,
+    meet_s: float = 20.0,
     image_format: ImageFormat = ImageFormat.PNG,
     follow: Path | None = None,
 ) -> Pool:
@@ -48,6 +48,7 @@ async def connect(
         served_name: the model's name; the only model that they serve if not given.
         concurrency: most requests at once, to each.
         retry_policy: how long to keep trying servers in trouble.
+        meet_s: most seconds to wait for a server's list of models.
         image_format: in which images travel.
         follow: the file that named them; it is read again when it changes.
 
@@ -59,7 +60,7 @@ async def connect(
     servers = [await met(url) for url in urls]
     pool = Pool(servers, retry_policy or RetryPolicy())
     try:
-        await _learn(servers, served_name)
+        await _learn(servers, served_name, meet_s)
     except BaseException:
         await pool.close()
         raise
@@ -99,9 +100,9 @@ async def _join(url: str, pool: Pool, met: Callable[[str], Awaitable[Server]], s
     return server
 
 
-async def _learn(servers: Sequence[Server], served_name: str | None) -> None:
+async def _learn(servers: Sequence[Server], served_name: str | None, meet_s: float) -> None:
     """Learn the served model's name and its context from every server that answers."""
-    found = await asyncio.gather(*(_models(server, served_name) for server in servers))
+    found = await asyncio.gather(*(_models(server, served_name, meet_s) for server in servers))
     lists = {server: each for server, each in zip(servers, found, strict=True) if not isinstance(each, FaultError)}
     errors = {server: each for server, each in zip(servers, found, strict=True) if isinstance(each, FaultError)}
     if not lists:
@@ -116,11 +117,11 @@ async def _learn(servers: Sequence[Server], served_name: str | None) -> None:
             _log.warning("%s does not answer (%s); it is tried again later", server.url, errors[server])
 
 
-async def _models(server: Server, served_name: str | None) -> list[ServedModel] | FaultError:
+async def _models(server: Server, served_name: str | None, meet_s: float) -> list[ServedModel] | FaultError:
     """The models that a server lists, or why it lists none; the named model if it has no list at all."""
     for last in (False, True):
         try:
-            return await server.list_models(_MEET_S)
+            return await server.list_models(meet_s)
         except FaultError as fault:
             if served_name and isinstance(fault, StatusError) and fault.status in _NO_SUCH_PAGE:
                 return [ServedModel(served_name)]

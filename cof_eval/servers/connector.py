@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -13,6 +13,7 @@ from .bounds import MOST_BODY_BYTES
 
 _MOST_WIRE_BYTES = MOST_BODY_BYTES + 2**20
 """Of one reply: interim replies, headers, chunk sizes and trailers included."""
+_PIECE_BYTES = 8192
 _MOST_HEADS = 16
 """A reply, and interim (1xx) ones before it."""
 
@@ -31,7 +32,10 @@ class _BoundedHandler(ResponseHandler):
         self._wire += len(data)
         if self._wire > _MOST_WIRE_BYTES:
             return self._end(f"more than {_MOST_WIRE_BYTES:,} bytes in one reply")
-        return super().data_received(data)
+        for start in range(0, max(1, len(data)), _PIECE_BYTES):  # a piece holds few heads: the end comes soon
+            if self._heads <= _MOST_HEADS:
+                super().data_received(data[start : start + _PIECE_BYTES])
+        return None
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         self._heads += 1
@@ -52,6 +56,6 @@ class _BoundedHandler(ResponseHandler):
 def bounded_connector(**options: Any) -> aiohttp.TCPConnector:
     """A connector whose connections end a server that sends without end; options are `TCPConnector`'s."""
     connector = aiohttp.TCPConnector(**options)
-    handler: partial[ResponseHandler] = partial(_BoundedHandler, loop=asyncio.get_running_loop())
-    connector._factory = handler  # aiohttp has no public way
+    handler = cast("type[ResponseHandler]", _BoundedHandler)
+    connector._factory = partial(handler, loop=asyncio.get_running_loop())  # aiohttp has no public way
     return connector

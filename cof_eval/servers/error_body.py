@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ from .transport import HttpReply
 
 _LONGEST_WAIT_S = 60.0
 _READ_CHARS = 10_000
+_NOTHING = ("{}", "[]", '""', "null")
+"""JSON without a word."""
 _MESSAGES = ("message", "msg", "detail", "error", "errors", "error_message", "error_description", "reason", "title", "raw")
 """Keys that hold a message, or something that holds one; the first is taken."""
 
@@ -129,6 +132,8 @@ def _error(reply: HttpReply, status: int, found: ErrorBody) -> StatusError:
 def _plain(body: bytes) -> str:
     """Plain text as it is; of a web page its title, else its text."""
     text = body[:_READ_CHARS].decode(errors="replace").strip()
+    if text in _NOTHING:
+        return ""
     if not (text.startswith("<") and re.search(r"<(!doctype|html|head|body)", text[:1000], re.IGNORECASE)):
         return text
     title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
@@ -150,6 +155,6 @@ def _wait_s(reply: HttpReply) -> float:
             seconds = float(reply.headers[name]) * scale
         except (KeyError, ValueError):
             continue
-        if seconds == seconds:  # NaN is no time
+        if isfinite(seconds):
             return min(_LONGEST_WAIT_S, max(0.001, seconds))
     return 0.0

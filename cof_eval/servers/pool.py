@@ -182,9 +182,14 @@ class Pool:
             try:
                 reply = await server.complete(parcel, self.retry_policy.timeout_s)
             except StatusError as error:
-                raise self._status(server, error, started) from error
+                failure = self._status(server, error, started)
             except FaultError as error:
-                raise self._failed(server, error, started) from error
+                failure = self._failed(server, error, started)
+            else:
+                return self._completion(server, reply, started)
+        raise failure  # without its cause, which would keep the reply's body
+
+    def _completion(self, server: Server, reply: ChatReply, started: float) -> Completion:
         self._check(server, reply, started)
         server.record_answer()
         self.silent_since = None

@@ -116,7 +116,7 @@ class Transport:
                 fault = FaultError(Fault.TIMEOUT, f"gave no whole reply within {timeout_s:g} s")
             else:
                 fault = fault_of(error, self._host)
-            raise self._told(fault) from error
+        raise self._told(fault)  # without the cause: it holds the request's body and more
 
     async def _send(self, method: str, url: str, parcel: Parcel | None) -> HttpReply:
         session = self._opened()

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from commands import Done, forked
 from fake_server import FakeServer, serve
-from lmms_eval.tasks import TaskManager
 
 from cof_eval.benchmarks import SHIPPED, Benchmark, Registry, registry
 from cof_eval.benchmarks.synthetic.scenes import write_scenes
@@ -80,7 +79,10 @@ class TestRun:
         assert {asked.images[0].width * asked.images[0].height <= 512**2 for asked in server.log} == {True}
 
 
+@pytest.mark.slow
 def test_tasks_are_made_for_lmms_evals_include_path(module: Path, tmp_path: Path) -> None:
+    from lmms_eval.tasks import TaskManager
+
     cache = str(tmp_path / "cache")
     made = forked(
         "tasks",

@@ -160,13 +160,15 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_is_one_line_and_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
-    assert message in one_line(cof_eval(*arguments, cwd=tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    assert message in one_line(forked(*arguments, folder=tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "err"}  # what it printed
 
 
 def test_a_checkpoint_that_is_no_qwen_vl_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    assert "holds a 'llama' model; expected a Qwen-VL checkpoint" in one_line(cof_eval("run", "--model", tmp_path))
+    assert "holds a 'llama' model; expected a Qwen-VL checkpoint" in one_line(
+        forked("run", "--model", tmp_path, folder=tmp_path / "cwd")
+    )
 
 
 LABELS = {
@@ -184,7 +186,8 @@ def test_a_row_that_cannot_be_asked_is_one_line_that_names_it(changes: dict[str,
     question = {"question_id": 0, "image": "a.png", "category": "c", "label": "A"}
     text = "What?\n(A) a\n(B) b\n(C) c\n(D) d"
     (tmp_path / "test_questions.jsonl").write_text(json.dumps({**question, "text": text, **changes}) + "\n")
-    said = one_line(cof_eval(*served(FakeServer("http://127.0.0.1:9/v1"), tmp_path, tmp_path / "run")))
+    arguments = served(FakeServer("http://127.0.0.1:9/v1"), tmp_path, tmp_path / "run")
+    said = one_line(forked(*arguments, folder=tmp_path / "cwd"))
     assert message in said
     assert "test_questions.jsonl, line 1" in said
     assert not (tmp_path / "run").exists()
@@ -311,18 +314,18 @@ class TestOddImages:
 
 class TestEstimate:
     def test_a_pilot_gives_seconds_tokens_and_dollars_and_nothing_is_generated(self, scenes: Path, tmp_path: Path) -> None:
-        run = tmp_path / "run"
+        run, cwd = tmp_path / "run", tmp_path / "cwd"
         with serve() as server:
             asked = served(server, scenes, run, "--resolutions", "224,448")
-            first = cof_eval(*asked, "--estimate")
+            first = forked(*asked, "--estimate", folder=cwd)
             assert (first.status, first.err) == (0, "")
             assert "make a pilot in the same run folder" in first.out
             assert (server.log, run.exists()) == ([], False)
-            pilot = cof_eval(*asked, "--limit", "3")
+            pilot = forked(*asked, "--limit", "3", folder=cwd)
             assert pilot.status == 0, pilot.err
             assert "estimate: " in pilot.err
             requests, before = len(server.log), sorted(path.stat().st_mtime_ns for path in run.rglob("*"))
-            second = cof_eval(*asked, "--estimate", "--price-in", "1000", "--price-out", "1000")
+            second = forked(*asked, "--estimate", "--price-in", "1000", "--price-out", "1000", folder=cwd)
             assert (second.status, second.err) == (0, "")
             assert len(server.log) == requests
             assert sorted(path.stat().st_mtime_ns for path in run.rglob("*")) == before
@@ -331,18 +334,19 @@ class TestEstimate:
             assert rows[0][-1] == "$"
             assert "unknown" not in second.out
             assert "Rates come from 6 finished rollouts of this run folder" in second.out
-            rest = cof_eval(*asked)
+            rest = forked(*asked, folder=cwd)
             assert "resuming: 6 of 8 rollouts are finished" in rest.err
             assert "rates of this run folder" in rest.err
-            assert "Nothing is left to generate." in cof_eval(*asked, "--estimate").out
+            assert "Nothing is left to generate." in forked(*asked, "--estimate", folder=cwd).out
 
     def test_rates_of_another_run_are_named_with_what_differs(
         self, finished: tuple[Done, FakeServer, Path], scenes: Path, tmp_path: Path
     ) -> None:
         run = finished[2]
         with serve() as server:
-            done = cof_eval(*served(server, scenes, tmp_path / "new", "--concurrency", "2"), "--estimate-from", run)
-            none = cof_eval(*served(server, scenes, tmp_path / "new"), "--estimate-from", tmp_path)
+            new = served(server, scenes, tmp_path / "new", "--concurrency", "2")
+            done = forked(*new, "--estimate-from", run, folder=tmp_path / "1")
+            none = forked(*new, "--estimate-from", tmp_path, folder=tmp_path / "2")
         assert done.status == 0, done.err
         assert f"Rates come from 6 finished rollouts of {run}" in done.out
         assert "concurrency: 64" in done.out

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import pytest
 from fakes import noise, question
+from real import serve_vllm
 from tiny_qwen35 import chat_template, write_qwen35
 
 from cof_eval.agent.protocols import PROTOCOLS
@@ -47,12 +48,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_qwen35(tmp_path_factory.mktemp("tiny") / "tiny-qwen3.5")
 
 
-def rolled(engine_name: str, folder: Path, **engine_args: Any) -> list[Trajectory]:
+def rolled(engine_name: str, folder: Path, base_url: str | None = None, **engine_args: Any) -> list[Trajectory]:
     """The same two questions through one engine."""
 
     async def run() -> list[Trajectory]:
-        args = {"dtype": "float32", **engine_args}
-        engine = await open_engine(engine_name, EngineSettings(pretrained=str(folder), engine_args=args), FORCED)
+        settings = EngineSettings(pretrained=str(folder), base_url=base_url, engine_args=engine_args)
+        engine = await open_engine(engine_name, settings, FORCED)
         await engine.start()
         native = noise(640, 480)
         found = []
@@ -90,7 +91,7 @@ def test_the_tools_stand_in_the_system_message_as_its_own_template_writes_them()
 
 @pytest.mark.slow
 def test_it_walks_the_loop_with_its_thoughts(checkpoint: Path) -> None:
-    trajectories = rolled("transformers", checkpoint)
+    trajectories = rolled("transformers", checkpoint, dtype="float32")
     for each in trajectories:
         assert (each.stop, each.zooms, each.tool_errors, len(each.turns)) == (Stop.ANSWERED, 2, 0, 3)
         assert each.answer in "ABCD"
@@ -101,7 +102,9 @@ def test_it_walks_the_loop_with_its_thoughts(checkpoint: Path) -> None:
 
 @pytest.mark.engine
 @pytest.mark.timeout(1500)
-def test_vllm_and_transformers_agree_token_for_token(_vllm: None, checkpoint: Path) -> None:
+def test_all_engines_agree_token_for_token(_vllm: None, checkpoint: Path, tmp_path: Path) -> None:
     """In bfloat16: vLLM's linear attention on a CPU knows no other type."""
-    served = rolled("vllm", checkpoint, dtype="bfloat16", enforce_eager=True, max_num_seqs=2)
-    assert said(served) == said(rolled("transformers", checkpoint, dtype="bfloat16"))
+    expected = said(rolled("transformers", checkpoint, dtype="bfloat16"))
+    assert said(rolled("vllm", checkpoint, dtype="bfloat16", enforce_eager=True, max_num_seqs=2)) == expected
+    with serve_vllm(checkpoint, tmp_path, dtype="bfloat16") as (url, _):
+        assert said(rolled("openai", checkpoint, url)) == expected

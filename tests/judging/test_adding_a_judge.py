@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from commands import Done, cof_eval
+from commands import Done, forked
 from fake_server import FakeServer, serve
 from guides import blocks
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, command: str, server: FakeServer, *more: object, **environment: str) -> Done:
     words = shlex.split(command.replace("http://127.0.0.1:51232/v1", server.url))
-    return cof_eval(*words[1:], *more, cwd=folder, **environment)
+    return forked(*words[1:], *more, folder=folder, **environment)
 
 
 def says_same_of_seven(prompt: str) -> str:

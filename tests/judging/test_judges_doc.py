@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import cof_eval
+from commands import forked
 from fake_server import serve, tiny_checkpoint
 from rejudging import again, made
 from test_readme import _parses
@@ -57,7 +57,7 @@ def test_judging_again_calibrating_and_reporting_run_as_written(tmp_path: Path) 
         assert len(written) == 9
         for command in written:
             words = shlex.split(command.replace("http://127.0.0.1:51232/v1", server.url))[1:]
-            done = cof_eval(*words, cwd=tmp_path)
+            done = forked(*words, folder=tmp_path)
             assert done.status in (0, 1), done.err
             assert "Traceback" not in done.err
             if "--calibrate" in words:
@@ -72,7 +72,7 @@ def test_the_doctor_is_run_as_written_and_asks_the_judge(tmp_path: Path, tmp_pat
     with serve(models=["judge"]) as server:
         words = shlex.split(command.replace("http://127.0.0.1:51232/v1", server.url))[1:]
         words[words.index("MODEL")] = str(tiny_checkpoint(tmp_path_factory))
-        done = cof_eval(*words, cwd=tmp_path, COF_DATA_VSTAR=str(tmp_path / "vstar"))
+        done = forked(*words, folder=tmp_path, COF_DATA_VSTAR=str(tmp_path / "vstar"))
         assert len(server.judged) == 2  # a right and a wrong pair
     said = [" ".join(line.split()) for line in done.out.splitlines()]
     assert any(line.startswith("ok data of vstar") for line in said), done.err
@@ -112,6 +112,6 @@ def test_every_card_setting_and_card_is_told_and_figures_agree() -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
-    done = cof_eval("judge", *arguments, cwd=tmp_path)
+    done = forked("judge", *arguments, folder=tmp_path)
     assert done.status == 2
     assert says in done.last

@@ -1,0 +1,58 @@
+"""Whatever a server sends: a counted error of that server, in words; the rows go to another server, and nothing grows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fake_server import FakeServer, serve
+from hostile import FRAMES, MODELS, MODES, Mode
+from test_pool import say, with_pool
+
+from cof_eval.core.errors import NoServerError, ServerError
+from cof_eval.servers import Pool, RetryPolicy
+
+SOME_FRAMES = {name: FRAMES[name] for name in ("banner of ssh", "endless headers", "a bomb of gzip", "silence", "not modified")}
+
+
+def limit_s(mode: Mode) -> float:
+    """A time limit that only a reply which never comes reaches."""
+    return 0.3 if mode.kind == "timeout" else 60.0
+
+
+def alone(server: FakeServer, policy: RetryPolicy) -> str:
+    """What is said of a request that only this server could answer."""
+    with pytest.raises(ServerError) as caught:
+        with_pool([server], say, replace(policy, retries=0, patience_s=0.2))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_whatever_a_server_sends_is_its_own_counted_error_and_another_server_answers(mode: Mode) -> None:
+    async def use(pool: Pool) -> tuple[list[str], dict[str, int]]:
+        names = [name for name in map(str, range(99)) if pool.home(name) is pool.servers[0]][:1]
+        return [await say(pool, name) for name in names], dict(pool.troubles)
+
+    policy = RetryPolicy(retries=5, timeout_s=limit_s(mode), backoff_s=0.001, patience_s=60)
+    with serve(mode=mode) as bad, serve() as good:
+        said, troubles = with_pool([bad, good], use, policy)
+        assert said == ["forty-two"]
+        assert troubles
+        assert set(troubles) == {mode.kind}
+        assert len(good.log) == 1
+        message = alone(bad, policy)
+    assert mode.says in message
+    assert bad.url in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("mode", (SOME_FRAMES | MODELS).values(), ids=SOME_FRAMES | MODELS)
+def test_a_list_of_models_that_is_none_leaves_the_other_server_alone(mode: Mode) -> None:
+    async def use(pool: Pool) -> tuple[str, list[bool]]:
+        return await say(pool), [server.is_up() for server in pool.servers]
+
+    with serve(models_mode=mode) as bad, serve() as good:
+        assert with_pool([bad, good], use, meet_s=limit_s(mode)) == ("forty-two", [False, True])
+        with pytest.raises(NoServerError) as caught:
+            with_pool([bad], say, meet_s=limit_s(mode))
+    assert mode.says in str(caught.value)
