@@ -9,7 +9,7 @@ import typer
 
 from ..core.errors import BudgetReachedError, CofError, DataError, InterruptedRunError, UsageError
 from ..core.supported import version_lines
-from ..core.text import printable
+from ..core.text import say
 from .ask import ask
 from .demo import demo
 from .doctor import doctor
@@ -30,7 +30,7 @@ app = typer.Typer(
 
 def _print_versions(asked: bool) -> None:
     if asked:
-        print("\n".join(version_lines()))
+        say("\n".join(version_lines()))
         raise typer.Exit
 
 
@@ -83,5 +83,5 @@ def _status(error: CofError) -> int:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"cof-eval: {printable(message)}", file=sys.stderr)
+    say(f"cof-eval: {message}", err=True)
     raise SystemExit(status)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from cof_eval.agent.engine import Request, cut_at_stop
-from cof_eval.engines.openai import _with_stop
+from cof_eval.engines.chat_response import _with_stop
 from cof_eval.servers.reply import ReplyMessage
 
 
