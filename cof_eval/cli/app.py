@@ -11,6 +11,7 @@ from ..core.errors import BudgetReachedError, CofError, DataError, InterruptedRu
 from ..core.supported import version_lines
 from ..core.text import say
 from .ask import ask
+from .data import app as data
 from .demo import demo
 from .doctor import doctor
 from .judge import judge
@@ -51,6 +52,7 @@ def _before_the_command(
 
 for command in (run, report, judge, ask, doctor, demo, tasks, protocols):
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]

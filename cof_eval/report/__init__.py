@@ -91,7 +91,9 @@ def _pairs(ours: ReportRun, theirs: ReportRun) -> list[pd.DataFrame]:
 
 
 def _priced(table: pd.DataFrame) -> pd.DataFrame:
-    """A table without its columns of dollars where no run has prices."""
+    """A table without its columns of dollars where no run has prices, and of further columns where the data have none."""
+    if "extra" in table and not table["extra"].notna().any():
+        table = table.drop(columns="extra")
     if table["usd"].notna().any():
         return table
     return table[[name for name in table.columns if not name.startswith("usd")]]

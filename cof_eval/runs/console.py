@@ -73,6 +73,11 @@ class Screen:
         """Whether lines can be drawn again: on a terminal that no other program writes to meanwhile."""
         return self._err.is_terminal and not self._err.is_dumb_terminal and self.detail < Detail.VERBOSE
 
+    @property
+    def narrow(self) -> bool:
+        """Whether results are shown on a terminal, where wide cells have to wrap."""
+        return self._out.is_terminal
+
     def say(self, line: RenderableType = "", *, at: Detail = Detail.NORMAL) -> None:
         """One thing for stderr, if that much is to be said."""
         if self.detail >= at:
