@@ -23,7 +23,7 @@ from ..core.errors import (
     UsageError,
 )
 from ..core.resolution import PixelLimits
-from ..servers import ImageFormat, Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
+from ..servers import ImageFormat, Pool, RetryPolicy, Server, connect, parse_urls, pool_facts, url_file
 from . import EngineSettings
 from .chat_body import chat_body
 from .chat_response import ReplyReader
@@ -111,6 +111,7 @@ class OpenAIEngine:
                 concurrency=settings.concurrency,
                 retry_policy=arguments.retry_policy,
                 image_format=arguments.image_format,
+                follow=url_file(settings.base_url),
             )
         except NoServerError as error:
             raise EngineUnusableError(
