@@ -134,9 +134,15 @@ class FakeServer:
     """Id of the image token in `prompt_token_ids`; None to return no token ids."""
     extra_visual: int = 0
     """Image tokens beyond those of the images received: a processor that resizes again."""
+    seen: Callable[[ChatRequest], int] | None = None
+    """Visual tokens that the prompt is said to have; by default those of the images received."""
+    beside: dict[str, Any] = field(default_factory=dict)
+    """Further fields of every reply."""
+    token_ids: Callable[[], list[int]] | None = None
+    """The ids of a reply's tokens, where it is asked for them."""
     reply: Callable[[ChatRequest], str | dict[str, Any]] = scripted
-    """The text of a reply; or its message, with its `finish_reason` if that is another than `finish`."""
-    label: Callable[[str], str] = lambda prompt: "0" if "painted green" in prompt else "1"
+    """The text of a reply; or its message, with its `finish_reason` and number of `tokens` if they are others than usual."""
+    label: Callable[[str], str | dict[str, Any]] = lambda prompt: "0" if "painted green" in prompt else "1"
     """As a judge: prompt -> what it says. By default all is right but the doctor's wrong pair."""
     finish: str = "stop"
     answers_as: Callable[[ChatRequest], str | None] = lambda asked: str(asked.body["model"])
@@ -364,12 +370,14 @@ def completion(
 ) -> dict[str, Any]:
     """The body of a successful reply."""
     words = sum(len(part.get("text", "")) for message in asked.body["messages"] for part in _parts(message)) // 4
-    visual = asked.visual_tokens + fake.extra_visual
+    visual = fake.seen(asked) if fake.seen else asked.visual_tokens + fake.extra_visual
     finish = fault.value if fault in (Fault.FILTERED, Fault.ABORTED) else fake.finish
     message = {"content": said} if isinstance(said, str) else dict(said)
     finish = message.pop("finish_reason", finish)
+    tokens = message.pop("tokens", len(str(message.get("content") or "")) // 4 + 1)
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", **message}}
-    tokens = len(str(message.get("content") or "")) // 4 + 1
+    if fake.token_ids and asked.body.get("return_token_ids"):
+        choice["token_ids"] = fake.token_ids()
     usage: dict[str, Any] = {
         "prompt_tokens": visual + words,
         "completion_tokens": tokens,
@@ -384,6 +392,7 @@ def completion(
         "model": fake.answers_as(asked),
         "choices": [] if fault is Fault.NO_CHOICE else [choice],
         "usage": None if fault is Fault.NO_USAGE else usage,
+        **fake.beside,
     }
     if fake.image_pad is not None and asked.body.get("return_token_ids"):
         reply["prompt_token_ids"] = [1] * words + [fake.image_pad] * visual

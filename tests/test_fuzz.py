@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from fakes import ScriptedEngine, answer, call, subject
 
-from cof_eval.agent.engine import Request
+from cof_eval.agent.engine import Request, Response, Role
 from cof_eval.agent.protocols import PROTOCOLS, BoxFrame, Protocol
 from cof_eval.agent.region import Outside
 from cof_eval.agent.rollout import Subject, rollout
-from cof_eval.core.records import Stop, Trajectory, from_json, to_json
+from cof_eval.core.records import Stop, ToolCall, Trajectory, from_json, to_json
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +175,8 @@ def _one(runner: asyncio.Runner, protocol: Protocol, said: Iterator[str], about:
     """One rollout on the next replies: how many it used, and what it was."""
     assert about.view is not None
     width, height = about.view.native_size
-    engine = ScriptedEngine(lambda request, turn: next(said, ""), context=protocol.context)
+    kind = _ParsedEngine if protocol.native else ScriptedEngine
+    engine = kind(lambda request, turn: next(said, ""), context=protocol.context)
     trajectory = runner.run(rollout(about, engine, protocol))
     for crop in (c.crop for c in trajectory.calls if c.crop):
         left, top, right, bottom = crop.native_box
@@ -189,8 +192,24 @@ def _one(runner: asyncio.Runner, protocol: Protocol, said: Iterator[str], about:
     return len(trajectory.turns), trajectory
 
 
+_BLOCK = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
+_CALL = re.compile(r'\s*\{"name": "([^"]*)", "arguments": (.*)\}\s*', re.DOTALL)
+
+
+class _ParsedEngine(ScriptedEngine):
+    """Takes the calls out of its texts, as a careless tool parser does: whatever stands there."""
+
+    def _respond(self, request: Request, text: str) -> Response:
+        found = [_CALL.fullmatch(block) or block for block in _BLOCK.findall(text)]
+        calls = [ToolCall("", "", call) if isinstance(call, str) else ToolCall("", call[1], call[2]) for call in found]
+        return replace(super()._respond(request, _BLOCK.sub("", text)), tool_calls=tuple(calls))
+
+
 def _no_forged_images(request: Request) -> None:
-    """No text of a conversation holds a control token."""
+    """No text of a conversation holds a control token, and every native call an answer."""
+    asked = [call for message in request.messages for call in message.tool_calls]
+    assert [call.id for call in asked] == [message.call_id for message in request.messages if message.role is Role.TOOL]
+    assert not any("<|image_pad|>" in call.name + call.arguments for call in asked)
     for message in request.messages[2:]:
         for part in message.parts:
             assert "<|image_pad|>" not in getattr(part, "text", "")

@@ -1,7 +1,7 @@
 """The user's own images and questions.
 
 A JSONL file, or a folder with one, has a line per question: `question` and `image` (a path relative to the file's folder). Where
-they are known, it also has `options`, `answer`, `boxes`, `id` and `category`. `options` is a list of texts. `answer` is a letter
+they are known, it also has `options`, `answer`, `boxes`, `id` and `category`. Any further column is kept, and its values are categories. `options` is a list of texts. `answer` is a letter
 or an option's text; for open questions it is a text, or a list of texts that are all right. `boxes` is a list of [x1, y1, x2, y2],
 px of the native image. Or a folder of images, each with a JSON file of the same name that holds these fields. Rows without an
 answer are run and not scored.
@@ -9,8 +9,11 @@ answer are run and not scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,7 +36,7 @@ _MAX_ROW = 1 << 24
 """Bytes of a JSON file with one question."""
 
 
-class _SourceRow(msgspec.Struct, forbid_unknown_fields=True):
+class _SourceRow(msgspec.Struct):
     question: str
     image: str
     options: list[str | int | float] = []
@@ -41,6 +44,19 @@ class _SourceRow(msgspec.Struct, forbid_unknown_fields=True):
     boxes: list[Corners] = []
     id: int | str | None = None
     category: str = ""
+
+
+KNOWN = tuple(each.name for each in msgspec.structs.fields(_SourceRow))
+_MEANT = {
+    **dict.fromkeys(("bbox", "bboxes", "box"), "boxes"),
+    **dict.fromkeys(("choices", "candidates"), "options"),
+    **dict.fromkeys(("label", "reference", "solution", "gt", "ground_truth"), "answer"),
+    **dict.fromkeys(("prompt", "query", "text", "problem"), "question"),
+    **dict.fromkeys(("file_name", "filename", "path", "img"), "image"),
+}
+"""What other data sets call the known columns: with such a name instead of the known one, a column would be lost in silence."""
+_ALIKE = 0.8
+"""Likeness (`difflib`) from which a name is taken for a known one misspelled."""
 
 
 def load(data: Path | None) -> Rows:
@@ -51,7 +67,7 @@ def load(data: Path | None) -> Rows:
     """
     if data is None:
         raise DataError("custom has no data of its own; pass --data custom=PATH, or set COF_DATA_CUSTOM: " + _EXPECTED)
-    return Rows.collect((_item(data, *found) for found in _rows(data)), f"{data} holds no question; {_EXPECTED}")
+    return Rows.collect((_item(*found) for found in _rows(data)), f"{data} holds no question; {_EXPECTED}")
 
 
 def _rows(data: Path) -> Iterator[tuple[Path, str, SourceRow]]:
@@ -86,19 +102,40 @@ def _beside(file: Path) -> SourceRow:
     return SourceRow(1, str(file), {**fields, "image": images[0]})
 
 
-def _item(data: Path, folder: Path, name: str, source: SourceRow) -> Item | BadRow:
+def _item(folder: Path, name: str, source: SourceRow) -> Item | BadRow:
     try:
         if source.problem:
             raise ValueError(source.problem)
-        row = convert_row(source.fields, _SourceRow)
-        question = _question(name, row)
+        further = _further(source.fields)
+        row = convert_row({field: value for field, value in source.fields.items() if field in KNOWN}, _SourceRow)
+        question = _question(name, row, further)
         image = path_below(folder, row.image)
     except ROW_ERRORS as error:
-        return BadRow(source.where, f"{error}; correct it")
+        known = f"; known: {', '.join(KNOWN)}" if "missing required field" in str(error) else ""
+        return BadRow(source.where, f"{error}{known}; correct it")
     return Item(question, ImageSource(path=str(image)))
 
 
-def _question(name: str, row: _SourceRow) -> Question:
+def _further(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The columns that mean nothing here, as texts.
+
+    Raises:
+        ValueError: for one that probably means a known column which the row has not.
+    """
+    kept = {}
+    for name, value in fields.items():
+        if name in KNOWN or value is None:
+            continue
+        meant = _MEANT.get(name.casefold()) or next(iter(get_close_matches(name.casefold(), KNOWN, 1, _ALIKE)), "")
+        if meant and fields.get(meant) is None:
+            raise ValueError(
+                f"unknown field {cut(name)}: write {meant!r} if that is meant; known: {', '.join(KNOWN)}. Other names are further columns"
+            )
+        kept[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return tuple(kept.items())
+
+
+def _question(name: str, row: _SourceRow, further: tuple[tuple[str, str], ...]) -> Question:
     options = listed_options(row.options)
     answers = listed_texts(row.answer if isinstance(row.answer, list) else [] if row.answer is None else [row.answer])
     answers = [answer.strip() for answer in answers if answer.strip()]
@@ -117,6 +154,7 @@ def _question(name: str, row: _SourceRow) -> Question:
         answer=answers[0] if answers else "",
         boxes=tuple(row.boxes),
         also=tuple(answers[1:]),
+        extra=further,
     )
 
 

@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import DataError, NotFetchedError, first_line
+from ..core.errors import CofError, DataError, NotFetchedError, first_line
 
 _LOCAL = ContextVar("local", default=False)
+_ASKED = ContextVar("asked", default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """Where a benchmark's data are on the hub."""
+
+    repository: str
+    files: tuple[str, ...]
+    """Patterns of its files; none for all."""
+
+
+class _PlaceFound(Exception):
+    """Ends a loader at the moment at which it would fetch."""
+
+    def __init__(self, place: HubPlace) -> None:
+        super().__init__(place.repository)
+        self.place = place
+
+
+def hub_place(load: Callable[[None], object]) -> HubPlace | None:
+    """What a benchmark's loader would fetch, without fetching or loading it; None if it fetches nothing."""
+    token = _ASKED.set(True)
+    try:
+        load(None)
+    except _PlaceFound as found:
+        return found.place
+    except CofError:
+        return None
+    finally:
+        _ASKED.reset(token)
+    return None
+
+
+def cached_folder(repository: str) -> Path | None:
+    """A dataset's folder in the local Hugging Face cache; None if it is not there."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(repository, repo_type="dataset", local_files_only=True))
+    except OSError:
+        return None
 
 
 @contextmanager
@@ -53,6 +96,8 @@ def fetch_folder(name: str, benchmark: str, repository: str, files: Sequence[str
         DataError: if the hub cannot be reached and the cache does not hold the dataset.
         NotFetchedError: if it is not here, `without_fetching`.
     """
+    if _ASKED.get():
+        raise _PlaceFound(HubPlace(repository, tuple(files or ())))
     import httpx
     import huggingface_hub
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -93,6 +93,7 @@ def _item(
         asked = question(table.benchmark, label, convert_row({**table.from_file(file), **stored.fields}, row))
         if not asked.answer:
             raise ValueError("the answer is empty")
+        asked = asked if asked.id else replace(asked, id=str(stored.number))
     except ROW_ERRORS as error:
         columns = f" of the table's columns {_columns(file)}" if "missing required field" in str(error) else ""
         return BadRow(where, f"{error}{columns}; correct this row or copy the file from {table.repository} again")

@@ -29,6 +29,8 @@ PUBLISHED: dict[str, Published] = {
     ),
     "hrbench4k": Published(rows=800, source="dataset card of DreamMr/HR-Bench: 200 images, four rotations of the options"),
     "hrbench8k": Published(rows=800, source="dataset card of DreamMr/HR-Bench: 200 images, four rotations of the options"),
+    "visual_probe": Published(rows=515, source="dataset cards of Mini-o3/VisualProbe_Easy, _Medium and _Hard"),
+    "mmstar": Published(rows=1500, source="dataset card of Lin-Chen/MMStar"),
     "treebench": Published(rows=405, source="dataset card of HaochenWang/TreeBench"),
     "pope": Published(
         rows=9000, smallest=(500, 243), largest=(640, 640), source="statistics of pope in EvalScope 1.6's documentation"

@@ -82,7 +82,7 @@ def _question(benchmark: str, image: str, row: _SourceRow) -> Question:
     language = next((name for name, known in _LANGUAGES.items() if row.language.lower() in known), row.language.lower())
     kind = next((name for name, stem in KINDS.items() if row.category.lower().startswith(stem)), row.category.lower())
     return Question(
-        id="/".join(filter(None, (language, kind, str(row.id)))),
+        id="/".join(filter(None, (language, kind, str(row.id)))) if row.id != "" else "",
         benchmark=benchmark,
         category="/".join(filter(None, (language, kind))),
         cluster=image,

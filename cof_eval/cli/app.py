@@ -9,8 +9,9 @@ import typer
 
 from ..core.errors import BudgetReachedError, CofError, DataError, InterruptedRunError, UsageError
 from ..core.supported import version_lines
-from ..core.text import printable
+from ..core.text import say
 from .ask import ask
+from .data import app as data
 from .demo import demo
 from .doctor import doctor
 from .judge import judge
@@ -30,7 +31,7 @@ app = typer.Typer(
 
 def _print_versions(asked: bool) -> None:
     if asked:
-        print("\n".join(version_lines()))
+        say("\n".join(version_lines()))
         raise typer.Exit
 
 
@@ -51,6 +52,7 @@ def _before_the_command(
 
 for command in (run, report, judge, ask, doctor, demo, tasks, protocols):
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
@@ -83,5 +85,5 @@ def _status(error: CofError) -> int:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"cof-eval: {printable(message)}", file=sys.stderr)
+    say(f"cof-eval: {message}", err=True)
     raise SystemExit(status)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core.text import printable
+from ..core.text import printable, say
 from .options import BaseUrl, EngineArgs, EngineName, Lora, MaxPixels, Model, ProtocolArgs, ProtocolName, Seed, ServedName
 
 if TYPE_CHECKING:
@@ -106,12 +106,10 @@ def _write(target: Path, text: str) -> None:
 
 
 def _say_shown(image: Path, shown: Image, native: ImageRef, findings: Sequence[Finding], protocol: str) -> None:
-    typer.echo(
-        f"{image.name}: {native.size[0]} × {native.size[1]} px, shown at {shown.width} × {shown.height}, protocol {protocol}"
-    )
+    say(f"{image.name}: {native.size[0]} × {native.size[1]} px, shown at {shown.width} × {shown.height}, protocol {protocol}")
     for finding in findings:
         if finding.level.value != "ok":
-            typer.echo(str(finding), err=True)
+            say(str(finding), err=True)
 
 
 class _Printer:
@@ -125,7 +123,7 @@ class _Printer:
         from ..runs.ask import reply_pieces
 
         self._turns += 1
-        typer.echo(f"\nturn {self._turns}  ({turn.output_tokens} tokens, {turn.engine_s:.1f} s)")
+        say(f"\nturn {self._turns}  ({turn.output_tokens} tokens, {turn.engine_s:.1f} s)")
         for piece in reply_pieces(turn.text):
             _line(piece.kind, piece.text)
         for call in turn.calls:
@@ -152,11 +150,11 @@ def _line(kind: str, text: str) -> None:
     shown = printable(text)
     lines = [part for line in shown.splitlines() for part in textwrap.wrap(line, 100) or [""]]
     for number, line in enumerate(lines):
-        typer.echo(f"  {kind if number == 0 else '':<9}{line}")
+        say(f"  {kind if number == 0 else '':<9}{line}")
 
 
 def _say_end(trajectory: Trajectory, page: Path) -> None:
-    typer.echo("")
+    say("")
     _line("stop", trajectory.stop.value + (f": {trajectory.error}" if trajectory.error else ""))
     if trajectory.answer:
         _line("answer", trajectory.answer)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import CofError, RunError, UsageError
-from ..core.text import printable
+from ..core.text import say
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -169,14 +169,12 @@ def _stop(process: ForkServerProcess) -> None:
 
 def _child(part: Part) -> None:
     """The process of an evaluation: an error is one line, as in any command."""
-    import sys
-
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
         part.evaluate()
     except CofError as error:
         if getattr(error, "status", None) is None:  # of an interruption, the parent tells
-            print(f"cof-eval: {part.name}: {printable(error)}", file=sys.stderr)
+            say(f"cof-eval: {part.name}: {error}", err=True)
         raise SystemExit(getattr(error, "status", 1)) from None
 
 

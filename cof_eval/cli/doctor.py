@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from ..core.text import printable
+from ..core.text import say
 from .options import (
     AllowOutside,
     BaseUrl,
@@ -108,8 +108,8 @@ async def _examine(arguments: dict[str, Any], benchmarks: str, resolutions: str,
         order=order,
         repeats=asked["repeats"],
     ):
-        typer.echo(printable(finding))
+        say(finding)
         counts[finding.level] += 1
     warnings = "1 warning" if counts[Level.WARNING] == 1 else f"{counts[Level.WARNING]} warnings"
-    typer.echo(f"\n{counts[Level.OK]} ok, {warnings}, {counts[Level.FAILED]} failed")
+    say(f"\n{counts[Level.OK]} ok, {warnings}, {counts[Level.FAILED]} failed")
     return counts[Level.FAILED]

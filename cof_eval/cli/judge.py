@@ -11,6 +11,7 @@ import typer
 
 from ..core.errors import UsageError
 from ..core.settings import JUDGE_CONCURRENCY
+from ..core.text import say
 from .finish import finish
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _try_rules(path: Path) -> int:
         raise UsageError(str(error)) from error
     with Screen().count(len(replies), "ruling") as bar:
         ruled = rule_on(replies, bar.advance)
-    typer.echo("\n".join(rules_lines(ascii(str(path))[1:-1], ruled)))
+    say("\n".join(rules_lines(ascii(str(path))[1:-1], ruled)))
     return int(any(each.disagrees for each in ruled))
 
 
@@ -95,12 +96,12 @@ def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
     data = load_run(path)
     used = set_name(data.settings["judge"])
     sets = ", ".join(dict.fromkeys(set_name(one) for one in verdict_sets(data.settings) if one))
-    typer.echo(f"{path}: {done.total} distinct answers judged ({outcomes}); verdicts in use: {used}")
+    say(f"{path}: {done.total} distinct answers judged ({outcomes}); verdicts in use: {used}")
     if done.kept:
-        typer.echo(f"{done.kept} scored rows would become unscored by the rules alone, so {used} stays in use")
+        say(f"{done.kept} scored rows would become unscored by the rules alone, so {used} stays in use")
     if other := same_name(data.settings["judge"], earlier):
-        typer.echo(f"another judge has the served name of an earlier one: {who(other)} then, {who(data.settings['judge'])} now")
-    typer.echo(f"verdict sets: {sets}; report another one with `cof-eval report {path} --judge CARD:MODEL`")
+        say(f"another judge has the served name of an earlier one: {who(other)} then, {who(data.settings['judge'])} now")
+    say(f"verdict sets: {sets}; report another one with `cof-eval report {path} --judge CARD:MODEL`")
     return finish([data], path / "report")
 
 
@@ -137,11 +138,11 @@ async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int)
     for number, (card, url) in enumerate(zip(cards, urls * len(cards) if len(urls) == 1 else urls, strict=True), 1):
         name, judged = await _audit(card, url, concurrency)
         panel[name if name not in panel else f"{name} ({number})"] = judged
-        typer.echo("\n".join([*audit_lines(name, judged), ""]))
+        say("\n".join([*audit_lines(name, judged), ""]))
     if len({tuple(each.pair for each in judged) for judged in panel.values()}) == 1:
-        typer.echo("\n".join(panel_lines(panel)))
+        say("\n".join(panel_lines(panel)))
     else:
-        typer.echo("The cards have different pairs: no majority and no kappa.")
+        say("The cards have different pairs: no majority and no kappa.")
     counts = [tally(name, judged) for name, judged in panel.items()]
     return int(any(count.false_accepts + count.false_rejects for count in counts))
 

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from ..core.errors import CofError, UsageError
+from ..core.text import say
 from ..engines.gpus import BESIDE_WEIGHTS, USED, Gpu, find_gpus, offered_gib, weights_gib
 from ..judging import Card, load_card
 
@@ -137,9 +138,9 @@ def main() -> None:
         if not arguments.dry_run:
             _check_installed()
     except CofError as error:
-        print(f"judge-server: {error}", file=sys.stderr)
+        say(f"judge-server: {error}", err=True)
         raise SystemExit(2) from None
-    print(shlex.join(words), flush=True)
+    say(shlex.join(words))
     if not arguments.dry_run:
         os.execvp(words[0], words)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ..core.errors import CofError
+from ..core.text import say
 
 
 def main(arguments: list[str]) -> int:
@@ -13,16 +14,16 @@ def main(arguments: list[str]) -> int:
     from ..runs.peers.table import measure, table, write_table
 
     if not 1 <= len(arguments) <= 2:
-        print("usage: python -m cof_eval.cli.peers VECTORS [PAGE]", file=sys.stderr)
+        say("usage: python -m cof_eval.cli.peers VECTORS [PAGE]", err=True)
         return 2
     try:
         text = table(measure(Path(arguments[0])))
         if arguments[1:]:
             write_table(Path(arguments[1]), text)
     except (CofError, OSError) as error:
-        print(f"peers: {error}", file=sys.stderr)
+        say(f"peers: {error}", err=True)
         return 2
-    print(text)
+    say(text)
     return 0
 
 

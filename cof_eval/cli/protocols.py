@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..core.text import say
+
 
 def protocols(
     name: Annotated[
@@ -30,16 +32,16 @@ def protocols(
             raise UsageError("--check needs a protocol's name: cof-eval protocols NAME --check FILE")
         from ..runs.peers.listing import overview
 
-        typer.echo(overview(PROTOCOLS.values()))
+        say(overview(PROTOCOLS.values()))
         return 0
     protocol = parse_protocol(name)
     if not check:
         from ..runs.peers.listing import settings_of
 
-        typer.echo(settings_of(protocol))
+        say(settings_of(protocol))
         return 0
     from ..runs.peers.report import check_protocol, report_text
 
     report = check_protocol(protocol, check, script=script)
-    typer.echo(report_text(report, show=show))
+    say(report_text(report, show=show))
     return 1 if report.differing else 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from ..core.errors import BudgetReachedError, UsageError
+from ..core.text import say
 from .estimate import estimate_run, parse_prices
 from .finish import finish
 from .options import (
@@ -136,7 +137,7 @@ def run(
             prices=named,
             gpus=gpus,
         )
-        typer.echo("\n".join(asyncio.run(lines)))
+        say("\n".join(asyncio.run(lines)))
         return
     if any(value is not None for value in (price_per_gpu_hour, gpus, price_in, price_out)):
         raise UsageError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..benchmarks.vstar_mini import FORMAT, TEST_COUNT, write_folder
 from ..core.errors import CofError
 from ..core.files import write_part
+from ..core.text import say
 
 
 def write_set(folder: Path, *, count: int, seed: str) -> str:
@@ -32,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", default="0", help="any text; equal seeds give equal sets (default: %(default)s)")
     given = parser.parse_args(arguments)
     try:
-        print(write_set(given.folder, count=given.count, seed=given.seed))
+        say(write_set(given.folder, count=given.count, seed=given.seed))
     except (CofError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", err=True)
         return 2
     return 0
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.text import say
 from .options import BenchmarkModule
 
 
@@ -24,10 +25,10 @@ def tasks(
     """List the lmms-eval tasks that come with cof-eval, and make others on demand."""
     folder = _folder(benchmarks, resolutions, benchmark_module or [])
     if path:
-        typer.echo(folder)
+        say(folder)
         return
     for file in sorted(folder.rglob("*.yaml")):
-        typer.echo(file.stem)
+        say(file.stem)
 
 
 def _folder(benchmarks: str | None, resolutions: str | None, modules: list[Path]) -> Path:

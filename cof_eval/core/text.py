@@ -1,6 +1,16 @@
-"""Text from outside (models, data sets, users, other programs) as it may be printed: no character can steer a terminal."""
+"""Text from outside (models, data sets, users, servers, other programs): no character of it can steer a terminal.
+
+`say` is the only way in which commands print.
+"""
 
 from __future__ import annotations
+
+import re
+import sys
+from typing import TextIO
+
+_STYLES = re.compile(r"\x1b\[[0-9;:]*m")
+"""Colours and the like, which other programs put into their logs."""
 
 
 def one_line(text: object) -> str:
@@ -11,6 +21,22 @@ def one_line(text: object) -> str:
 def printable(text: object) -> str:
     """Any text with its lines and spaces; every other character that does not print is replaced."""
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(text))
+
+
+def log_line(text: str) -> str:
+    """A line of another program's log: without colours, tabs as spaces, and printable."""
+    return printable(_STYLES.sub("", text).expandtabs())
+
+
+def say(text: object = "", *, err: bool = False, to: TextIO | None = None) -> None:
+    """Print a text that may come from anywhere.
+
+    Args:
+        text: lines.
+        err: print to standard error.
+        to: another stream.
+    """
+    print(printable(text), file=to or (sys.stderr if err else sys.stdout), flush=True)
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ ROW_COLUMNS = {
     "iou": "float64",
     "first_useful_zoom": "Int64",
     "place": "object",
+    "extra": "object",
 }
 """Columns of the rows table.
 
@@ -68,7 +70,7 @@ ROW_COLUMNS = {
 each in several orders; it is no part of `question_id` then. `correct` is 1, 0 or unknown while unscored. `targets` is the number of
 annotated boxes, `target_px` their pixels in the shown image,
 `best_target_px` those in the best crop; `coverage` is the mean over targets of the fraction that some crop held, `iou` the best of any
-call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`).
+call; `first_useful_zoom` counts from 1; `place` is where it looked (`process.Place`). `extra` holds the further columns of the data as JSON.
 """
 
 
@@ -138,6 +140,7 @@ def _question_facts(question: Question | None) -> dict[str, Any]:
         "category": question.category,
         "cluster": question.cluster,
         "options": len(question.options),
+        "extra": json.dumps(dict(question.extra), ensure_ascii=False) if question.extra else None,
         "reference": question.answer,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ WITH_INTERVAL = ("zooms", "output_tokens", "visual_tokens", "engine_s", "usd")
 
 STOPS = tuple(stop for stop in Stop if stop is not Stop.ANSWERED)
 """Failures by kind; `error` is counted as `errors`."""
+
+MAX_VALUES = 12
+"""Most values of a further column of the data whose values are categories."""
 
 SWEEP_COLUMNS = (
     *("run", "benchmark", "category", "resolution"),
@@ -68,6 +72,21 @@ def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield whole.assign(category=OVERALL)
         for name in sorted({level for category in whole["category"].dropna().unique() for level in category_levels(category)}):
             yield whole[f"{name}/" == (whole["category"].fillna("") + "/").str.slice(0, len(name) + 1)].assign(category=name)
+        yield from _by_further_columns(whole)
+
+
+def _by_further_columns(whole: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows by each value of each further column of the data, as category "difficulty=hard"; free texts are no categories."""
+    if not whole["extra"].notna().any():
+        return
+    read = {text: json.loads(text) for text in whole["extra"].dropna().unique()}
+    columns = whole["extra"].map(lambda text: read.get(text, {}))
+    for name in dict.fromkeys(name for values in read.values() for name in values):
+        values = columns.map(lambda row, name=name: row.get(name))
+        found = sorted(values.dropna().unique())
+        if 2 <= len(found) <= MAX_VALUES:
+            for value in found:
+                yield whole[values == value].assign(category=f"{name}={value}")
 
 
 def category_levels(category: str) -> list[str]:

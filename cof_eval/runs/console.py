@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..core.settings import ModelSettings
-from ..core.text import one_line, printable
+from ..core.text import one_line, printable, say
 from .finding import Finding, Level
 from .log_capture import LogCapture
 from .plan import PlannedJob, Point, summarize
@@ -72,6 +72,11 @@ class Screen:
     def live(self) -> bool:
         """Whether lines can be drawn again: on a terminal that no other program writes to meanwhile."""
         return self._err.is_terminal and not self._err.is_dumb_terminal and self.detail < Detail.VERBOSE
+
+    @property
+    def narrow(self) -> bool:
+        """Whether results are shown on a terminal, where wide cells have to wrap."""
+        return self._out.is_terminal
 
     def say(self, line: RenderableType = "", *, at: Detail = Detail.NORMAL) -> None:
         """One thing for stderr, if that much is to be said."""
@@ -250,6 +255,6 @@ def say_failure(screen: Screen) -> None:
     lines = [line for line in screen.log.tail() if line.strip()]
     where = f", all of it is in {one_line(screen.log.path)}" if screen.log.path else ""
     if lines:
-        sys.stderr.write(f"the log's last lines{where}:\n" + "".join(f"  {printable(line)}\n" for line in lines))
+        say("\n".join([f"the log's last lines{where}:", *(f"  {line}" for line in lines)]), err=True)
     elif where:
-        sys.stderr.write(f"the log is {one_line(screen.log.path)}\n")
+        say(f"the log is {one_line(screen.log.path)}", err=True)

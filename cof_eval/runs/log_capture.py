@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from ..core.text import log_line, say
+
 TAIL = 200
 """Lines that are kept in memory, and at the end of a log that has reached its size."""
 _LIMIT_BYTES = 8 * 2**20
@@ -116,7 +118,7 @@ class LogCapture:
         self._log.add(line)
         if self._echo:
             with contextlib.suppress(OSError, ValueError):
-                print(line, file=self.err, flush=True)
+                say(line, to=self.err)
 
 
 class _Lines:
@@ -140,7 +142,7 @@ class _Lines:
         self._open = b""
 
     def _emit(self, line: bytes) -> None:
-        self._take(line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace"))
+        self._take(log_line(line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", errors="replace")))
 
 
 class _Log:

@@ -68,14 +68,14 @@ class Fields:
         return adapted
 
     def without(self, refused: Collection[str], says: str) -> Fields:
-        """The fields left when these are refused: each with its next alternative, or left out."""
+        """The fields left when these are refused: each with its next alternative, if the refusal is about that, or left out."""
         return Fields({**self.changed, **{name: self._next(name, says) for name in refused}})
 
     def _next(self, name: str, says: str) -> Change:
-        known = self.changed.get(name)
-        options = [Change(new, value, says) for new, value in INSTEAD.get(name, ())]
-        tried = options.index(known) + 1 if known in options else 0
-        return options[tried] if tried < len(options) and (known is None or known in options) else Change(says=says)
+        if name in self.changed:  # its alternative was refused too
+            return Change(says=says)
+        fitting = (Change(new, value, says) for new, value in INSTEAD.get(name, ()) if new != name or _VALUE.search(says))
+        return next(fitting, Change(says=says))
 
     def blamed(self, body: Mapping[str, Any], says: str) -> list[str]:
         """Which fields of a request, as first written, a refusal names and can be sent otherwise."""
@@ -106,6 +106,8 @@ class Fields:
         return {name: change.says for name, change in self.changed.items() if not change.name}
 
 
+_VALUE = re.compile(r"negative|positive|greater|less than|at least|between|range|integer|value|[<>]=?|-1", re.IGNORECASE)
+"""In a refusal of a field's value, not of the field."""
 _WORDS = ("seed", "stop", "temperature")
 """Fields that are words of any message too: they count in quotes, or as a key."""
 

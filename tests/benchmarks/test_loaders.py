@@ -364,9 +364,11 @@ class TestCustom:
             ({"options": ["white", "red"], "answer": ["A", "B"]}, "2 answers"),
             ({"options": ["B", "A"], "answer": "A"}, "both a letter and the text of option B"),
             ({"boxes": [[1, 2, 3]]}, r"boxes"),
-            ({"anwser": "red"}, "unknown field `anwser`"),
+            ({"anwser": "red"}, "unknown field 'anwser': write 'answer' if that is meant; known: question, image, options"),
+            ({"bbox": [[1, 2, 3, 4]], "boxes": None}, "unknown field 'bbox': write 'boxes'"),
+            ({"question": None, "prompt": "Which?"}, "unknown field 'prompt': write 'question'"),
             ({"question": " "}, "has no text"),
-            ({"question": None}, "question"),
+            ({"question": None}, "missing required field `question`; .*; known: question, image, options, answer"),
         ],
     )
     def test_a_bad_row_is_named_with_what_is_wrong(self, tmp_path: Path, fields: dict[str, Any], says: str) -> None:
@@ -374,6 +376,21 @@ class TestCustom:
         assert [item.question.id for item in rows] == ["1", "3"]
         (bad,) = rows.bad
         assert re.search(rf"questions\.jsonl, row 2: .*{says}", str(bad))
+
+    def test_further_columns_are_kept_and_never_asked(self, tmp_path: Path) -> None:
+        row = {
+            "difficulty": "hard",
+            "year": 2026,
+            "tags": ["a", "b"],
+            "note": None,
+            "question_id": 7,
+            "label": "x",
+            "answer": "3",
+        }
+        (found,) = questions("custom", self.write(tmp_path, row))
+        expected = {"difficulty": "hard", "year": "2026", "tags": '["a", "b"]', "question_id": "7", "label": "x"}
+        assert dict(found.extra) == expected
+        assert not any(value in found.text for value in ("hard", "2026"))
 
     def test_a_folder_of_images_with_json_files_beside_them(self, tmp_path: Path) -> None:
         for name in ("b", "a"):

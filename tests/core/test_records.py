@@ -71,8 +71,8 @@ def questions(draw: st.DrawFn) -> Question:
 QUESTIONS = questions()
 CROPS = some(Crop)
 CALLS = some(Call, crop=st.none() | CROPS)
-TOOL_CALLS = some(ToolCall, further=st.dictionaries(TEXT, TEXT, max_size=2))
-TURNS = some(Turn, calls=st.lists(CALLS, max_size=3).map(tuple), tool_calls=st.lists(TOOL_CALLS, max_size=2).map(tuple))
+TOOL_CALLS = some(ToolCall, further=st.dictionaries(TEXT, st.none() | TEXT | st.integers(-9, 9) | st.lists(TEXT), max_size=3))
+TURNS = some(Turn, calls=st.lists(CALLS, max_size=3).map(tuple), tool_calls=st.lists(TOOL_CALLS, max_size=3).map(tuple))
 IMAGES = some(ImageRef)
 TRAJECTORIES = some(
     Trajectory, question=QUESTIONS, image=IMAGES, shown=some(ShownImage), turns=st.lists(TURNS, max_size=3).map(tuple)

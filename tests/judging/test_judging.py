@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from fake_server import FakeServer, Fault, serve
+from fake_server import ChatRequest, FakeServer, Fault, serve
 from fakes import question
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,6 +91,38 @@ class TestServedJudge:
         assert verdict.judge_s > 0
         assert "undecided" in verdict.reason
 
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"content": None, "reasoning": "1"},
+            {"content": "", "reasoning_content": "1"},
+            {"reasoning": "It is the same.", "content": "\n\n1"},
+            {"content": [{"type": "text", "text": "1"}]},
+            {"content": [{"type": "thinking", "thinking": "Is it 0?"}, {"type": "text", "text": "1"}]},
+            {"content": "<think>Is it 0?</think>\n1"},
+            {"content": "Is it 0?\n</think>\n\n1"},
+            {"content": "1", "finish_reason": "eos_token"},
+        ],
+    )
+    def test_a_label_is_read_wherever_the_server_put_it(self, message: dict[str, Any]) -> None:
+        with serve(models=["judge"], label=lambda prompt: message) as server:
+            verdict = judged(server)
+        assert (verdict.verdict, verdict.label) == (Outcome.CORRECT, "1")
+
+    def test_a_reply_without_a_text_names_the_field_that_has_one(self) -> None:
+        calls = [{"function": {"name": "judge", "arguments": "1"}}]
+        with serve(models=["judge"], label=lambda prompt: {"content": None, "tool_calls": calls}) as server:
+            verdict = judged(server)
+        assert verdict.verdict is Outcome.UNSCORED
+        assert "has no text, but tool_calls: start its server without a tool parser" in verdict.reason
+
+    def test_a_field_that_the_judges_server_refuses_is_left_out_and_told(self) -> None:
+        def fault(asked: ChatRequest) -> Any:
+            return (400, "Unrecognized request argument supplied: top_k") if "top_k" in asked.body else None
+
+        with serve(models=["judge"], owner="openai", fault=fault) as server:
+            assert judged(server).verdict is Outcome.CORRECT
+
     @pytest.mark.parametrize("label", ["2", "", "yes", "10", "1 because", "The answer is 1" * 400])
     def test_anything_but_a_label_is_unscored_with_what_was_said(self, label: str) -> None:
         with serve(models=["judge"], label=lambda prompt: label) as server:
@@ -125,7 +157,16 @@ class TestServedJudge:
             judged(server)
         (body,) = bodies
         assert body["structured_outputs"] == {"choice": ["1", "0"]}
+        assert (body["presence_penalty"], body["frequency_penalty"]) == (0.0, 0.0)
         assert (body["temperature"], body["max_tokens"], body["model"]) == (0, 4, "judge")
+
+    @pytest.mark.parametrize("names", [["vllm-first-name", "judge"], ["other", "another"]])
+    def test_a_judge_under_several_names_that_answers_as_the_first_scores_under_one_key(self, names: list[str]) -> None:
+        with serve(models=names, root="/weights", answers_as=lambda asked: names[0]) as server:
+            verdict = judged(server)
+        with serve(models=names, root="/weights", answers_as=lambda asked: None) as server:
+            assert judged(server).key == verdict.key
+        assert (verdict.verdict, verdict.by) == (Outcome.CORRECT, "judge")
 
     def test_verdicts_of_other_judges_have_other_keys(self) -> None:
         with serve(models=["a"]) as one, serve(models=["b"]) as other:

@@ -49,6 +49,7 @@ class RowSpec:
     answer: str = "A"
     repeat: int = 0
     benchmark: str = "vstar"
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def trajectory_key(self) -> str:
@@ -59,7 +60,14 @@ def trajectory(asked: RowSpec) -> Trajectory:
     """`output_tokens` a turn, a turn per zoom and a last one that answers, tool errors in the first turn."""
     options = tuple("abcdefgh"[: asked.options])
     question = Question(
-        asked.id, asked.benchmark, asked.category, asked.cluster or asked.id, "What?", options, "A" if options else "a"
+        asked.id,
+        asked.benchmark,
+        asked.category,
+        asked.cluster or asked.id,
+        "What?",
+        options,
+        "A" if options else "a",
+        extra=asked.extra,
     )
     calls = [(ZOOM,)] * asked.zooms + [()]
     calls[0] = (*calls[0], *([BAD] * asked.tool_errors))

@@ -81,6 +81,18 @@ def test_an_empty_run_has_empty_tables_with_all_columns(make_run) -> None:
     assert len(rows_table(make_run())) == len(sweep_table(make_run())) == 0
 
 
+def test_values_of_further_columns_are_categories_and_free_texts_are_not(make_run, asked) -> None:
+    about = [("hard", f"text {i}") if i % 3 else ("easy", f"text {i}") for i in range(30)]
+    specs = [
+        asked(f"q{i}", "224", RIGHT if level == "easy" else WRONG, extra=(("level", level), ("note", note)) if i else ())
+        for i, (level, note) in enumerate(about)
+    ]
+    sweep = sweep_table(make_run(*specs)).set_index("category")
+    assert set(sweep.index) == {"overall", "direct_attributes", "level=easy", "level=hard"}
+    assert (sweep.loc["level=easy", "n"], sweep.loc["level=easy", "acc"]) == (9, 1.0)
+    assert (sweep.loc["level=hard", "n"], sweep.loc["level=hard", "acc"]) == (20, 0.0)
+
+
 def test_accuracy_is_correct_of_all_with_wilson_bounds(make_run, asked) -> None:
     line = overall(sweep_table(make_run(*(asked(f"q{i}", "448", RIGHT if i < 7 else WRONG) for i in range(10)))), "448")
     assert (line["n"], line["clusters"], line["correct"], line["acc"], line["acc_upper"]) == (10, 10, 7, 0.7, 0.7)

@@ -484,3 +484,44 @@ def test_a_trajectory_is_one_line_of_the_file_named_in_the_layout(path: Path) ->
     assert (path / "trajectories.jsonl").read_bytes() == b"".join(
         to_json(t) + b"\n" for t in (trajectory(), trajectory(key="l"))
     )
+
+
+def served(*weights: str, **replies: dict[str, int]) -> dict[str, Any]:
+    """Settings of a served run whose server tells these weights."""
+    facts = {"weights": list(weights), "asked": {"http://a/v1": {"owned_by": "vllm"}}, "replies": replies}
+    return {**SETTINGS, "engine": {"name": "openai", "served": "m"}, "servers": {"model": facts}}
+
+
+class TestServers:
+    def test_other_weights_under_the_same_name_are_refused_with_the_difference(self, path: Path) -> None:
+        make(path, served("/models/step-100"))
+        make(path, served("/models/step-100"))
+        with pytest.raises(RunError, match="the server's weights were /models/step-100, now /models/step-200"):
+            make(path, served("/models/step-200"))
+
+    @pytest.mark.parametrize(("before", "after"), [((), ("/models/a",)), (("/models/a",), ()), ((), ())])
+    def test_where_the_server_does_not_tell_the_run_says_so(
+        self, path: Path, before: tuple[str, ...], after: tuple[str, ...]
+    ) -> None:
+        make(path, served(*before))
+        assert not any("different weights" in note for note in load_settings(path).get("notes") or [])
+        make(path, served(*after))
+        assert any("sessions may have used different weights" in note for note in load_settings(path)["notes"])
+
+    def test_what_servers_did_is_added_over_sessions(self, path: Path) -> None:
+        refused = {
+            "weights": ["/m"],
+            "asked": {"http://a/v1": {"left_out": {"top_k": "unknown"}}},
+            "replies": {"mended": {"x": 2}},
+        }
+        with RunFolder(path, served("/m")) as run:
+            run.record_servers({"model": refused})
+            run.record_servers({"model": {**refused, "replies": {"mended": {"x": 5}}}})  # the whole session's counts again
+        with RunFolder(path, served("/m")) as run:
+            run.record_servers(
+                {"model": {"weights": ["/m"], "asked": {"http://b/v1": {}}, "replies": {"mended": {"x": 1, "y": 1}}}}
+            )
+        facts = load_settings(path)["servers"]["model"]
+        assert facts["replies"] == {"mended": {"x": 6, "y": 1}}
+        assert facts["weights"] == ["/m"]
+        assert facts["asked"] == {"http://a/v1": {"owned_by": "vllm", "left_out": {"top_k": "unknown"}}, "http://b/v1": {}}

@@ -1,0 +1,42 @@
+"""What is assumed of a served model's image processor where its files are not at hand, and that it is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from cof_eval.agent.protocols import COF, DIRECT, PROTOCOLS, Protocol
+from cof_eval.engines.served_family import QWEN3_VL_LIMITS, QWEN25_VL_LIMITS, find_family
+
+QWEN3_VL, DEEPEYES = PROTOCOLS["qwen3_vl"], PROTOCOLS["deepeyes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [
+        ("Qwen/Qwen3-VL-8B-Instruct", 32),
+        ("qwen3-vl:8b", 32),
+        ("/models/Qwen3.5-9B", 32),
+        ("Qwen3.6-35B-A3B", 32),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 28),
+        ("qwen2-vl-7b", 28),
+        ("qwen2_5_vl_sft", 28),
+    ],
+)
+@pytest.mark.parametrize("protocol", [DIRECT, COF])
+def test_a_family_is_known_by_its_name(name: str, factor: int, protocol: Protocol) -> None:
+    family = find_family(None, protocol, ["served", name])
+    assert (family.limits.factor, family.known) == (factor, True)
+    assert f"assumed from the name {name!r}" in family.assumed
+
+
+@pytest.mark.parametrize(("protocol", "limits"), [(QWEN3_VL, QWEN3_VL_LIMITS), (DEEPEYES, QWEN25_VL_LIMITS)])
+def test_without_a_telling_name_the_protocol_says_for_which_family_it_is_made(protocol: Protocol, limits: object) -> None:
+    family = find_family(None, protocol, ["my-checkpoint"])
+    assert (family.limits, family.known) == (limits, True)
+    assert f"assumed from protocol {protocol.name}" in family.assumed
+
+
+def test_where_nothing_tells_stock_qwen25_vl_is_assumed_and_visual_tokens_prove_nothing() -> None:
+    family = find_family(None, DIRECT, ["gpt-5"], max_pixels=100_000)
+    assert (family.limits.factor, family.limits.max_pixels, family.known) == (28, 100_000, False)
+    assert "nothing tells the family" in family.assumed
