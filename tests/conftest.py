@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         asking = [item for item in items if item.get_closest_marker("network")]
         config.hook.pytest_deselected(items=asking)
         items[:] = [item for item in items if item not in set(asking)]
+    if find_spec("vllm") is None:
+        for item in (item for item in items if item.get_closest_marker("engine")):
+            item.add_marker(pytest.mark.skip(reason="vLLM is not installed (profile light): this test needs a real engine"))
     items.sort(key=_cost, reverse=hasattr(config, "workerinput"))
 
 
