@@ -2,7 +2,7 @@
 
 from .connect import connect, learn_versions
 from .decoding import decoding_fields
-from .facts import add_facts, pool_facts
+from .facts import add_facts, pool_facts, recall_names
 from .finish import finish_of
 from .images import ImageFormat
 from .message import ReplyMessage, Said, ServedCall, join_thoughts
@@ -13,5 +13,5 @@ from .urls import parse_urls, url_file
 
 __all__ = [
     "Body", "Completion", "ImageFormat", "Pool", "ReplyMessage", "RetryPolicy", "Said", "ServedCall", "Server", "add_facts", "connect", "decoding_fields", "finish_of",
-    "join_thoughts", "learn_versions", "parse_urls", "pool_facts", "url_file",
+    "join_thoughts", "learn_versions", "parse_urls", "pool_facts", "recall_names", "url_file",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from .roster import Roster
 from .server import Server
 from .transport import Transport
 
+_MEET_S = 20.0
 _VERSION_S = 5.0
 _NAMES_SAID = 20
 _NO_SUCH_PAGE = (404, 405, 501)
@@ -36,7 +37,7 @@ async def connect(
     served_name: str | None = None,
     concurrency: int = 64,
     retry_policy: RetryPolicy | None = None,
-    meet_s: float = 20.0,
+    meet_s: float = _MEET_S,
     image_format: ImageFormat = ImageFormat.PNG,
     follow: Path | None = None,
 ) -> Pool:
@@ -117,7 +118,7 @@ async def _learn(servers: Sequence[Server], served_name: str | None, meet_s: flo
             _log.warning("%s does not answer (%s); it is tried again later", server.url, errors[server])
 
 
-async def _models(server: Server, served_name: str | None, meet_s: float) -> list[ServedModel] | FaultError:
+async def _models(server: Server, served_name: str | None, meet_s: float = _MEET_S) -> list[ServedModel] | FaultError:
     """The models that a server lists, or why it lists none; the named model if it has no list at all."""
     for last in (False, True):
         try:

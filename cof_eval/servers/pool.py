@@ -234,7 +234,9 @@ class Pool:
         """Whether a reply is whole, and of the model that answered before: its name may be another than was asked for."""
         name = reply.model or server.answers_as
         if name != server.answers_as and server.answers_as:
-            raise self._lose(server, f"answers as model {one_line(name)!r} now, and as {server.answers_as!r} before")
+            raise self._lose(
+                server, f"answers as model {one_line(name)!r} now, and as {server.answers_as!r} before in this run"
+            )
         server.answers_as = name[:_NAME_CHARS]
         if reply.choices[0].finish_reason == "abort":
             raise self._fault(server, "aborted", "the server aborted the request", asked)
