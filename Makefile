@@ -62,10 +62,11 @@ test-setup: setup  ## [FULL=1]: do the pins resolve on every Python, and does se
 	@$(if $(FULL),COF_TEST_SETUP_FULL=1 )$(BIN)/pytest -m network -rs tests/test_setup_network.py
 
 # A run that ends without a report could not go on; one that is only partly scored has one, and is no reason to stop.
-sweep: need-model setup  ## MODEL=… [BASELINE=…]: the model under cof and its baseline under direct, eight resolutions
+# NEED=2: two direct samples of each question, the second with its options rotated, show what of gain and harm is noise.
+sweep: need-model setup  ## MODEL=… [BASELINE=…] [NEED=2]: the model under cof and its baseline under direct, eight resolutions
 	@rm -f $(OUT)/cof/report/report.md $(OUT)/direct/report/report.md
 	$(BIN)/cof-eval run --model $(MODEL) --protocol cof $(COMMON) --out $(OUT)/cof || test -e $(OUT)/cof/report/report.md
-	$(BIN)/cof-eval run --model $(BASELINE) --protocol direct $(COMMON) --out $(OUT)/direct || test -e $(OUT)/direct/report/report.md
+	$(BIN)/cof-eval run --model $(BASELINE) --protocol direct $(if $(NEED),--option-order rotated:$(NEED)) $(COMMON) --out $(OUT)/direct || test -e $(OUT)/direct/report/report.md
 	$(BIN)/cof-eval report $(OUT)/cof $(OUT)/direct --out $(OUT)/report
 
 eval: need-model setup  ## MODEL=… [PROTOCOL=…]: one model under one protocol

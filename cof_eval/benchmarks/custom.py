@@ -67,7 +67,7 @@ def load(data: Path | None) -> Rows:
     """
     if data is None:
         raise DataError("custom has no data of its own; pass --data custom=PATH, or set COF_DATA_CUSTOM: " + _EXPECTED)
-    return Rows.collect((_item(data, *found) for found in _rows(data)), f"{data} holds no question; {_EXPECTED}")
+    return Rows.collect((_item(*found) for found in _rows(data)), f"{data} holds no question; {_EXPECTED}")
 
 
 def _rows(data: Path) -> Iterator[tuple[Path, str, SourceRow]]:
@@ -102,7 +102,7 @@ def _beside(file: Path) -> SourceRow:
     return SourceRow(1, str(file), {**fields, "image": images[0]})
 
 
-def _item(data: Path, folder: Path, name: str, source: SourceRow) -> Item | BadRow:
+def _item(folder: Path, name: str, source: SourceRow) -> Item | BadRow:
     try:
         if source.problem:
             raise ValueError(source.problem)

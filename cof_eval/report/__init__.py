@@ -19,6 +19,8 @@ from .table_files import write_csv, write_table
 from .target_summary import target_summary
 from .terminal import caveat_lines, side_by_side, summary
 from .viewer import write_viewer
+from .worth_text import worth_lines
+from .zoom_worth import worth_of
 
 __all__ = ["ReportRun", "caveat_lines", "report_runs", "side_by_side", "summary", "write_report"]
 
@@ -29,7 +31,7 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
     `index.html`, with `viewer/` next to it, shows every trajectory in a browser. Next to it stand `summary.md` (the model
     card) and `report.md`; the tidy tables `rows` and `calls` as CSV and Parquet; `sweep.csv` (a line per benchmark,
     category and resolution); `metrics.csv` and `looking.csv` where benchmarks have metrics of their own or boxes;
-    `pairs.csv` and `flips.csv` where runs are compared; and the figures of `figures.write_figures`. Unfinished, partly
+    `pairs.csv` and `flips.csv` where runs are compared, `worth.csv` where one zooms next to a direct one; and the figures of `figures.write_figures`. Unfinished, partly
     unscored and empty runs are reported as they are.
 
     Args:
@@ -61,7 +63,7 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
             out,
             labels=[run.label for run in runs],
             sweep=sweep,
-            claims=headline_lines(runs),
+            claims=[*headline_lines(runs), *worth_lines(runs)],
             files=files,
         )
     except OSError as error:
@@ -80,6 +82,8 @@ def _write_tables(runs: Sequence[ReportRun], out: Path) -> list[Path]:
     if len(runs) > 1:
         tables["pairs"] = pd.concat([table for other in runs[1:] for table in _pairs(runs[0], other)], ignore_index=True)
         tables["flips"] = pd.concat([runs[0].flips_with(other) for other in runs[1:]], ignore_index=True)
+    if worth := worth_of(runs):
+        tables["worth"] = pd.concat(worth, ignore_index=True)
     if len(own := pd.concat([run.own_metrics for run in runs], ignore_index=True)):
         tables["metrics"] = own
     return [*paths, *(write_csv(table, out / f"{name}.csv") for name, table in tables.items())]

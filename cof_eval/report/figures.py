@@ -17,14 +17,16 @@ from .plots.frontier import frontier_figure
 from .plots.size import size_figure
 from .plots.style import save
 from .plots.sweep import sweep_figure
+from .plots.worth import worth_figure
 from .report_run import ReportRun
 from .summary import chance_level
+from .zoom_worth import worth_of
 
 
 def write_figures(runs: Sequence[ReportRun], published: pd.DataFrame, out: Path) -> Mapping[str, Mapping[str, list[Path]]]:
     """Every figure of every benchmark as PNG and SVG; returns the paths by benchmark and kind.
 
-    `sweep`, `frontier` and `zooms` always, `size` where questions have boxes, `flow` between the first run and each other. The first
+    `sweep`, `frontier` and `zooms` always, `size` where questions have boxes, `worth` where a run zooms next to a direct one, `flow` between the first run and each other. The first
     benchmark's files carry the kind's name alone, the others' also the benchmark's.
     """
     rows = pd.concat([run.rows for run in runs], ignore_index=True)
@@ -50,6 +52,10 @@ def _others(
     yield "zooms", counts_figure(rows, benchmark=benchmark, caveats=notes)
     if (figure := size_figure(rows, benchmark=benchmark, caveats=notes)) is not None:
         yield "size", figure
+    worths = worth_of(runs)
+    for number, worth in enumerate(worths, 1):
+        if (figure := worth_figure(worth, benchmark=benchmark, caveats=notes)) is not None:
+            yield ("worth" if len(worths) == 1 else f"worth_{number}"), figure
     for number, other in enumerate(runs[1:], 2):
         pairs = runs[0].pairs_with(other, benchmark)
         if len(pairs):

@@ -17,6 +17,7 @@ from .report_run import ReportRun
 from .sweep_means import overall_lines, with_means
 from .target_summary import target_summary
 from .text import accuracy, between, bullets, count, escape, mean, percent, share, table
+from .worth_text import worth_text
 
 SETTINGS = ("model", "protocol", "engine", "judge", "seed", "option_order", "repeats", "data", "versions", "commit", "machine")
 """What the report repeats of a run's settings, as far as they are there."""
@@ -52,6 +53,7 @@ PICTURES = {
     "sweep": "Accuracy, zooms and tokens against resolution",
     "frontier": "Accuracy against tokens",
     "flow": "Verdict flow between two runs",
+    "worth": "What zooming is worth",
     "zooms": "Number of zooms",
     "size": "Accuracy against the target's size",
 }
@@ -78,7 +80,7 @@ def report_text(runs: Sequence[ReportRun], published: pd.DataFrame, figures: Map
     parts += bullets(caveats(runs))
     for benchmark in benchmarks(runs):
         parts += _benchmark(benchmark, runs, published, figures.get(benchmark, {}))
-    parts += ["## Who decided", *(part for run in runs for part in _decided(run))]
+    parts += [*worth_text(runs), "## Who decided", *(part for run in runs for part in _decided(run))]
     parts += ["## How to read this", HOW_TO_READ, "## Settings", _settings(runs)]
     return "\n\n".join(parts) + "\n"
 

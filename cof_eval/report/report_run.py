@@ -17,6 +17,7 @@ from .primary import primary_table
 from .rows import tidy
 from .summary import summarize
 from .sweep_means import mean_table
+from .zoom_worth import worth_table
 
 if TYPE_CHECKING:
     from ..runs.folder import RunData
@@ -36,6 +37,13 @@ class ReportRun:
     own_metrics: pd.DataFrame
     """The benchmarks' own metrics: `benchmark`, `resolution`, `metric`, `value` with its interval, and `n` (rows)."""
     _compared: dict[ReportRun, Comparison] = field(default_factory=dict, init=False, repr=False)
+    _worth: dict[tuple[ReportRun, ...], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+
+    def worth_next_to(self, baselines: tuple[ReportRun, ...]) -> pd.DataFrame:
+        """What zooming is worth next to direct answers (`zoom_worth.worth_table`); made once."""
+        if baselines not in self._worth:
+            self._worth[baselines] = worth_table(self, baselines)
+        return self._worth[baselines]
 
     def compared_with(self, other: ReportRun) -> Comparison:
         """Everything that this run and another say about each other; made once."""

@@ -22,7 +22,7 @@ def write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
 
 def write_csv(table: pd.DataFrame, path: Path) -> Path:
     """Write a table as CSV, numbers with six significant digits; returns the path."""
-    texts = {name: column.map(_defused) for name, column in table.items() if column.dtype == object}
+    texts = {name: column.map(_defused) for name, column in table.items() if not pd.api.types.is_numeric_dtype(column.dtype)}
     safe = table.assign(**texts).rename(columns=spreadsheet_cell)
     safe.to_csv(path, index=False, float_format="%.6g", encoding="utf-8")
     return path

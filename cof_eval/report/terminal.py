@@ -18,6 +18,7 @@ from .headline import difference, headline_lines
 from .names import OVERALL, resolution_order
 from .sweep_means import overall_lines, with_means
 from .text import accuracy, count, mean, percent, probability
+from .worth_text import worth_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ _FAILURES = (("unscored", "unscored"), ("truncated", "truncated"), ("tool_errors
 def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     """The headlines; what is missing; each run's sweep, a line per benchmark and resolution; the first run against each other."""
     yield from (Text(one_line(line), style="bold") for line in headline_lines(runs))
+    yield from (Text(one_line(line)) for line in worth_lines(runs))
     yield Text(state_line(runs))
     yield from (Text(one_line(line)) for line in (*deciders_lines(runs), *dollars_lines(runs)))
     for run in runs:

@@ -40,9 +40,9 @@ def accuracy(line: Mapping[str, Any]) -> str:
 
 
 def share(line: Mapping[str, Any], column: str) -> str:
-    """A fraction with its interval, percent: `84.8 [79.0, 89.2]`."""
+    """A fraction with its interval, percent: `84.8 [79.0, 89.2]`; without one, the fraction alone."""
     value, low, high = (float(line[name]) for name in (column, f"{column}_low", f"{column}_high"))
-    return "–" if math.isnan(value) else f"{percent(value)} [{percent(low)}, {percent(high)}]"
+    return percent(value) if math.isnan(low) else f"{percent(value)} [{percent(low)}, {percent(high)}]"
 
 
 def percent(share: float) -> str:

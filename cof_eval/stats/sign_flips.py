@@ -101,7 +101,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def _nonzero(differences: Sequence[float] | Numbers) -> Numbers:
     values = np.asarray(differences, dtype=float)
-    return values[np.abs(values) > 1e-12]
+    return np.asarray(values[np.abs(values) > 1e-12], dtype=np.float64)
 
 
 def _whole_numbers(values: Numbers) -> Numbers | None:
@@ -157,4 +157,4 @@ def _flipped_sums(scaled: Numbers, flips: int) -> Numbers:
 @lru_cache(maxsize=ALL_FLIPS_UP_TO + 1)
 def _all_flips(m: int) -> Numbers:
     bits = (np.arange(1, 2**m)[:, None] >> np.arange(m)) & 1
-    return (1.0 - 2.0 * bits).astype(np.float64)
+    return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)

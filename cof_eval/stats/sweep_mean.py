@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .clusters import Clusters
+from .clusters import Clusters, codes
 from .intervals import UNKNOWN, Interval, student
 
 _DECIMALS = 12
@@ -36,11 +36,12 @@ def mean_over(
         labels: the row's cluster.
         weights: of each stratum, with the sum 1; None: all equal.
     """
-    numbers, names = np.asarray(values, dtype=float), np.asarray(strata, dtype=str)
+    numbers = np.asarray(values, dtype=float)
     if not len(numbers):
         return Clusters.of([])
-    kinds, index, counts = np.unique(names, return_inverse=True, return_counts=True)
-    each = np.array([weights[kind] if weights else 1 / len(kinds) for kind in kinds.tolist()])
+    index, kinds = codes(strata)
+    counts = np.bincount(index)
+    each = np.array([weights[str(kind)] if weights else 1 / len(kinds) for kind in kinds])
     means = np.bincount(index, weights=numbers) / counts
     mean = float(each @ means)
     row = (each * len(numbers) / (counts * len(kinds)))[index]

@@ -70,7 +70,7 @@ class Answers:
     def noise(self) -> Numbers:
         """What a placebo that answers as often right as direct would gain, and harm; NaN with one sample of a question."""
         k = np.where(self.samples > 1, self.samples, np.nan)
-        return k / (k - 1) * self.direct * (1 - self.direct)
+        return np.asarray(k / (k - 1) * self.direct * (1 - self.direct), dtype=np.float64)
 
     @property
     def call_floor(self) -> Numbers:

@@ -17,6 +17,7 @@ from cof_eval.report.compare import FLIP_COLUMNS, PAIRED_COLUMNS
 from cof_eval.report.rows import ROW_COLUMNS
 from cof_eval.report.summary import SWEEP_COLUMNS
 from cof_eval.report.target_summary import TARGET_COLUMNS
+from cof_eval.report.zoom_worth import WORTH_COLUMNS
 from cof_eval.runs.spending import Paid
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +31,7 @@ TABLES = {
     "### looking": list(TARGET_COLUMNS),
     "### pairs": [*PAIRED_COLUMNS, "run", "other"],
     "### flips": list(FLIP_COLUMNS),
+    "### worth": list(WORTH_COLUMNS),
 }
 RECORDS = {
     "### questions.jsonl": Question,

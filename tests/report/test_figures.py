@@ -13,10 +13,12 @@ from PIL import ImageColor
 from cof_eval.core.records import Outcome, Stop
 from cof_eval.core.resolution import SWEEP
 from cof_eval.report.compare import paired_table
+from cof_eval.report.names import MEAN
 from cof_eval.report.plots.counts import OUTCOMES, counts_figure
 from cof_eval.report.plots.flow import FLOWS, flow_figure
 from cof_eval.report.plots.frontier import frontier_figure
 from cof_eval.report.plots.size import size_figure
+from cof_eval.report.plots.worth import worth_figure
 from cof_eval.report.rows import rows_table
 from cof_eval.report.summary import summarize
 
@@ -94,6 +96,30 @@ def test_the_ends_of_every_curve_of_the_frontier_are_named_first(rows) -> None:
     assert sum("4k" in name for name in named) >= 2
 
 
+def worth(label: str = "base · direct") -> pd.DataFrame:
+    """What zooming is worth at eight resolutions and on their mean, with noise floors."""
+    names = [resolution.name for resolution in SWEEP] + [MEAN]
+    numbers = {"call_gain": 0.2, "call_harm": 0.05, "call_floor": 0.04, "net": 0.15, "net_low": 0.05, "net_high": 0.3}
+    return pd.DataFrame(
+        {"run": "model · cof", "baseline": label, "benchmark": "vstar", "resolution": names, "n": 12, **numbers}
+    )
+
+
+def test_gain_stands_above_and_harm_below_and_the_mean_apart() -> None:
+    (axes,) = worth_figure(worth(), benchmark="vstar").axes
+    gain, harm, above, below = ([bar.get_height() for bar in container] for container in axes.containers[:4])
+    assert (gain, harm, above, below) == ([20.0] * 9, [-5.0] * 9, [4.0] * 9, [-4.0] * 9)
+    ticks = list(axes.get_xticks())
+    assert ticks[-1] - ticks[-2] == 1.5
+
+
+def test_a_figure_without_two_samples_says_that_noise_is_unknown() -> None:
+    figure = worth_figure(worth().assign(call_floor=float("nan")), benchmark="vstar")
+    assert "noise alone" not in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any("what noise would show is unknown" in text.get_text().replace("\n", " ") for text in figure.texts)
+    assert worth_figure(worth(), benchmark="pope") is None
+
+
 @pytest.mark.parametrize("label", ["base · direct", HOSTILE])
 def test_no_text_is_clipped_and_no_two_overlap(rows, label: str) -> None:
     ours, theirs = rows(zooms=2, output_tokens=7), rows(label, right=3, zooms=1)
@@ -103,6 +129,7 @@ def test_no_text_is_clipped_and_no_two_overlap(rows, label: str) -> None:
         counts_figure(both, benchmark="vstar", caveats=[label]),
         flow_figure(paired_table(ours, theirs), "model · cof", label, benchmark="vstar", caveats=[label]),
         size_figure(both, benchmark="vstar", caveats=[label]),
+        worth_figure(worth(label), benchmark="vstar", caveats=[label]),
     ]
     for figure in figures:
         assert figure is not None

@@ -33,7 +33,7 @@ def size_figure(rows: pd.DataFrame, *, benchmark: str, caveats: Sequence[str] = 
     runs = [(drawable(name), _points(run)) for name, run in rows.groupby("run", sort=False)]
     text = (
         f"{benchmark}: scored rows with annotated boxes, each trajectory once, pooled over the resolutions by the side of a target in the "
-        f"shown image (root of its area); points of fewer than {LEAST} rows are excluded; n: of the first run. Bars: 95% intervals (cluster bootstrap over "
+        f"shown image (root of its area); points of fewer than {LEAST} rows are excluded; n: of the first run. Bars: 95% intervals (clustered Wilson over "
         "images, Wilson where a point has each image once)." + (f" Note: {'; '.join(caveats)}." if caveats else "")
     )
     with style():
