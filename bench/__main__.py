@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import judging, large, real, report, rules, scripted, served, start, training, viewer
+from bench import judging, large, photographs, real, report, rules, scripted, served, start, training, viewer
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "memory": scripted.memory,
     "report": report.report,
     "served": served.served,
+    "photographs": photographs.photographs,
     "large": large.large,
     "viewer": viewer.viewer,
     "judging": judging.judging,

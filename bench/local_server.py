@@ -47,7 +47,7 @@ class LocalServer:
         self.bodies.append(len(body))
         await asyncio.sleep(self.latency_s)
         message = {"role": "assistant", "content": self.say(json.loads(body))}
-        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+        usage = {"prompt_tokens": 24_000, "completion_tokens": 20, "total_tokens": 24_020}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         return {"id": "1", "object": "chat.completion", "created": 0, "model": "local", "choices": [choice], "usage": usage}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from .finish import finish
 
 if TYPE_CHECKING:
     from ..judging.audit import JudgedPair
+    from ..runs.progress_bar import CountBar
     from ..runs.rejudge import RejudgeProgress
 
 
@@ -62,19 +64,18 @@ def judge(
 
 def _try_rules(path: Path) -> int:
     """Try the rules on one file of replies, or on a run's answers against its judge's verdicts."""
-    from tqdm import tqdm
-
     from ..core.errors import RunError
     from ..judging.replies import load_replies
     from ..judging.rules_report import rule_on, rules_lines
+    from ..runs.console import Screen
     from ..runs.rejudge import judged_replies
 
     try:
         replies = judged_replies(path) if path.is_dir() else load_replies(path)
     except RunError as error:
         raise UsageError(str(error)) from error
-    with tqdm(total=len(replies), desc="rules", unit="reply", disable=None, leave=False) as bar:
-        ruled = rule_on(replies, bar.update)
+    with Screen().count(len(replies), "ruling") as bar:
+        ruled = rule_on(replies, bar.advance)
     say("\n".join(rules_lines(ascii(str(path))[1:-1], ruled)))
     return int(any(each.disagrees for each in ruled))
 
@@ -105,19 +106,20 @@ def _rejudge(path: Path, card: str, url: str | None, concurrency: int) -> int:
 
 
 async def _judge_run(path: Path, card: str, url: str | None, concurrency: int) -> RejudgeProgress:
-    from tqdm import tqdm
-
     from ..core.settings import judge_api_key
     from ..judging import start_judge
+    from ..runs.console import Screen
     from ..runs.rejudge import RejudgeProgress, rejudge
 
     judge = await start_judge(card, url, judge_api_key(url), concurrency=concurrency)
     try:
-        with tqdm(desc="judging", unit="answer", disable=None, leave=False) as bar:
+        with ExitStack() as stack:
+            bars: list[CountBar] = []  # one, made when it is known how many answers there are
 
             def show(counts: RejudgeProgress) -> None:
-                bar.total = counts.total
-                bar.update(counts.done - bar.n)
+                if not bars:
+                    bars.append(stack.enter_context(Screen().count(counts.total, "judging")))
+                bars[0].reach(counts.done)
 
             return await rejudge(path, judge, concurrency, RejudgeProgress(changed=show))
     finally:
@@ -146,18 +148,17 @@ async def _calibrate(cards: list[str], urls: list[str | None], concurrency: int)
 
 
 async def _audit(card: str, url: str | None, concurrency: int) -> tuple[str, list[JudgedPair]]:
-    from tqdm import tqdm
-
     from ..core.settings import judge_api_key
     from ..judging import load_pairs, pairs_folder, start_judge
     from ..judging.audit import judge_pairs
+    from ..runs.console import Screen
 
     folder = pairs_folder(card)
     pairs = load_pairs(folder)
     judge = await start_judge(card, url, judge_api_key(url), concurrency=concurrency)
     try:
-        with tqdm(total=len(pairs), desc="judging", unit="pair", disable=None, leave=False) as bar:
-            judged = await judge_pairs(judge, pairs, folder, concurrency, bar.update)
+        with Screen().count(len(pairs), f"judging pairs of {judge.card.name}") as bar:
+            judged = await judge_pairs(judge, pairs, folder, concurrency, bar.advance)
     finally:
         await judge.close()
     return f"{judge.card.name} · {judge.model or 'rules only'}", judged

@@ -23,7 +23,7 @@ from ..core.errors import (
     UsageError,
 )
 from ..core.resolution import PixelLimits
-from ..servers import ImageFormat, Pool, RetryPolicy, Server, connect, parse_urls, pool_facts
+from ..servers import ImageFormat, Pool, RetryPolicy, Server, connect, parse_urls, pool_facts, recall_names, url_file
 from . import EngineSettings
 from .chat_body import chat_body
 from .chat_response import ReplyReader
@@ -111,6 +111,7 @@ class OpenAIEngine:
                 concurrency=settings.concurrency,
                 retry_policy=arguments.retry_policy,
                 image_format=arguments.image_format,
+                follow=url_file(settings.base_url),
             )
         except NoServerError as error:
             raise EngineUnusableError(
@@ -132,6 +133,10 @@ class OpenAIEngine:
     def assumed(self) -> str:
         """What is assumed of the image processor, in words; empty if it is read from the checkpoint's files."""
         return self._family.assumed
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Hold the servers to what earlier sessions of the run recorded of them (`facts`)."""
+        recall_names(self._pool, facts)
 
     @property
     def facts(self) -> dict[str, Any]:

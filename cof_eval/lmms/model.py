@@ -175,6 +175,7 @@ class Cof(lmms):  # type: ignore[misc]
             paying = open_paying(self.settings, engine, judge)
             with self._open_run(self._run_settings(engine, jobs, judge, tested, paying)) as run:
                 self.screen.log_to(run.path)
+                _recall(engine, run)
                 await self._evaluate(engine, plans, judge, run, tested, paying)
                 return [run.trajectories[plan.key] for plan in plans]
         finally:
@@ -315,6 +316,13 @@ def _served(engine: Engine, judge: Judge) -> dict[str, dict[str, Any]]:
     """What the servers of the model and of the judge did so far; nothing of engines in process."""
     told = {"model": getattr(engine, "facts", None), "judge": getattr(judge.client, "facts", None)}
     return {who: facts for who, facts in told.items() if facts}
+
+
+def _recall(engine: Engine, run: RunFolder) -> None:
+    """Hold the model's servers to what earlier sessions recorded of them."""
+    recall = getattr(engine, "recall", None)
+    if recall:
+        recall((run.settings.get("servers") or {}).get("model") or {})
 
 
 def _session(settings: ModelSettings) -> dict[str, Any]:

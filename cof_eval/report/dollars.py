@@ -61,7 +61,8 @@ def _line(run: ReportRun, *, several: bool) -> str:
     total = float(ended["usd"].sum())
     each = [f"{dollars(total / len(ended))} per question"] if len(ended) else []
     each += [f"{dollars(total / right)} per correct answer"] if right else []
-    on_model, on_judge = spent_before(run.run.path, model, judge)
+    judge_model = str((run.run.settings.get("judge") or {}).get("model") or "")
+    on_model, on_judge = spent_before(run.run.path, model, judge, judge_model)
     lost = on_model - sum(model.dollars(use_of(t)) for t in run.run.trajectories.values())
     says = f"spent {dollars(on_model)} on the model" + (
         f", {dollars(lost)} of it on rollouts that never ended" if lost > 5e-7 else ""

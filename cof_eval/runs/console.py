@@ -25,7 +25,7 @@ from ..core.text import one_line, printable, say
 from .finding import Finding, Level
 from .log_capture import LogCapture
 from .plan import PlannedJob, Point, summarize
-from .progress_bar import Bar
+from .progress_bar import Bar, CountBar
 from .served_notes import all_served_notes
 
 _REDRAW_S = 0.2
@@ -130,6 +130,11 @@ class Screen:
         self.clear()
         on = self.detail >= Detail.BAR
         return Bar(self._err, total=total, finished=finished, name=self.name, live=self.live, on=on)
+
+    def count(self, total: int, what: str) -> CountBar:
+        """The progress bar of a step of its own, as `judging`."""
+        self.clear()
+        return CountBar(self._err, total=total, name=what, live=self.live, on=self.detail >= Detail.BAR)
 
     def log_to(self, run: Path) -> None:
         """The run folder is there: keep the log in it."""

@@ -161,7 +161,7 @@ def check_data(data: _Data, planner: Planner) -> Finding:
     """Whether every image of a benchmark can be shown, and what generating would cost at least."""
     plans = [planner.plan(job) for job in data.jobs]
     bad = {plan.job.doc_id: plan for plan in plans if plan.error}
-    distinct = {plan.key: plan for plan in plans if not plan.error}
+    distinct = {plan.key: plan for plan in plans}
     tokens = sum(plan.visual_tokens for plan in distinct.values())
     costs = "visual tokens not predicted" if planner.limits.counted else f"at least {tokens:,} visual tokens"
     says = "; ".join([f"{data.questions:,} questions, {len(distinct):,} distinct rollouts, {costs}", *data.notes])
@@ -170,7 +170,7 @@ def check_data(data: _Data, planner: Planner) -> Finding:
     if not bad:
         return Finding(Level.WARNING if data.notes else Level.OK, f"data of {data.name}", says)
     first: PlannedJob = next(iter(bad.values()))
-    level = Level.FAILED if len(distinct) == 0 else Level.WARNING
+    level = Level.FAILED if all(plan.error for plan in plans) else Level.WARNING
     return Finding(level, f"data of {data.name}", f"{says}; {len(bad):,} images cannot be shown, the first: {first.error}")
 
 

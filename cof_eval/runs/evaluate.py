@@ -19,18 +19,12 @@ from ..core.records import Outcome, Question, Stop, Trajectory, Verdict, stop_ve
 from ..core.settings import JUDGE_CONCURRENCY
 from ..judging import Judge
 from ..stats import Interval, wilson
+from .ahead import Ahead, at_once
 from .folder import RunFolder
 from .plan import PlannedJob, in_order
 from .prepare import Preparer
 
-_AHEAD = 4
-"""Questions whose images wait, decoded and resized, for a rollout to end: the engine never waits for them."""
-
 _Written = TypeVar("_Written")
-
-
-_Ready = asyncio.Queue[Subject | Trajectory | None]
-"""What rollouts can begin with; a trajectory where there is nothing to begin with; None at the end."""
 
 
 @dataclass(slots=True)
@@ -121,12 +115,14 @@ class Evaluation:
         unjudged = list(self._unjudged({plan.key for plan in plans}))
         self._count_kept(counts, {plan.key for plan in plans}.difference(unjudged))
         workers = min(self.concurrency, len(pending))
-        ready: _Ready = asyncio.Queue(maxsize=_AHEAD)
+        limits = self.protocol.limits(self.engine.limits)
+        preparer = Preparer(self.protocol, limits, self.run.keep_image, at_once=at_once(self.concurrency))
+        ahead = Ahead(preparer.prepare, self.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._prepare(pending, ready, workers))
+                group.create_task(ahead.fill(pending, workers, lambda: self.reached is not None))
                 for _ in range(workers):
-                    group.create_task(self._work(ready, group, counts))
+                    group.create_task(self._work(ahead, group, counts))
                 for key in unjudged:
                     group.create_task(self._judge(self.run.trajectories[key], counts))
         except BaseExceptionGroup as failures:
@@ -160,25 +156,9 @@ class Evaluation:
                 if verdict is not None:
                     progress.count_verdict(verdict, question)
 
-    async def _prepare(self, pending: Sequence[PlannedJob], ready: _Ready, workers: int) -> None:
-        """Look at images ahead of the rollouts; a failed look is a trajectory already."""
-        preparer, queue = Preparer(self.protocol, self.protocol.limits(self.engine.limits), self.run.keep_image), iter(pending)
-
-        async def prepare() -> None:
-            for plan in queue:
-                if self.reached:
-                    return
-                await ready.put(await asyncio.to_thread(preparer.prepare, plan))
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(_AHEAD, len(pending))):
-                group.create_task(prepare())
-        for _ in range(workers):
-            await ready.put(None)
-
-    async def _work(self, ready: _Ready, group: asyncio.TaskGroup, progress: Progress) -> None:
+    async def _work(self, ahead: Ahead, group: asyncio.TaskGroup, progress: Progress) -> None:
         """Roll out one question after the other; what follows a rollout does not hold its place."""
-        while (prepared := await ready.get()) is not None:
+        while (prepared := await ahead.take()) is not None:
             trajectory = prepared if isinstance(prepared, Trajectory) else await self._roll(prepared)
             if trajectory is None:
                 continue
@@ -276,6 +256,7 @@ def _without_tool(protocol: Protocol) -> Protocol:
         open_question=DIRECT.open_question,
         format=DIRECT.format,
         call_syntax=DIRECT.call_syntax,
+        call_pattern=DIRECT.call_pattern,
         answer_syntax=DIRECT.answer_syntax,
         max_turns=DIRECT.max_turns,
         turn_patterns=DIRECT.turn_patterns,

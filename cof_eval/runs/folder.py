@@ -379,7 +379,7 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: old[name] for name in ("versions", "machine", "commit") if name in old},
         "judge": judge,
-        **({"prices": old["prices"]} if "prices" in old and "prices" not in new else {}),
+        **({"prices": prices} if (prices := {**(old.get("prices") or {}), **(new.get("prices") or {})}) else {}),
         "judges": [one for one in verdict_sets({**old, "judge": before}) if one and one != judge] + [judge],
         "notes": list(dict.fromkeys(notes)),
         **({"servers": old["servers"]} if old.get("servers") else {}),

@@ -28,6 +28,8 @@ class Paying:
     """None if it has no price: its cost is then not counted."""
     judge_model: str
     """Empty where rules alone decide."""
+    judge_key: str
+    """The judge as its verdicts name it."""
     budget: float | None
 
     @property
@@ -37,7 +39,7 @@ class Paying:
 
     def findings(self, run: Path) -> list[Finding]:
         """What is spent and may be, and whether the judge's cost is counted."""
-        spent = 0.0 if self.budget is None else sum(spent_before(run, self.model, self.judge))
+        spent = 0.0 if self.budget is None else self._spent(run)
         found = []
         if self.judge_model and self.judge is None:
             says = f"{self.source} has no prices of the judge {self.judge_model!r}: its cost is not counted. A judge of your own costs 0"
@@ -46,6 +48,9 @@ class Paying:
             says = f"{dollars(spent)} of {dollars(self.budget)} are spent: nothing more is asked. Raise --budget"
             found.append(Finding(Level.WARNING, "budget", says))
         return found
+
+    def _spent(self, run: Path) -> float:
+        return sum(spent_before(run, self.model, self.judge, self.judge_key))
 
     @contextmanager
     def open(self, run: Path, engine: Engine, judge: Judge) -> Iterator[tuple[Engine, Judge]]:
@@ -56,7 +61,7 @@ class Paying:
             engine: the run's.
             judge: the run's.
         """
-        wallet = Wallet(self.budget, sum(spent_before(run, self.model, self.judge)))
+        wallet = Wallet(self.budget, self._spent(run))
         with Journal(run / FILE, Paid) as journal:
             paid = PricedJudge(judge, self.judge, wallet) if self.judge and judge.client else judge
             yield PricedEngine(engine, self.model, wallet, journal), paid
@@ -79,6 +84,7 @@ def open_paying(settings: ModelSettings, engine: Engine, judge: Judge | None) ->
         model=model,
         judge=prices.find(*served),
         judge_model=served[0] if served else "",
+        judge_key=judge.model if judge else "",
         budget=settings.budget,
     )
 

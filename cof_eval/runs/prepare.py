@@ -18,24 +18,27 @@ from ..core.resolution import PixelLimits
 from .plan import PlannedJob, StoredImage
 
 _NATIVES = 2
-"""Decoded native images kept for the next resolution of the same image."""
+"""Decoded native images kept for the next resolution of the same image, where few are looked at at once."""
+_RESOLUTIONS = 8
+"""Of one image, in a whole sweep: they follow each other."""
 
 
 class Preparer:
     """Looks at the images of planned jobs; safe for threads."""
 
-    def __init__(self, protocol: Protocol, limits: PixelLimits, keep_image: KeepImage) -> None:
+    def __init__(self, protocol: Protocol, limits: PixelLimits, keep_image: KeepImage, *, at_once: int = 1) -> None:
         """Make one.
 
         Args:
             protocol: how images are shown.
             limits: the protocol's pixel limits within the engine's.
             keep_image: called with every shown image.
+            at_once: images that are looked at at the same time.
         """
         self._protocol = protocol
         self._limits = limits
         self._keep_image = keep_image
-        self._natives = _NativeCache(_NATIVES)
+        self._natives = _NativeCache(_NATIVES + at_once // _RESOLUTIONS)
 
     def prepare(self, plan: PlannedJob) -> Subject | Trajectory:
         """The start of a rollout, or, if the image cannot be shown, the trajectory that says so."""

@@ -1,4 +1,4 @@
-"""How far a run is: one line that is drawn again on a terminal, and a line now and then elsewhere."""
+"""How far a run, or another long step, is: one line that is drawn again on a terminal, and a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -26,8 +27,8 @@ _ECHO = 3
 """Columns that stay empty: a terminal writes ^C there, and must not break the line."""
 
 
-class Bar:
-    """The progress of one run. Call `show` whenever the counts have changed."""
+class CountBar:
+    """How many of a number of equal things are done. Call `reach` whenever there are more."""
 
     def __init__(
         self,
@@ -40,11 +41,11 @@ class Bar:
         on: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A bar of `total` rollouts.
+        """A bar of `total` things.
 
         Args:
             console: where.
-            total: distinct rollouts of the run.
+            total: how many there are.
             finished: of these, those that earlier sessions did.
             name: stands first.
             live: draw one line again and again; else lines.
@@ -53,7 +54,6 @@ class Bar:
         """
         self._console, self._total, self._finished, self._name = console, total, finished, name
         self._on, self._clock = on and total > finished, clock
-        self._progress = Progress(total - finished)
         self._ends = deque([(clock(), 0)], maxlen=_REMEMBERED)
         self._said_s, self._halves = clock(), 0
         self._live = (
@@ -62,7 +62,7 @@ class Bar:
             else None
         )
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
@@ -75,37 +75,39 @@ class Bar:
 
     @property
     def done(self) -> int:
-        """Finished rollouts, those of earlier sessions included."""
-        return self._finished + self._progress.done
+        """How many are done, those of earlier sessions included."""
+        return self._finished + self._ends[-1][1]
 
-    def show(self, progress: Progress) -> None:
-        """Show these counts from now on."""
-        if progress.done > self._ends[-1][1]:
-            self._ends.append((self._clock(), progress.done))
-        self._progress = progress
+    def reach(self, done: int) -> None:
+        """This session has done so many."""
+        if done > self._ends[-1][1]:
+            self._ends.append((self._clock(), done))
         if self._on and self._live is None and self._due():
             self._say()
 
+    def advance(self) -> None:
+        """One more is done."""
+        self.reach(self._ends[-1][1] + 1)
+
     def text(self) -> str:
-        """The counts in words: rate, time left, accuracy so far, zooms, errors."""
-        progress = self._progress
-        parts = [f"{self.done:,}/{self._total:,}"]
-        failures = {"error" if progress.errors == 1 else "errors": progress.errors, "unscored": progress.unscored}
-        parts += [f"{count:,} {what}" for what, count in failures.items() if count]
-        parts += self._speed()
-        if accuracy := progress.accuracy():
-            estimate, (low, high) = accuracy
-            parts.append(f"accuracy {100 * estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
-        parts.append(f"{progress.zooms / max(1, progress.kept + progress.done):.2f} zooms")
-        return " · ".join(parts)
+        """The counts in words: rate, time left."""
+        return " · ".join([f"{self.done:,}/{self._total:,}", *self._failures(), *self._speed(), *self._found()])
+
+    def _failures(self) -> list[str]:
+        """What went wrong so far."""
+        return []
+
+    def _found(self) -> list[str]:
+        """What was found so far."""
+        return []
 
     def _speed(self) -> list[str]:
-        """Rollouts a second over the last ones, and the time that the others need."""
+        """How many a second over the last ones, and the time that the others need."""
         now, left = self._clock(), self._total - self.done
-        since, before = self._ends[0]
-        if self._progress.done == before or now <= since:
+        (since, before), (_, done) = self._ends[0], self._ends[-1]
+        if done == before or now <= since:
             return []
-        rate = (self._progress.done - before) / (now - since)
+        rate = (done - before) / (now - since)
         said = f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
         return [said, f"{_duration(left / rate)} left"] if left else [said]
 
@@ -130,6 +132,36 @@ class Bar:
     def _say(self) -> None:
         self._said_s, self._halves = self._clock(), 2 * self.done // max(1, self._total)
         self._console.print(f"{self._name}: {self.text()}", soft_wrap=True)
+
+
+class Bar(CountBar):
+    """The progress of one run, in rollouts. Call `show` whenever the counts have changed."""
+
+    _progress: Progress | None = None
+
+    def show(self, progress: Progress) -> None:
+        """Show these counts from now on."""
+        self._progress = progress
+        self.reach(progress.done)
+
+    def _failures(self) -> list[str]:
+        if self._progress is None:
+            return []
+        failures = {
+            "error" if self._progress.errors == 1 else "errors": self._progress.errors,
+            "unscored": self._progress.unscored,
+        }
+        return [f"{count:,} {what}" for what, count in failures.items() if count]
+
+    def _found(self) -> list[str]:
+        """Accuracy so far, and zooms a rollout."""
+        if self._progress is None:
+            return []
+        progress, parts = self._progress, []
+        if accuracy := progress.accuracy():
+            estimate, (low, high) = accuracy
+            parts.append(f"accuracy {100 * estimate:.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+        return [*parts, f"{progress.zooms / max(1, progress.kept + progress.done):.2f} zooms"]
 
 
 def _duration(seconds: float) -> str:

@@ -38,20 +38,21 @@ class Paid:
     use: Use
 
 
-def spent_before(run: Path, model: ModelPrices | None, judge: ModelPrices | None) -> tuple[float, float]:
+def spent_before(run: Path, model: ModelPrices | None, judge: ModelPrices | None, judge_model: str = "") -> tuple[float, float]:
     """Dollars that earlier sessions of a run spent on its model and on its judge.
 
     Args:
         run: the run folder; it may be empty.
         model: the model's prices; None if it has none.
         judge: the judge's.
+        judge_model: the judge model that these are prices of; verdicts of others are not priced.
     """
     paid = list(read_journal(run / FILE, Paid))
     known = {each.conversation for each in paid}
     # rollouts of sessions without prices; one that failed and was done again was paid for twice
     ended = (t for t in read_journal(run / "trajectories.jsonl", Trajectory) if f"{t.key}-{t.repeat}" not in known)
     uses = sum((use_of(t) for t in ended), sum((each.use for each in paid), Use()))
-    judged = judge_use(read_journal(run / "verdicts.jsonl", Verdict))
+    judged = judge_use(each for each in read_journal(run / "verdicts.jsonl", Verdict) if each.model == judge_model)
     return model.dollars(uses) if model else 0.0, judge.dollars(judged) if judge else 0.0
 
 

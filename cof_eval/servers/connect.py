@@ -1,17 +1,16 @@
-"""Meeting servers: their URLs, and what they say that they serve."""
+"""Meeting servers: what they say that they serve, at the start and where they join later."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from ..core.byte_budget import ByteBudget
 from ..core.errors import NoServerError, UsageError
-from ..core.secrets import safe_urls
 from ..core.text import one_line
 from .faults import Fault, FaultError, StatusError
 from .images import ImageFormat, choose_format
@@ -19,9 +18,11 @@ from .limit import AdaptiveLimit
 from .models import ServedModel
 from .parcel import MOST_BYTES
 from .pool import Pool, RetryPolicy
+from .roster import Roster
 from .server import Server
 from .transport import Transport
 
+_MEET_S = 20.0
 _VERSION_S = 5.0
 _NAMES_SAID = 20
 _NO_SUCH_PAGE = (404, 405, 501)
@@ -36,8 +37,9 @@ async def connect(
     served_name: str | None = None,
     concurrency: int = 64,
     retry_policy: RetryPolicy | None = None,
-    meet_s: float = 20.0,
+    meet_s: float = _MEET_S,
     image_format: ImageFormat = ImageFormat.PNG,
+    follow: Path | None = None,
 ) -> Pool:
     """Reach the servers of one model and learn what they serve. A silent one is tried again later if another answers.
 
@@ -49,54 +51,54 @@ async def connect(
         retry_policy: how long to keep trying servers in trouble.
         meet_s: most seconds to wait for a server's list of models.
         image_format: in which images travel.
+        follow: the file that named them; it is read again when it changes.
 
     Raises:
         NoServerError: if none answers as an OpenAI-compatible server.
         UsageError: if one does not serve the model, or they serve different ones.
     """
-    budget = ByteBudget(MOST_BYTES)
-    servers = [await meet(url, api_key, concurrency, image_format, budget) for url in urls]
+    met = partial(meet, api_key=api_key, concurrency=concurrency, image_format=image_format, budget=ByteBudget(MOST_BYTES))
+    servers = [await met(url) for url in urls]
     pool = Pool(servers, retry_policy or RetryPolicy())
     try:
         await _learn(servers, served_name, meet_s)
     except BaseException:
         await pool.close()
         raise
+    if follow:
+        known = dict(zip(urls, servers, strict=True))
+        pool.roster = Roster(follow, pool, known, partial(_join, pool=pool, met=met, served_name=served_name))
     return pool
 
 
-async def meet(url: str, api_key: str, concurrency: int, image_format: ImageFormat, budget: ByteBudget) -> Server:
+async def meet(url: str, *, api_key: str, concurrency: int, image_format: ImageFormat, budget: ByteBudget) -> Server:
     """A server that is not asked yet; arguments as of `connect`, and the bytes of bodies that all servers share."""
     transport = Transport(url, api_key, budget)
     images = await choose_format(url, image_format, proxied=transport.proxied)
     return Server(transport, AdaptiveLimit(concurrency), images=images)
 
 
-def parse_urls(text: str) -> tuple[str, ...]:
-    """Base URLs separated by commas, semicolons or spaces (lmms-eval's model_args keeps commas for itself).
+async def _join(url: str, pool: Pool, met: Callable[[str], Awaitable[Server]], served_name: str | None) -> Server:
+    """A server for a running pool.
 
     Raises:
-        UsageError: if one is no http(s) URL, or there is none.
+        UsageError: if it does not serve the pool's model, or with a smaller context.
+        FaultError: if it does not answer.
     """
-    urls = tuple(dict.fromkeys(_trimmed(part) for part in re.split(r"[,;\s]+", text.strip()) if part))
-    if not urls or not all(map(_usable, urls)):
-        said = safe_urls(text)
-        raise UsageError(f"{said!r} holds no base URL that can be used; expected for instance http://127.0.0.1:8000/v1")
-    return urls
-
-
-def _trimmed(url: str) -> str:
-    """A URL whose path ends without a slash."""
-    path, mark, query = url.partition("?")
-    return path.rstrip("/") + mark + query
-
-
-def _usable(url: str) -> bool:
+    server = await met(url)
     try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none, a bracket that is not closed
-        return False
+        models = await _models(server, served_name)
+        if isinstance(models, FaultError):
+            raise models
+        _note(server, models, pool.model)
+        if server.root and pool.roots and server.root not in pool.roots:
+            raise UsageError(f"{server.url} serves {server.root!r} under that name, not {pool.roots[0]!r}")
+        if server.context and pool.context and server.context < pool.context:
+            raise UsageError(f"{server.url} has a context of {server.context:,} tokens, and the run {pool.context:,}")
+    except BaseException:
+        await server.transport.close()
+        raise
+    return server
 
 
 async def _learn(servers: Sequence[Server], served_name: str | None, meet_s: float) -> None:
@@ -116,7 +118,7 @@ async def _learn(servers: Sequence[Server], served_name: str | None, meet_s: flo
             _log.warning("%s does not answer (%s); it is tried again later", server.url, errors[server])
 
 
-async def _models(server: Server, served_name: str | None, meet_s: float) -> list[ServedModel] | FaultError:
+async def _models(server: Server, served_name: str | None, meet_s: float = _MEET_S) -> list[ServedModel] | FaultError:
     """The models that a server lists, or why it lists none; the named model if it has no list at all."""
     for last in (False, True):
         try:

@@ -36,12 +36,26 @@ def _server(server: Server) -> dict[str, Any]:
         "owned_by": server.owner,
         "root": server.root,
         "version": server.version,
+        "answers_as": server.answers_as,
         "images": server.images.told(),
         "sent_as": sent_as,
         "left_out": fields.left_out,
         "unused": [name for name in UNUSED.get(server.owner, ()) if name not in fields.left_out],
     }
     return {name: value for name, value in told.items() if value}
+
+
+def recall_names(pool: Pool, facts: Mapping[str, Any]) -> None:
+    """Hold servers to the names under which they answered in earlier sessions of a run.
+
+    Args:
+        pool: the servers, not asked yet.
+        facts: the run's entry of them (`pool_facts`).
+    """
+    asked = facts.get("asked") or {}
+    for server in pool.servers:
+        name = (asked.get(server.url) or {}).get("answers_as")
+        server.answers_as = name if isinstance(name, str) else ""
 
 
 def add_facts(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

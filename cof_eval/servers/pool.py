@@ -32,6 +32,7 @@ from .faults import Fault, FaultError, StatusError
 from .negotiate import Body, Negotiated, StatusRefusedError
 from .overflow import is_overflow
 from .reply import ChatReply
+from .roster import Roster
 from .server import Server
 
 _LONGEST_WAIT_S = 60.0
@@ -92,6 +93,8 @@ class Pool:
     """Fields of replies that held something and were not read, with the number of replies."""
     silent_since: float | None = None
     """When, since any server last answered, the first one failed to."""
+    roster: Roster | None = None
+    """The file that names the servers, if one does."""
 
     @property
     def model(self) -> str:
@@ -156,10 +159,14 @@ class Pool:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self.roster:
+            await self.roster.close()
         await asyncio.gather(*(server.transport.close() for server in self.servers), return_exceptions=True)
 
     async def _attempt(self, conversation: str, body: Body, *, fresh: bool) -> Completion:
         """Ask the conversation's server once; again where it refuses a part of the request (`negotiate`)."""
+        if self.roster:
+            self.roster.look()
         server = self.home(conversation)
         if server is None:
             raise self._none_up()
@@ -227,7 +234,9 @@ class Pool:
         """Whether a reply is whole, and of the model that answered before: its name may be another than was asked for."""
         name = reply.model or server.answers_as
         if name != server.answers_as and server.answers_as:
-            raise self._lose(server, f"answers as model {one_line(name)!r} now, and as {server.answers_as!r} before")
+            raise self._lose(
+                server, f"answers as model {one_line(name)!r} now, and as {server.answers_as!r} before in this run"
+            )
         server.answers_as = name[:_NAME_CHARS]
         if reply.choices[0].finish_reason == "abort":
             raise self._fault(server, "aborted", "the server aborted the request", asked)

@@ -15,6 +15,7 @@ from cof_eval.core.settings import (
     ModelSettings,
     api_key,
     data_folder,
+    judge_api_key,
     judge_url,
     parse_model_args,
     use_data_folder,
@@ -26,7 +27,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "cof_eval"
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("COF_RUN", "COF_JUDGE_URL", "COF_DATA_VSTAR", "OPENAI_API_KEY", "WORLD_SIZE"):
+    for name in ("COF_RUN", "COF_JUDGE_URL", "COF_DATA_VSTAR", "OPENAI_API_KEY", "COF_JUDGE_API_KEY", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -157,7 +158,7 @@ class TestEnvironment:
 
     def test_the_key_is_the_users_or_a_placeholder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert api_key() == "EMPTY"
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+        monkeypatch.setenv("OPENAI_API_KEY", " sk-1\n")
         assert api_key() == "sk-1"
 
     @pytest.mark.parametrize(("value", "expected"), [("4", 4), ("1", 1), ("", 1), ("many", 1)])
@@ -193,3 +194,32 @@ def test_every_variable_that_users_set_is_in_the_table() -> None:
     names = {name for text in read if (name := text.partition("=")[0]).isupper() and name.startswith(("COF_", "OPENAI_"))}
     assert {"COF_RUN", "COF_DATA_"} <= names
     assert [name for name in names if f"`{name}" not in table] == []
+
+
+class TestKeys:
+    MODEL = "http://ann:pw@a:8000/v1;http://b:8000/v1?x=1"
+
+    @pytest.mark.parametrize(
+        ("judge", "key"),
+        [
+            ("http://a:8000/v1", "sk-model"),
+            ("http://b:8000/other,http://a:8000/v1", "sk-model"),
+            ("http://a:8001/v1", "EMPTY"),
+            ("https://a:8000/v1", "EMPTY"),
+            ("http://a:8000/v1,http://c:8000/v1", "EMPTY"),
+            (None, "EMPTY"),
+        ],
+    )
+    def test_the_models_key_goes_to_no_other_server(self, judge: str | None, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-model")
+        assert judge_api_key(judge, self.MODEL) == key
+        assert judge_api_key(judge) == "EMPTY"
+        monkeypatch.setenv("COF_JUDGE_API_KEY", "sk-judge")
+        assert judge_api_key(judge, self.MODEL) == "sk-judge"
+
+    @pytest.mark.parametrize("key", ["sk-\n1", "sk-\x00", "schl\u00fcssel"])
+    def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(self, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("os.environ", {"OPENAI_API_KEY": key})
+        with pytest.raises(UsageError, match="OPENAI_API_KEY holds characters") as caught:
+            api_key()
+        assert key not in str(caught.value)

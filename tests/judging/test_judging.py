@@ -160,6 +160,14 @@ class TestServedJudge:
         assert (body["presence_penalty"], body["frequency_penalty"]) == (0.0, 0.0)
         assert (body["temperature"], body["max_tokens"], body["model"]) == (0, 4, "judge")
 
+    @pytest.mark.parametrize("names", [["vllm-first-name", "judge"], ["other", "another"]])
+    def test_a_judge_under_several_names_that_answers_as_the_first_scores_under_one_key(self, names: list[str]) -> None:
+        with serve(models=names, root="/weights", answers_as=lambda asked: names[0]) as server:
+            verdict = judged(server)
+        with serve(models=names, root="/weights", answers_as=lambda asked: None) as server:
+            assert judged(server).key == verdict.key
+        assert (verdict.verdict, verdict.by) == (Outcome.CORRECT, "judge")
+
     def test_verdicts_of_other_judges_have_other_keys(self) -> None:
         with serve(models=["a"]) as one, serve(models=["b"]) as other:
             keys = {judged(server).key for server in (one, one, other, None)}

@@ -16,7 +16,7 @@ from cof_eval.core.records import Outcome, Question, Verdict
 from cof_eval.runs.console import Detail, Screen, say_findings, say_plan, say_troubles
 from cof_eval.runs.evaluate import Progress
 from cof_eval.runs.finding import Finding, Level
-from cof_eval.runs.progress_bar import Bar
+from cof_eval.runs.progress_bar import Bar, CountBar
 
 Captured = pytest.CaptureFixture[str]
 PLANS = sample()
@@ -234,6 +234,14 @@ class TestBar:
         estimate, (low, high) = run.progress.accuracy() or (0.0, (0.0, 0.0))
         assert (estimate, high) == (1.0, 1.0)
         assert low < 0.3
+
+    def test_a_step_that_is_no_run_is_counted_in_the_same_words(self, drawn: io.StringIO) -> None:
+        clock = Clock()
+        with CountBar(Console(file=drawn, width=80), total=4, name="judging", clock=clock) as bar:
+            for _ in range(4):
+                clock.now += 2
+                bar.advance()
+        assert drawn.getvalue().splitlines() == ["judging: 2/4 · 30.0/min · 0:04 left", "judging: 4/4 · 30.0/min"]
 
     def test_it_begins_where_an_earlier_session_ended(self, make: Make) -> None:
         run = make(320, finished=120)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import (
@@ -34,7 +35,8 @@ from fakes import (
 )
 
 from cof_eval.agent.engine import Request, Response
-from cof_eval.agent.protocols import COF, DIRECT
+from cof_eval.agent.protocols import COF, DIRECT, Calls
+from cof_eval.agent.reply import CallSyntax
 from cof_eval.agent.zoom import CropSource
 from cof_eval.core.errors import EngineUnusableError, RunError
 from cof_eval.core.images import source_hash
@@ -163,8 +165,15 @@ class TestAnswering:
         assert sorted(t.repeat for t in run.trajectories.values()) == [0, 1, 2]
         assert all(run.trajectories[row.trajectory].repeat == row.repeat for row in run.rows)
 
-    def test_a_question_without_an_image_is_asked_without_the_tool_but_decoded_as_the_run(self, path: Path) -> None:
-        protocol = replace(COF, temperature=0.5, top_p=0.9, max_new_tokens=77)
+    @pytest.mark.parametrize(
+        "calls",
+        [{}, {"calls": Calls.NATIVE}, {"call_syntax": CallSyntax.PATTERN, "call_pattern": "<z>{box}</z>"}],
+        ids=["text", "native", "pattern"],
+    )
+    def test_a_question_without_an_image_is_asked_without_the_tool_but_decoded_as_the_run(
+        self, path: Path, calls: dict[str, Any]
+    ) -> None:
+        protocol = replace(COF, temperature=0.5, top_p=0.9, max_new_tokens=77, **calls)
         plans = [planner(protocol).plan(job(repeat=i)) for i in range(2)]
         engine = ScriptedEngine(["It is blue"])
         answer_all(path, plans, engine, protocol=protocol)
@@ -172,6 +181,7 @@ class TestAnswering:
             (0.5, 0.9, 77, DIRECT.system)
         }
         assert len({r.seed for r in engine.requests}) == 2
+        assert not any(r.tools for r in engine.requests)
         found = load_run(path).trajectories.values()
         assert sorted((t.repeat, t.protocol, t.answer) for t in found) == [(i, "cof", "It is blue") for i in range(2)]
 

@@ -52,7 +52,7 @@ def run(
             RunFolder(path, {"model": "tiny", "tasks": tasks}, keep_images=KeepImages.NONE) as folder,
             Journal(path / FILE, Paid) as journal,
         ):
-            wallet = Wallet(limit, sum(spent_before(path, PRICES, JUDGE)))
+            wallet = Wallet(limit, sum(spent_before(path, PRICES, JUDGE, judge.model)))
             paid = PricedJudge(judge, JUDGE, wallet) if client else judge
             work = Evaluation(
                 engine=PricedEngine(engine, PRICES, wallet, journal),
@@ -126,7 +126,8 @@ def test_the_judge_pays_too_and_what_it_is_not_asked_stays_unscored_until_there_
     verdicts = list(read_journal(tmp_path / "verdicts.jsonl", Verdict))
     asked = len(client.prompts)
     assert judge_use(verdicts) == Use(prompt_tokens=100 * asked, output_tokens=asked)
-    assert spent_before(tmp_path, None, JUDGE)[1] == pytest.approx(asked * 101 * 10 / 1e6)
+    assert spent_before(tmp_path, None, JUDGE, client.model)[1] == pytest.approx(asked * 101 * 10 / 1e6)
+    assert spent_before(tmp_path, None, JUDGE, "another judge")[1] == 0
     judge = PricedJudge(Judge(CARD, client), JUDGE, Wallet(1e-9))
     with pytest.raises(JudgeError, match="not asked: the budget"):
         asyncio.run(judge.ask("p", None))

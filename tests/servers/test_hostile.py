@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fake_server import FakeServer, serve
@@ -56,3 +58,10 @@ def test_a_list_of_models_that_is_none_leaves_the_other_server_alone(mode: Mode)
         with pytest.raises(NoServerError) as caught:
             with_pool([bad], say, meet_s=limit_s(mode))
     assert mode.says in str(caught.value)
+
+
+def test_the_rows_of_the_docs_are_modes_and_say_what_is_said() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "servers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert len(rows) > 15
+    assert [(name, MODES[name].says, MODES[name].kind) for name, *_ in rows] == rows

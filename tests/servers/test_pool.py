@@ -15,7 +15,7 @@ import pytest
 from fake_server import ChatRequest, FakeServer, Fault, serve
 
 from cof_eval.core.errors import NoServerError, RefusedError, ServerError
-from cof_eval.servers import Pool, RetryPolicy, Server, connect
+from cof_eval.servers import Pool, RetryPolicy, Server, connect, pool_facts, recall_names
 
 T = TypeVar("T")
 HASTY = RetryPolicy(retries=2, timeout_s=5, backoff_s=0.001, patience_s=0.5)
@@ -177,6 +177,22 @@ class TestGone:
         names = iter(["another", None, "another", "third"])
         with serve(answers_as=lambda asked: next(names)) as server:
             assert with_pool([server], use) == (["forty-two"] * 3, "served", "another")
+
+    def test_the_name_is_recorded_and_a_later_session_is_held_to_it(self) -> None:
+        async def first(pool: Pool) -> dict[str, Any]:
+            await say(pool)
+            return pool_facts(pool)
+
+        async def later(pool: Pool) -> None:
+            recall_names(pool, facts)
+            with pytest.raises(NoServerError, match="answers as model 'served' now, and as 'another' before"):
+                await say(pool)
+
+        with serve(answers_as=lambda asked: "another") as server:
+            facts = with_pool([server], first)
+            assert facts["asked"][server.url]["answers_as"] == "another"
+            server.answers_as = lambda asked: "served"
+            with_pool([server], later)
 
     def test_if_all_refuse_the_run_cannot_go_on(self) -> None:
         with serve(fault=lambda asked: Fault.UNAUTHORIZED) as first, serve(fault=lambda asked: Fault.REDIRECT) as second:
