@@ -37,7 +37,7 @@ def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     yield from (Text(one_line(line)) for line in (*deciders_lines(runs), *dollars_lines(runs)))
     for run in runs:
         names = list(dict.fromkeys(run.sweep["benchmark"]))
-        overall = overall_lines(run).to_dict("records")
+        overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")  # their mean is the headline
         yield ""
         title = f"{run.label}, {names[0]}" if len(names) == 1 else run.label
         yield Text.assemble((one_line(title), "bold"), ": all answered questions, unscored ones as wrong")
