@@ -32,6 +32,15 @@ def served_notes(facts: Mapping[str, Any], who: str = "the server") -> list[Serv
     return [*_fields(facts, who), *_replies(facts)]
 
 
+def image_formats(facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """In which formats images travelled (`png`, `bmp`, or with why not `bmp`), each with its servers; of `pool_facts`."""
+    found: dict[str, list[str]] = {}
+    for url, told in (facts.get("asked") or {}).items():
+        if told.get("images"):
+            found.setdefault(one_line(str(told["images"]))[:_WORDS_CHARS], []).append(url)
+    return found
+
+
 WHO = {"model": "the server", "judge": "the judge's server"}
 """Whose servers run.yaml tells of, in words."""
 

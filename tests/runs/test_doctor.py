@@ -65,6 +65,7 @@ def test_a_healthy_set_up_is_told_with_its_costs_and_asked_for_three_replies(tin
         findings = found(tiny, scenes, "224", "448", base_url=server.url, judge_url=judge.url)
     assert {level for level, _ in findings.values()} == {OK}
     assert findings["data of vstar"][1].startswith("4 questions, 8 distinct rollouts, at least ")
+    assert findings["image format"][1] == "images travel as bmp"
     assert findings["coordinates"][1] == "8 scripted zooms of cof show what they point at"
     assert (
         findings["judge"][1]
