@@ -159,7 +159,7 @@ class TestRows:
 def test_examples_are_refused_and_none_is_none() -> None:
     one = task()
     one.set_config(key="num_fewshot", value=0)
-    with pytest.raises(UsageError, match="--num_fewshot 5: .* without examples"):
+    with pytest.raises(UsageError, match=r"--num_fewshot 5: .* without examples"):
         one.set_config(key="num_fewshot", value=5)
 
 
