@@ -162,6 +162,13 @@ def test_the_table_shows_accuracy_with_its_interval_and_the_costs(report, make_r
     assert cells(failures, "4k")[-1] == "5"
 
 
+def test_many_categories_stand_below_each_other(report, make_run, asked) -> None:
+    text = report(make_run(*(asked(f"q{i}", "448", RIGHT, category=f"Perception/kind {i}") for i in range(9))))
+    assert cells(text, "accuracy [95%] by category")[1] == "448"
+    assert cells(text, "Perception/kind 8")[1].startswith("100.0 [")
+    assert "(n=9)" in cells(text, "Perception")[1]
+
+
 def test_categories_stand_side_by_side(report, make_run, asked) -> None:
     text = report(make_run(asked("a", "224", RIGHT), asked("b", "224", WRONG, category="relative_position", options=2)))
     assert cells(text, "accuracy [95%] by category")[1:] == ["direct_attributes", "relative_position"]
