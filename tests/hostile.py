@@ -215,6 +215,8 @@ BODIES: dict[str, Mode] = {
     "a message that is null": _changed("choices.0.message", None),
     "a message that is a list": _changed("choices.0.message", []),
     "a finish reason that is a number": _changed("choices.0.finish_reason", 7),
+    "a finish reason without end": _changed("choices.0.finish_reason", "x" * MILLION),
+    "a model's name without end": _changed("model", "x" * MILLION),
     "a model that is a number": _changed("model", 7),
     "token ids that are texts": _changed("prompt_token_ids", ["a"]),
     "choices twice": Mode(lambda wire: wire.reply(wire.good[:-1] + b', "choices": []}'), "'choices' twice"),

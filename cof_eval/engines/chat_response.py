@@ -27,7 +27,7 @@ _MOST_CHARS = 4_000_000
 """A longer text is no reply: ten times what the longest limits of tokens allow."""
 _CALLED = ("tool_calls", "function_call", "tool_use")
 """Finish reasons of a turn that ends with calls."""
-_HIDDEN_TOKENS = 16
+HIDDEN_TOKENS = 16
 """Tokens that an empty reply may have: an end, and tokens that no text shows."""
 
 Decode = Callable[[Sequence[int]], str]
@@ -159,7 +159,7 @@ class ReplyReader:
         shown = usage.completion_tokens - (
             (usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens) or 0
         )
-        if shown > _HIDDEN_TOKENS and finish_of(done.reply.choices[0].finish_reason) is Finish.STOP:
+        if shown > HIDDEN_TOKENS and finish_of(done.reply.choices[0].finish_reason) is Finish.STOP:
             raise EngineError(
                 f"the reply has no text, but {usage.completion_tokens:,} tokens were generated: the server keeps them back. Start it without "
                 f"{REASONING_FLAG}, or let it return the thoughts (reasoning, include_reasoning)"

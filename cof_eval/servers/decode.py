@@ -40,7 +40,7 @@ def decode(reply: HttpReply, convert: Callable[[object], _T], what: str, once: S
         inner = inner_error(reply)
         if inner:
             raise inner from error
-        raise reply.broken(f"no {what}: {_reason(error)}; it begins {_beginning(reply.body)}") from error
+        raise reply.broken(f"no {what}: {_reason(error)}; it begins {_beginning(reply)}") from error
     return decoded
 
 
@@ -54,5 +54,6 @@ def _reason(error: Exception) -> str:
     return "JSON nested too deep" if isinstance(error, RecursionError) else flat_message(error, chars=150)
 
 
-def _beginning(body: bytes) -> str:
-    return repr(body[:60].decode(errors="replace")) if body else "with nothing"
+def _beginning(reply: HttpReply) -> str:
+    text = reply.secrets.mask(reply.body[:500].decode(errors="replace"))  # first: half a secret is not found
+    return repr(text[:60]) if text else "with nothing"

@@ -124,9 +124,10 @@ def _status(named: dict[str, Any]) -> int | None:
 
 def _error(reply: HttpReply, status: int, found: ErrorBody) -> StatusError:
     says = found.says or _phrase(status)
+    says = reply.tell(says)
     if found.code and found.code not in says:
-        says = f"{says[:250]} ({found.code})"
-    return StatusError(status, reply.tell(says), wait_s=_wait_s(reply), code=found.code)
+        says = f"{says[:250]} ({reply.tell(found.code)})"
+    return StatusError(status, says, wait_s=_wait_s(reply), code=found.code)
 
 
 def _plain(body: bytes) -> str:

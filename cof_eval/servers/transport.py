@@ -162,7 +162,8 @@ class Transport:
     def _redirect(self, response: aiohttp.ClientResponse) -> str:
         """What a redirect says, without its path and query; prompts and images go to no server that was not named."""
         try:
-            host = urlsplit(response.headers.get("location", "")).netloc.rpartition("@")[2] or "another of its own pages"
+            place = self._secrets.mask(response.headers.get("location", ""))
+            host = urlsplit(place).netloc.rpartition("@")[2] or "another of its own pages"
         except ValueError:
             host = "a place that is no URL"
         return self._secrets.mask(
