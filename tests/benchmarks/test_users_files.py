@@ -202,6 +202,9 @@ class TestOutside:
         monkeypatch.setenv("COF_ALLOW_OUTSIDE", "1")
         rows = custom(folder, *(ROW | {"image": name} for name in outside))
         assert [row.image.read() for row in rows] == [png(9)] * len(outside)
+        (row,) = custom(folder, ROW | {"image": "~nobody-of-that-name/a.png"})
+        with pytest.raises(DataError, match="does not exist"):
+            row.image.read()
 
     def test_links_within_the_folder_and_to_it_are_followed(self, folder: Path, tmp_path: Path) -> None:
         (folder / "link.png").symlink_to(folder / "a.png")
