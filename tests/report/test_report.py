@@ -388,8 +388,8 @@ class TestCard:
         run = make_run(asked("a", "224", RIGHT), asked("b", "224", None, stop=None), expected=8)
         first, second, *_ = card_text(report_runs([run])).split("\n\n")
         assert first == (
-            "**model · cof: 100.0% [20.7, 100.0] correct, 0.00 zooms, 10 text and 64 visual tokens a question; at 224 of vstar, "
-            "1 question; so far 1 of 8 rows.**"
+            "**model · cof on vstar: 100.0% [20.7, 100.0] correct at 224, n = 1; 0.00 zooms, 10 text and 64 visual tokens a question; "
+            "so far 1 of 8 rows.**"
         )
         assert second == "Unfinished (1 of 8 rows are answered)."
         assert card_text(report_runs([make_run(expected=8)])).startswith(
