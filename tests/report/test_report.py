@@ -162,6 +162,13 @@ def test_the_table_shows_accuracy_with_its_interval_and_the_costs(report, make_r
     assert cells(failures, "4k")[-1] == "5"
 
 
+def test_many_categories_stand_below_each_other(report, make_run, asked) -> None:
+    text = report(make_run(*(asked(f"q{i}", "448", RIGHT, category=f"Perception/kind {i}") for i in range(9))))
+    assert cells(text, "accuracy [95%] by category")[1] == "448"
+    assert cells(text, "Perception/kind 8")[1].startswith("100.0 [")
+    assert "(n=9)" in cells(text, "Perception")[1]
+
+
 def test_categories_stand_side_by_side(report, make_run, asked) -> None:
     text = report(make_run(asked("a", "224", RIGHT), asked("b", "224", WRONG, category="relative_position", options=2)))
     assert cells(text, "accuracy [95%] by category")[1:] == ["direct_attributes", "relative_position"]
@@ -381,8 +388,8 @@ class TestCard:
         run = make_run(asked("a", "224", RIGHT), asked("b", "224", None, stop=None), expected=8)
         first, second, *_ = card_text(report_runs([run])).split("\n\n")
         assert first == (
-            "**model · cof: 100.0% [20.7, 100.0] correct, 0.00 zooms, 10 text and 64 visual tokens a question; at 224 of vstar, "
-            "1 question; so far 1 of 8 rows.**"
+            "**model · cof on vstar: 100.0% [20.7, 100.0] correct at 224, n = 1; 0.00 zooms, 10 text and 64 visual tokens a question; "
+            "so far 1 of 8 rows.**"
         )
         assert second == "Unfinished (1 of 8 rows are answered)."
         assert card_text(report_runs([make_run(expected=8)])).startswith(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,3 +67,31 @@ def test_the_rows_of_the_docs_are_modes_and_say_what_is_said() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
     assert len(rows) > 15
     assert [(name, MODES[name].says, MODES[name].kind) for name, *_ in rows] == rows
+
+
+CLIENT = """
+import asyncio, resource, sys
+from cof_eval.servers import RetryPolicy, connect
+
+async def body(server, known):
+    return {"messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
+
+async def run():
+    pool = await connect([sys.argv[1]], retry_policy=RetryPolicy(retries=0))
+    failed = await asyncio.gather(*(pool.complete(str(i), body) for i in range(64)), return_exceptions=True)
+    await pool.close()
+    return failed
+
+failed = asyncio.run(run())
+print(sum(isinstance(each, Exception) for each in failed), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a body that never ends", "a bomb of gzip", "a million empty objects", "a million texts"])
+def test_64_large_replies_at_once_do_not_fill_the_memory(name: str) -> None:
+    with serve(mode=MODES[name]) as server:
+        done = subprocess.run([sys.executable, "-c", CLIENT, server.url], capture_output=True, text=True, check=True)
+    failed, most_mib = map(int, done.stdout.split())
+    assert failed == 64
+    assert most_mib < 400
