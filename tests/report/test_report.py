@@ -469,6 +469,7 @@ def test_what_servers_did_otherwise_than_asked_stands_above_the_numbers(report, 
     run = whole(servers=servers)
     said = caveats(report_runs([run]))
     assert any(line.startswith("the server may have used its own top_k, min_p: it refused to be told") for line in said)
+    assert "servers named different weights under one name (/a, /b)" in said
     assert any(line.startswith("the judge's server may have used its own top_k") for line in said)
     assert {"whole texts moved (3 replies)", "fields of replies that were not read: timings (8)"} <= set(said)
     assert not any("timings" in line for line in caveats(report_runs([run]), "vstar"))  # a figure's note is short
