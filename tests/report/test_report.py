@@ -463,7 +463,7 @@ def test_what_servers_did_otherwise_than_asked_stands_above_the_numbers(report, 
     asked = {"http://a/v1": {"left_out": {"top_k": "unknown | field", "min_p": "unknown"}}}
     replies = {"mended": {"whole texts moved": 3}, "ignored_fields": {"timings": 8}}
     servers = {
-        "model": {"weights": [], "asked": asked, "replies": replies},
+        "model": {"weights": ["/a", "/b"], "asked": asked, "replies": replies},
         "judge": {"asked": {"http://j/v1": {"unused": ["top_k"]}}},
     }
     run = whole(servers=servers)
