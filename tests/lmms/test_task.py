@@ -156,6 +156,13 @@ class TestRows:
             task()
 
 
+def test_examples_are_refused_and_none_is_none() -> None:
+    one = task()
+    one.set_config(key="num_fewshot", value=0)
+    with pytest.raises(UsageError, match=r"--num_fewshot 5: .* without examples"):
+        one.set_config(key="num_fewshot", value=5)
+
+
 class TestDigest:
     """Runs of earlier versions resume where only names of categories or ids have changed."""
 
