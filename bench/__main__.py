@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import judging, large, photographs, real, report, rules, scripted, served, start, training, viewer
+from bench import judging, large, photographs, real, replies, report, rules, scripted, served, start, training, viewer
 from bench.figures import Figure, update_page, write_figures
 
 RESULTS, PAGE = Path("results/reference/bench.json"), Path("docs/performance.md")
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "viewer": viewer.viewer,
     "judging": judging.judging,
     "rules": rules.rules,
+    "replies": replies.replies,
     "real": real.real,
     "training": training.training,
 }

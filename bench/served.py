@@ -42,7 +42,9 @@ async def _six_turns() -> tuple[Sequence[int], Sequence[ImagePart]]:
         return CALL.format(20 * turn) if turn < COF.max_turns else "<answer>B</answer>"
 
     async with local_server(say) as server:
-        engine = await open_engine("openai", EngineSettings(pretrained="local", base_url=server.url), COF)
+        engine = await open_engine(
+            "openai", EngineSettings(pretrained="local", base_url=server.url, engine_args={"image_format": "png"}), COF
+        )
         requests: list[Request] = []
         await rollout(_subject(), Recorded(engine, requests), COF)
         await engine.close()

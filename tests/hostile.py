@@ -83,7 +83,7 @@ def bomb(wbits: int) -> bytes:
     """Twice as many spaces as a body may be long, packed a thousandfold."""
     packer = zlib.compressobj(wbits=wbits)
     block = b" " * MILLION
-    return b"".join(packer.compress(block) for _ in range(32)) + packer.flush()
+    return b"".join(packer.compress(block) for _ in range(8)) + packer.flush()
 
 
 def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -145,8 +145,8 @@ FRAMES: dict[str, Mode] = {
     "chunks without an end": Mode(lambda wire: wire.chunked(b"%x\r\n" % len(wire.good), wire.good, b"\r\n"), "breaks off or is malformed"),
     "an endless chunk extension": Mode(lambda wire: _then(lambda: wire.chunked(b"5;x="), lambda: wire.forever(b"a" * 99_999)), ""),
     "endless trailers": Mode(lambda wire: _then(lambda: wire.chunked(b"0\r\n"), lambda: wire.forever(b"x: y\r\n" * 99)), ""),
-    "a body that never ends": Mode(lambda wire: _then(lambda: wire.reply(b"", length=""), lambda: wire.forever(b" " * 99_999)), "longer than 16,777,216 bytes"),
-    "chunks that never end": Mode(lambda wire: _then(lambda: wire.chunked(), lambda: wire.forever(b"1000\r\n" + b" " * 4096 + b"\r\n")), "longer than 16,777,216 bytes"),
+    "a body that never ends": Mode(lambda wire: _then(lambda: wire.reply(b"", length=""), lambda: wire.forever(b" " * 99_999)), "longer than 4,194,304 bytes"),
+    "chunks that never end": Mode(lambda wire: _then(lambda: wire.chunked(), lambda: wire.forever(b"1000\r\n" + b" " * 4096 + b"\r\n")), "longer than 4,194,304 bytes"),
     "a length that is too great": Mode(lambda wire: wire.reply(wire.good, length="999999"), "breaks off or is malformed"),
     "a length that is too small": Mode(lambda wire: wire.reply(wire.good, length="20"), ""),
     "a length that is a word": Mode(lambda wire: wire.reply(wire.good, length="long"), "is no HTTP reply"),
@@ -158,9 +158,9 @@ FRAMES: dict[str, Mode] = {
     "silence after the head": Mode(lambda wire: _then(lambda: wire.reply(b"", length="9"), wire.stopping.wait), "gave no whole reply within", "timeout"),
     "a body that drips": Mode(lambda wire: _then(lambda: wire.reply(b"", length=""), lambda: wire.forever(b" ", 0.02)), "gave no whole reply within", "timeout"),
     "interim replies that drip": Mode(lambda wire: wire.forever(b"HTTP/1.1 100 Continue\r\n\r\n", 0.1), "", "timeout"),
-    "a bomb of gzip": Mode(lambda wire: wire.reply(bomb(31), "content-encoding: gzip"), "longer than 16,777,216 bytes"),
-    "a bomb of deflate": Mode(lambda wire: wire.reply(bomb(15), "content-encoding: deflate"), "longer than 16,777,216 bytes"),
-    "a bomb of raw deflate": Mode(lambda wire: wire.reply(bomb(-15), "content-encoding: deflate"), "longer than 16,777,216 bytes"),
+    "a bomb of gzip": Mode(lambda wire: wire.reply(bomb(31), "content-encoding: gzip"), "longer than 4,194,304 bytes"),
+    "a bomb of deflate": Mode(lambda wire: wire.reply(bomb(15), "content-encoding: deflate"), "longer than 4,194,304 bytes"),
+    "a bomb of raw deflate": Mode(lambda wire: wire.reply(bomb(-15), "content-encoding: deflate"), "longer than 4,194,304 bytes"),
     "a bomb within a bomb": Mode(lambda wire: wire.reply(gzip.compress(gzip.compress(wire.good)), "content-encoding: gzip, gzip"), "which was not asked for"),
     "a body packed with brotli": Mode(lambda wire: wire.reply(b"\x0b\x02\x80hello\x03", "content-encoding: br"), "which was not asked for"),
     "a body packed with zstd": Mode(lambda wire: wire.reply(b"\x28\xb5\x2f\xfd\x00", "content-encoding: zstd"), "which was not asked for"),
@@ -190,7 +190,18 @@ BODIES: dict[str, Mode] = {
     "a number": _body(b"42"),
     "arrays 1,000 levels deep": _body(b'{"choices": ' + b"[" * 1_000 + b"]" * 1_000 + b"}", "nested too deep"),
     "arrays 100,000 levels deep": _body(b"[" * 100_000, "nested too deep"),
+    "a million empty objects": _body(b"[" + b"{}," * MILLION + b"0]", "more than 100,000 objects and lists"),
+    "a million texts": _body(b"[" + b'"",' * MILLION + b"0]"),
     "objects 1,000 levels deep": _body(b'{"a":' * 1_000 + b"1" + b"}" * 1_000, "nested too deep"),
+    "depth that other readers fail on": Mode(
+        lambda wire: wire.reply(
+            wire.good.replace(
+                b'"content"',
+                b'"tool_calls": [{"function": {"name": "f", "arguments": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b'}}], "content"',
+            )
+        ),
+        "nested too deep",
+    ),
     "depth in the content": Mode(lambda wire: wire.reply(wire.good.replace(b'"forty-two"', b"[" * 2_000 + b"]" * 2_000)), "nested too deep"),
     "bytes that are no UTF-8": Mode(lambda wire: wire.reply(wire.good.replace(b"forty", b"\xff\xfe\x80")), "no chat completion"),
     "UTF-16": Mode(lambda wire: wire.reply(wire.good.decode().encode("utf-16")), "no chat completion"),
@@ -215,6 +226,8 @@ BODIES: dict[str, Mode] = {
     "a message that is null": _changed("choices.0.message", None),
     "a message that is a list": _changed("choices.0.message", []),
     "a finish reason that is a number": _changed("choices.0.finish_reason", 7),
+    "a finish reason without end": _changed("choices.0.finish_reason", "x" * MILLION),
+    "a model's name without end": _changed("model", "x" * MILLION),
     "a model that is a number": _changed("model", 7),
     "token ids that are texts": _changed("prompt_token_ids", ["a"]),
     "choices twice": Mode(lambda wire: wire.reply(wire.good[:-1] + b', "choices": []}'), "'choices' twice"),

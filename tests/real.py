@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,9 @@ class Served:
 
 
 @contextmanager
-def serve_vllm(checkpoint: Path, folder: Path, dtype: str = "float32") -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serve_vllm(
+    checkpoint: Path, folder: Path, dtype: str = "float32", flags: Sequence[str] = ()
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """vLLM's own server of a tiny checkpoint, called `tiny`, on a free port: (base URL, process)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,7 +71,7 @@ def serve_vllm(checkpoint: Path, folder: Path, dtype: str = "float32") -> Iterat
         *(str(BIN / "vllm"), "serve", str(checkpoint), "--served-model-name", "tiny"),
         *("--host", "127.0.0.1", "--port", str(port), "--dtype", dtype, "--enforce-eager", "--max-num-seqs", "16"),
         *("--max-model-len", "32768", "--limit-mm-per-prompt", json.dumps({"image": 6, "video": 0})),
-        *("--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+        *("--enable-prompt-tokens-details", "--enable-auto-tool-choice", "--tool-call-parser", "hermes", *flags),
     ]
     log = folder / f"server-{port}.log"
     with log.open("wb") as out:

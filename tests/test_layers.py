@@ -25,8 +25,8 @@ READS_FILES = {"changed.py"}
 HEAVY = {"torch", "vllm", "transformers", "lmms_eval", "datasets", "openai", "pandas", "matplotlib", "statsmodels", "scipy"}
 """Imported inside the function that needs them, except by the modules that are nothing without them."""
 
-SEAMS = ("lmms/task.py", "lmms/model.py", "lmms/plugin.py", "report/")
-"""The interfaces to lmms-eval, and the report (pandas, matplotlib): imported only when used."""
+SEAMS = ("lmms/task.py", "lmms/model.py", "lmms/plugin.py", "lmms/preloaded.py", "report/")
+"""The interfaces to lmms-eval, what the demo preloads, and the report (pandas, matplotlib): imported only when used."""
 
 
 def modules() -> list[Path]:

@@ -10,6 +10,7 @@ answer are run and not scored.
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +24,7 @@ from ..core.files import read_regular
 from ..core.images import ImageSource
 from ..core.records import Corners, Question
 from ..core.text import cut
+from .boxes import parse_boxes
 from .fields import convert_row
 from .image_cells import IMAGE_SUFFIXES
 from .item import ROW_ERRORS, BadRow, Benchmark, Item, Rows
@@ -39,9 +41,9 @@ _MAX_ROW = 1 << 24
 class _SourceRow(msgspec.Struct):
     question: str
     image: str
-    options: list[str | int | float] = []
+    options: list[str | int | float] | str = []
     answer: str | int | float | list[str | int | float] | None = None
-    boxes: list[Corners] = []
+    boxes: list[Corners] | str = []
     id: int | str | None = None
     category: str = ""
 
@@ -131,7 +133,7 @@ def _further(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             raise ValueError(
                 f"unknown field {cut(name)}: write {meant!r} if that is meant; known: {', '.join(KNOWN)}. Other names are further columns"
             )
-        kept[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        kept[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return tuple(kept.items())
 
 
@@ -148,14 +150,22 @@ def _question(name: str, row: _SourceRow, further: tuple[tuple[str, str], ...]) 
         id=str(name if row.id is None else row.id),
         benchmark="custom",
         category=row.category,
-        cluster=row.image,
+        cluster=posixpath.normpath(row.image),
         text=choice_text(row.question, options, ANSWER_LETTER) if options else row.question,
         options=options,
         answer=answers[0] if answers else "",
-        boxes=tuple(row.boxes),
+        boxes=_boxes(row.boxes),
         also=tuple(answers[1:]),
         extra=further,
     )
+
+
+def _boxes(value: list[Corners] | str) -> tuple[Corners, ...]:
+    boxes = tuple(value) if isinstance(value, list) else parse_boxes(value)
+    flat = next((box for box in boxes if not (box[0] < box[2] and box[1] < box[3])), None)
+    if flat is not None:
+        raise ValueError(f"the box {list(flat)} has no area; expected [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+    return boxes
 
 
 def _check_distinct(options: Sequence[str]) -> None:

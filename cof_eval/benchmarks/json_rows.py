@@ -21,7 +21,7 @@ Found = tuple[int, Fields | str]
 
 def jsonl_rows(file: Path) -> Iterator[Found]:
     """The rows of a JSON lines file, one at a time; of a JSON list under that name, too."""
-    with open_text(file, newline="\n") as opened:
+    with open_text(file, newline=None) as opened:
         first = next((line for line in opened if line.strip()), "")
     if first.lstrip().startswith("["):
         yield from json_rows(file)
@@ -35,7 +35,7 @@ def json_rows(file: Path) -> Iterator[Found]:
     Raises:
         ValueError: if the file is none of these.
     """
-    with open_text(file, newline="\n") as opened:
+    with open_text(file, newline=None) as opened:
         text = opened.read()
     try:
         value = _decoded(text)
@@ -70,7 +70,7 @@ def _is_lines(text: str) -> bool:
 
 
 def _lines(file: Path) -> Iterator[Found]:
-    with open_text(file, newline="\n") as opened:
+    with open_text(file, newline=None) as opened:
         yield from ((number, parse_object(line.strip())) for number, line in enumerate(opened, 1) if line.strip())
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from tqdm import tqdm
 
-from ..core.errors import DataError
+from ..core.errors import DataError, system_says
 from ..core.files import write_whole
 from ..core.images import source_hash
 from ..core.records import digest
@@ -84,8 +84,8 @@ def load_table(
         return _kept_rows(kept) or _unpacked(file, image, columns, names, kept, target)
     except OSError as error:
         raise DataError(
-            f"{file} cannot be read or unpacked to {cache_folder()} ({error.strerror}); "
-            "check permissions and free space, or choose another place with COF_CACHE"
+            f"{file} cannot be read or unpacked to {cache_folder()} "
+            f"({system_says(error, 'check permissions and free space, or choose another place with COF_CACHE')})"
         ) from error
 
 

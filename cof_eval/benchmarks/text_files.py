@@ -28,7 +28,7 @@ def text_encoding(start: bytes) -> str:
     return "utf-8"
 
 
-def open_text(file: Path, *, newline: str) -> TextIO:
+def open_text(file: Path, *, newline: str | None) -> TextIO:
     """A text file in its own encoding. Bytes that are none of UTF-8 become lone surrogates, so that their row alone is bad.
 
     Raises:

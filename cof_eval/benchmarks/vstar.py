@@ -7,6 +7,7 @@ the order of the rows; in the JSON next to an image the right option always come
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from dataclasses import replace
@@ -148,7 +149,7 @@ def _item(benchmark: str, folder: Path, source: SourceRow, namesakes: _NamesakeC
             id=str(row.question_id),
             benchmark=benchmark,
             category=row.category,
-            cluster=row.image,
+            cluster=posixpath.normpath(row.image),
             text=row.text,
             options=options,
             answer=row.label,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ..core.errors import DataError
+from ..core.errors import DataError, system_says
 from ..core.images import encode_png
 from ..core.letters import LETTERS
 from ..core.records import digest
@@ -94,8 +94,8 @@ def _test_set() -> Path:
                 (folder / _LAST).write_text("{}", encoding="utf-8")
     except OSError as error:
         raise DataError(
-            f"the scenes of vstar_mini cannot be written to {folder} ({error.strerror}); check permissions and free space, or "
-            "choose another place with COF_CACHE"
+            f"the scenes of vstar_mini cannot be written to {folder} "
+            f"({system_says(error, 'check permissions and free space, or choose another place with COF_CACHE')})"
         ) from error
     return folder
 

@@ -97,12 +97,14 @@ def _check_page(target: Path) -> None:
 
 
 def _write(target: Path, text: str) -> None:
-    from ..core.errors import UsageError
+    from ..core.errors import UsageError, system_says
 
     try:
         target.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UsageError(f"the page {target} cannot be written ({error.strerror}); choose another place with --page") from error
+        raise UsageError(
+            f"the page {target} cannot be written ({system_says(error, 'choose another place with --page')})"
+        ) from error
 
 
 def _say_shown(image: Path, shown: Image, native: ImageRef, findings: Sequence[Finding], protocol: str) -> None:

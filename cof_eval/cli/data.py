@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, system_says
 from .options import AllowOutside, BenchmarkModule, Data
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def show(
     try:
         write_whole(file, image)
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}; choose another place with --out") from error
+        raise UsageError(f"cannot write {file}: {system_says(error, 'choose another place with --out')}") from error
     screen.show(f"{'written':<12}{file} ({size[0]}x{size[1]} px natively, {_count(len(item.question.boxes), 'box', 'boxes')})")
 
 

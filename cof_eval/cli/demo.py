@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..core.errors import CofError, RunError, UsageError
+from ..core.errors import CofError, RunError, UsageError, system_says
 from ..core.text import say
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ def _write_questions(screen: Screen, out: Path, questions: int) -> None:
     try:
         write_set(out / "questions", count=questions, seed=SEED)
     except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}; free space, or choose another folder with --out") from error
+        raise RunError(
+            f"cannot write {out}: {system_says(error, 'free space, or choose another folder with --out')}"
+        ) from error
 
 
 def _say_header(screen: Screen, out: Path, questions: int, engine: str, *, asked: bool) -> None:

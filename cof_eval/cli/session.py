@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..core.errors import DataError, InterruptedRunError, UsageError
+from ..core.secrets import safe_urls
 from ..runs.console import Detail, Screen, say_failure
 from ..runs.log_capture import LogCapture
 from .stopping import Stopped, stop_signals
@@ -48,7 +49,7 @@ def interrupted(stopped: Stopped, screen: Screen | None) -> InterruptedRunError:
 
 
 def _command() -> str:
-    """This command as a shell takes it again."""
+    """This command as a shell takes it again; secrets in URLs have to be filled in."""
     program, *words = sys.argv
     typed = [sys.executable, "-m", "cof_eval.cli"] if program.endswith("__main__.py") else [program]
-    return shlex.join([*typed, *words])
+    return safe_urls(shlex.join([*typed, *words]))

@@ -6,6 +6,8 @@ traceback; anything that is not a `CofError` is a defect of ours and keeps its t
 
 from __future__ import annotations
 
+import errno
+
 from .text import one_line
 
 
@@ -84,6 +86,12 @@ class BudgetReachedError(CofError, RuntimeError):
         super().__init__(message)
         self.run = run
         """The run's folder, where that is known."""
+
+
+def system_says(error: OSError, cure: str) -> str:
+    """Why the system refuses a file, and what to do: `cure`, unless this process has too many files open."""
+    full = error.errno in (errno.EMFILE, errno.ENFILE)
+    return f"{error.strerror}; {'raise the limit with `ulimit -n 65536`' if full else cure}"
 
 
 def first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .errors import ImageError
+from .errors import ImageError, system_says
 from .file_kinds import other_kind
 from .files import read_regular
 from .png_texts import without_long_texts
@@ -75,7 +75,7 @@ class ImageSource:
             raise ImageError(f"image file {path} does not exist; complete the benchmark's folder and run again") from None
         except OSError as error:
             raise ImageError(
-                f"image file {path} cannot be read ({error.strerror}); expected an image file: check its name and permissions"
+                f"image file {path} cannot be read ({system_says(error, 'expected an image file: check its name and permissions')})"
             ) from error
 
 

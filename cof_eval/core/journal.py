@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol
 
-from .errors import RunError
+from .errors import RunError, system_says
 from .files import sync_folder
 from .records import Record, from_json, to_json
 
@@ -58,7 +58,7 @@ class Journal(Generic[Record]):
         except OSError as error:
             self.close()
             raise RunError(
-                f"cannot open {path}: {error.strerror}; free space, or choose a folder that can be written with --out"
+                f"cannot open {path}: {system_says(error, 'free space, or choose a folder that can be written with --out')}"
             ) from error
 
     def append(self, *records: Record) -> None:
@@ -78,8 +78,9 @@ class Journal(Generic[Record]):
                 self._write(lines)
                 self._disk.fsync(self._fd)
             except OSError as error:
+                cure = "free space (or mend the disk)"
                 self._ended = (
-                    f"cannot write {self.path}: {error.strerror}; free space (or mend the disk) and run the same command again, "
+                    f"cannot write {self.path}: {system_says(error, cure)} and run the same command again, "
                     "nothing that was finished is lost"
                 )
                 self._give_up(end)
@@ -149,7 +150,9 @@ def read_journal(path: Path, kind: type[Record]) -> Iterator[Record]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}; expected a file of JSON lines: check its permissions") from error
+        raise RunError(
+            f"cannot read {path}: {system_says(error, 'expected a file of JSON lines: check its permissions')}"
+        ) from error
 
 
 def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:

@@ -1,4 +1,4 @@
-"""PNG files with texts too long for Pillow: it refuses the whole image for them, or not, as other libraries set its globals. Pure."""
+"""PNG files with texts or colour profiles too long for Pillow: it refuses the image for them, or not, as its globals say. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import zlib
 from collections.abc import Iterator
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+"""Kinds of chunks. A colour profile is packed as a text; it is not applied here."""
 _LONGEST, _LONGEST_OF_ALL = 1 << 20, 1 << 25
 """Bytes of one text, unpacked, and of all. Pillow refuses more than these (the second is half of its limit)."""
 
@@ -43,7 +44,7 @@ def _text_length(kind: bytes, body: bytes) -> int:
     _, _, rest = body.partition(b"\0")
     if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] != b"\1"):
         return len(rest) if kind == b"iTXt" else 0  # an unpacked text has no limit of its own
-    packed = rest[1:] if kind == b"zTXt" else rest[2:].split(b"\0", 2)[-1]
+    packed = rest[1:] if kind in (b"zTXt", b"iCCP") else rest[2:].split(b"\0", 2)[-1]
     try:
         return len(zlib.decompressobj().decompress(packed, _LONGEST + 1))
     except zlib.error:

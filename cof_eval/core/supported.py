@@ -25,7 +25,6 @@ STACK = (
     "peft",
     "accelerate",
     "datasets",
-    "openai",
 )
 """What numbers and checkpoints depend on."""
 PYTHONS = SpecifierSet(">=3.11,<3.14")

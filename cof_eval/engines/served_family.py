@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..agent.protocols import Protocol
-from ..core.resolution import PixelLimits
+from ..core.resolution import OWN_PROCESSOR, PixelLimits
 from .checkpoint import Checkpoint
 from .served_checkpoint import ServedCheckpoint
 
@@ -24,6 +24,11 @@ FAMILIES: Mapping[str, tuple[str, PixelLimits]] = {
     "Qwen3.5": (r"qwen[-_ ]?3[._-][5-9]", QWEN3_VL_LIMITS),
     "Qwen2.5-VL": (r"qwen[-_ ]?2[._-]?5[-_ ]?vl", QWEN25_VL_LIMITS),
     "Qwen2-VL": (r"qwen[-_ ]?2[-_ ]?vl", QWEN25_VL_LIMITS),
+    "a processor of its own": (
+        r"intern(vl|s1)|gemma|llava|glm[-_ ]?\d|minicpm|pixtral|molmo|idefics|smolvlm|kimi[-_ ]|phi[-_ ]?[34]|llama[-_ ]?[34]"
+        r"|(^|/)(gpt|chatgpt|o[134]|claude|gemini|grok)[-_ ]?",
+        OWN_PROCESSOR,
+    ),
 }
 """By family, a pattern of the names of its checkpoints, and its stock processor's limits."""
 
@@ -56,6 +61,8 @@ def find_family(
         return Family(checkpoint.limits.within(max_pixels=max_pixels), True)
     limits, source = _by_name(names) or _by_protocol(protocol) or (QWEN25_VL_LIMITS, "")
     kept = limits.within(max_pixels=max_pixels)
+    if kept.counted:
+        return Family(kept, True, f"the checkpoint's files are not at hand: taken for a model with {source}")
     says = (
         f"the checkpoint's files are not at hand: images are sized for a factor of {kept.factor} and {kept.min_pixels:,} to "
         f"{kept.max_pixels:,} px², assumed from {source or 'stock Qwen2.5-VL, as nothing tells the family'}"

@@ -17,7 +17,7 @@ from typing import Any
 from ..agent.protocols import parse_protocol
 from ..agent.protocols.protocol import check_repeats
 from ..benchmarks import BENCHMARKS
-from ..core.errors import RunError, UsageError
+from ..core.errors import RunError, UsageError, system_says
 from ..core.lazy_imports import LMMS_EVAL, imported_later
 from ..core.paths import run_path
 from ..core.resolution import SWEEP, Resolution, parse_resolution
@@ -189,7 +189,7 @@ def _write_results(folder: Path, results: Mapping[str, Any]) -> None:
             lines = (json.dumps(sample, default=str, ensure_ascii=False) for sample in samples)
             (folder / f"samples_{task}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror}; free space and run the same command again") from error
+        raise RunError(f"cannot write {folder}: {system_says(error, 'free space and run the same command again')}") from error
 
 
 def _quiet_lmms_eval(level: str) -> None:

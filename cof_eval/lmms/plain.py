@@ -22,6 +22,7 @@ from ..core.provenance import versions
 from ..core.records import AnswerKind, Finish, ShownImage, Stop, Trajectory, Turn, Verdict
 from ..core.resolution import PixelLimits
 from ..core.settings import KeepImages, image_view, judge_api_key, judge_url, option_order
+from ..engines.chat_response import HIDDEN_TOKENS, REASONING_FLAG, TOOL_FLAGS
 from ..judging import Judge, judge_many, judge_settings, load_card, start_judge
 from ..runs.folder import RunFolder
 from ..runs.plan import Job, PlannedJob, Planner
@@ -35,8 +36,8 @@ POINT_FRAME = Frame.milli()
 LIMITS = PixelLimits(28, PLAIN.min_pixels, PLAIN.max_pixels)
 """Sizes shown to models whose processors are not known here: Qwen2.5-VL's factor."""
 
-_REQUEST_FAILED = "[LMMS_EVAL_REQUEST_FAILED"
-"""Begins what lmms-eval's models for served APIs return instead of an answer that they did not get."""
+_NO_REPLY = ("[LMMS_EVAL_REQUEST_FAILED", "[LMMS_EVAL_BUDGET_EXCEEDED")
+"""Begin what lmms-eval's models for served APIs return instead of an answer that they did not get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +88,26 @@ def _trajectory(plan: PlannedJob, said: PlainAnswer) -> Trajectory:
     stop, answer = _read(said.text)
     if plan.job.question.kind is AnswerKind.POINT and not plan.error:
         answer = native_point(answer, POINT_FRAME, Frame.native(*plan.image.size))
-    if plan.error or said.error or stop is Stop.ERROR:
-        return failed_trajectory(plan, PLAIN, plan.error or said.error or said.text[:300])
+    error = plan.error or said.error or (said.text[:300] if stop is Stop.ERROR else None) or _kept_back(said)
+    if error:
+        return failed_trajectory(plan, PLAIN, error)
     turn = Turn(said.text, Finish.STOP, said.prompt_tokens, 0, said.output_tokens, None, 0.0)
     shown = ShownImage(plan.shown, plan.visual_tokens)
     return Trajectory(plan.key, plan.job.question, plan.image, PLAIN.name, shown, (turn,), answer, stop)
 
 
+def _kept_back(said: PlainAnswer) -> str | None:
+    """What it means that many tokens are an empty text: lmms-eval's models read `content` alone."""
+    if said.text.strip() or said.output_tokens <= HIDDEN_TOKENS:
+        return None
+    return (
+        f"the reply has no text, but {said.output_tokens:,} tokens were generated: a parser of the server moved it out of `content`. Start the "
+        f"server without {REASONING_FLAG} and without its tool parser ({TOOL_FLAGS}), or use --model cof with engine=openai"
+    )
+
+
 def _read(text: str) -> tuple[Stop, str]:
-    if text.startswith(_REQUEST_FAILED):
+    if text.startswith(_NO_REPLY):
         return Stop.ERROR, ""
     answer = parse_reply(text, PLAIN.call_syntax, PLAIN.answer_syntax).answer
     return (Stop.ANSWERED, answer) if answer else (Stop.NO_ANSWER, "")

@@ -96,6 +96,10 @@ class CofTask(ConfigurableMessagesTask):  # type: ignore[misc]
 
     def set_config(self, key: str, value: Any, update: bool = False) -> None:
         """As lmms-eval's; its `repeats` become rows here: it would generate k times and score the first reply only."""
+        if key == "num_fewshot" and value:
+            raise UsageError(
+                f"--num_fewshot {value}: cof-eval's tasks ask every question alone, without examples. Leave it out"
+            )
         if key != "repeats":
             super().set_config(key, value, update)
             return

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..core.errors import RunError
+from ..core.errors import RunError, system_says
 from ..core.files import write_whole
 from ..core.paths import data_dir
 from ..core.records import digest
@@ -50,7 +50,7 @@ def made_tasks(benchmarks: Sequence[str], resolutions: Sequence[Resolution]) -> 
     try:
         shutil.copytree(data_dir("tasks"), folder, dirs_exist_ok=True)
     except OSError as error:
-        raise RunError(f"cannot write {folder} ({error.strerror}); choose another place with COF_CACHE") from error
+        raise RunError(f"cannot write {folder} ({system_says(error, 'choose another place with COF_CACHE')})") from error
     _write(folder / "made", texts.items())
     return folder
 
@@ -85,4 +85,4 @@ def _write(folder: Path, texts: Iterable[tuple[str, str]]) -> None:
         try:
             write_whole(folder / name, text.encode())
         except OSError as error:
-            raise RunError(f"cannot write {folder / name} ({error.strerror}); free space and run again") from error
+            raise RunError(f"cannot write {folder / name} ({system_says(error, 'free space and run again')})") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..core.errors import RunError, UsageError
+from ..core.errors import RunError, UsageError, system_says
 from ..core.image_view import ImageView
 from .figures import write_figures
 from .headline import headline_lines
@@ -67,7 +67,9 @@ def write_report(runs: Sequence[ReportRun], out: Path, published: Path | None = 
             files=files,
         )
     except OSError as error:
-        raise RunError(f"cannot write the report to {out}: {error.strerror}; free space, or choose another folder") from error
+        raise RunError(
+            f"cannot write the report to {out}: {system_says(error, 'free space, or choose another folder')}"
+        ) from error
     return [page, *files]
 
 

@@ -27,17 +27,20 @@ def run_headline(run: ReportRun, say: Say = str) -> str:
     if not (overall["rows"] > 0).any():
         return f"{say(run.label)}: nothing answered yet."
     line = overall.iloc[-1].to_dict()
-    zooms = f"{mean(line['zooms'])} zooms, {count(line['output_tokens'])} text and {count(line['visual_tokens'])} visual tokens"
-    return f"{say(run.label)}: {_accuracy(line)}, {zooms} a question; {_of(run, line, say)}."
+    zooms = f"{mean(line['zooms'])} zooms, {count(line['output_tokens'])} text and {count(line['visual_tokens'])} visual tokens a question"
+    sweep = run.sweep[(run.sweep["category"] == OVERALL) & (run.sweep["rows"] > 0)]
+    where, over = _place(line["benchmark"], sweep, say)
+    return f"{say(run.label)} {where}: {_accuracy(line, over)}; {'; '.join([zooms, *_missing(run, line)])}."
 
 
 def pair_headlines(ours: ReportRun, theirs: ReportRun, say: Say = str) -> Iterator[str]:
     """The difference of two runs' means with its interval and p; over several benchmarks, their mean first."""
-    lines = ours.primary_with(theirs).to_dict("records")
+    lines, pairs = ours.primary_with(theirs).to_dict("records"), ours.pairs_with(theirs)
     for line in (lines[-1:] + lines[:-1]) if len(lines) > 1 else lines:
         if line["n"]:
-            names = f"{say(ours.label)} minus {say(theirs.label)}"
-            yield f"{names}: {difference(line)} points, {p_text(line)}; {_pairs(ours, theirs, line, say)}."
+            own = pairs[(pairs["n"] > 0) & ((pairs["benchmark"] == line["benchmark"]) | (line["benchmark"] == MACRO))]
+            where, over = _place(line["benchmark"], own, say)
+            yield f"{say(ours.label)} minus {say(theirs.label)} {where}: {difference(line)} points {over}, {p_text(line)}."
 
 
 def difference(line: Mapping[str, Any]) -> str:
@@ -51,27 +54,30 @@ def p_text(line: Mapping[str, Any], column: str = "p") -> str:
     """A p value with its test; where unscored pairs could decide otherwise, it says so."""
     said = probability(line[column])
     said = f"p {said}" if said.startswith("<") else f"p = {said}"
-    part = "" if line["p_clusters"] == line["clusters"] else f" on the {line['p_clusters']:,} images scored whole"
+    part = (
+        ""
+        if line["p_clusters"] == line["clusters"]
+        else f", {line['p_clusters']:,} of {line['clusters']:,} images: those scored whole"
+    )
     open_ = f"; of scored pairs, undecided with {line['unscored']:,} unscored" if line["undecided"] else ""
     return f"{said} ({line['test'] or 'no pairs'}{part}{open_})"
 
 
-def _accuracy(line: Mapping[str, Any]) -> str:
+def _accuracy(line: Mapping[str, Any], over: str) -> str:
     if not line["n"]:
         return "no question has a reference"
-    return f"{percent(line['acc'])}% [{percent(line['acc_low'])}, {percent(line['acc_high'])}] correct"
+    return (
+        f"{percent(line['acc'])}% [{percent(line['acc_low'])}, {percent(line['acc_high'])}] correct {over}, n = {line['n']:,}"
+    )
 
 
-def _of(run: ReportRun, line: Mapping[str, Any], say: Say) -> str:
-    """What a run's mean is of: benchmarks, resolutions, questions; what is still to come."""
-    sweep = run.sweep[(run.sweep["category"] == OVERALL) & (run.sweep["rows"] > 0)]
-    said = [f"{_mean_of(line['benchmark'], sweep, say)}, {many(line['n'], 'question')}"]
+def _missing(run: ReportRun, line: Mapping[str, Any]) -> Iterator[str]:
+    """What is still to come."""
     answered, expected = int(run.rows["stop"].notna().sum()), max(run.run.expected_rows, len(run.rows))
     if answered < expected:
-        said.append(f"so far {answered:,} of {expected:,} rows")
+        yield f"so far {answered:,} of {expected:,} rows"
     if line["unscored"]:
-        said.append(f"{many(line['unscored'], 'answer')} unscored ({percent(line['acc_upper'])}% if all were correct)")
-    return "; ".join(said)
+        yield f"{many(line['unscored'], 'answer')} unscored ({percent(line['acc_upper'])}% if correct)"
 
 
 def many(number: int, noun: str) -> str:
@@ -79,17 +85,9 @@ def many(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _mean_of(benchmark: str, sweep: pd.DataFrame, say: Say) -> str:
-    names = resolution_order(sweep["resolution"])
-    over = f"mean over {len(names)} resolutions ({names[0]} to {names[-1]})" if len(names) > 1 else f"at {names[0]}"
-    several = [say(name) for name in dict.fromkeys(sweep["benchmark"])]
-    return (
-        f"{over} of {say(benchmark)}" if benchmark != MACRO else f"{over} and {len(several)} benchmarks ({', '.join(several)})"
-    )
-
-
-def _pairs(ours: ReportRun, theirs: ReportRun, line: Mapping[str, Any], say: Say) -> str:
-    pairs = ours.pairs_with(theirs)
-    pairs = pairs[(pairs["n"] > 0) & ((pairs["benchmark"] == line["benchmark"]) | (line["benchmark"] == MACRO))]
-    scored = f"{many(line['n'], 'pair')} of {many(line['clusters'], 'image')} scored in both"
-    return f"{_mean_of(line['benchmark'], pairs, say)}, {scored}"
+def _place(benchmark: str, sweep: pd.DataFrame, say: Say) -> tuple[str, str]:
+    """What a mean is of: the benchmark or benchmarks, and the resolutions."""
+    names, several = resolution_order(sweep["resolution"]), [say(name) for name in dict.fromkeys(sweep["benchmark"])]
+    over = f"over {len(names)} resolutions" if len(names) > 1 else f"at {names[0]}"
+    named = say(benchmark) if benchmark != MACRO else f"{len(several)} benchmarks ({', '.join(several)})"
+    return f"on {named}", over

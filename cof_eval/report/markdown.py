@@ -156,8 +156,15 @@ def _failures(sweep: pd.DataFrame) -> str:
     return table(columns, lines)
 
 
+_MOST_COLUMNS = 8
+"""Categories that stand side by side; MME-RealWorld-Lite has some sixty."""
+
+
 def categories(sweep: pd.DataFrame, means: pd.DataFrame) -> Iterator[str]:
-    """Accuracy by category: a row per resolution, then their mean, and a column per category; nothing where there is only one."""
+    """Accuracy by category: a row per resolution, then their mean, and a column per category; the other way round where these are many.
+
+    Nothing where there is only one.
+    """
     sweep = with_means(*(each[each["category"] != OVERALL] for each in (sweep, means)))
     names = list(dict.fromkeys(sweep["category"]))
     if len(names) > 1:
@@ -165,8 +172,12 @@ def categories(sweep: pd.DataFrame, means: pd.DataFrame) -> Iterator[str]:
             (line["resolution"], line["category"]): f"{accuracy(line)} (n={line['n']:,})" for line in sweep.to_dict("records")
         }
         order = sorted(resolution_order(sweep["resolution"]), key=lambda name: name == MEAN)
-        lines = [[name, *(cells.get((name, category), "–") for category in names)] for name in order]
-        yield table(["accuracy [95%] by category", *map(escape, names)], lines)
+        title = "accuracy [95%] by category"
+        if len(names) > _MOST_COLUMNS:
+            yield table([title, *order], [[escape(each), *(cells.get((name, each), "–") for name in order)] for each in names])
+        else:
+            lines = [[name, *(cells.get((name, category), "–") for category in names)] for name in order]
+            yield table([title, *map(escape, names)], lines)
         yield "Rows: as in the table of scores, by the benchmark's categories."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..runs.served_notes import image_formats
 from .caveats import caveats, state_line
 from .comparison_text import differences_text
 from .deciders import deciders_lines
@@ -110,6 +111,7 @@ def _facts(run: ReportRun) -> dict[str, Any]:
         "protocol settings": kept or None,
         "effective cap, px²": "; ".join(caps) or None,
         "engine": engine.get("name"),
+        "images sent as": "; ".join(image_formats((settings.get("servers") or {}).get("model") or {})) or None,
         "judge": {name: judge[name] for name in ("card", "model") if judge.get(name)} or None,
         "seed": settings.get("seed"),
         "option order": settings.get("option_order"),

@@ -15,7 +15,7 @@ from .caveats import caveats, state_line
 from .deciders import deciders_lines
 from .dollars import dollars_lines, money
 from .headline import difference, headline_lines
-from .names import OVERALL, resolution_order
+from .names import MEAN, OVERALL, resolution_order
 from .sweep_means import overall_lines, with_means
 from .text import accuracy, count, mean, percent, probability
 from .worth_text import worth_lines
@@ -37,7 +37,7 @@ def summary(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
     yield from (Text(one_line(line)) for line in (*deciders_lines(runs), *dollars_lines(runs)))
     for run in runs:
         names = list(dict.fromkeys(run.sweep["benchmark"]))
-        overall = overall_lines(run).to_dict("records")
+        overall = run.sweep[run.sweep["category"] == OVERALL].to_dict("records")  # their mean is the headline
         yield ""
         title = f"{run.label}, {names[0]}" if len(names) == 1 else run.label
         yield Text.assemble((one_line(title), "bold"), ": all answered questions, unscored ones as wrong")
@@ -58,7 +58,7 @@ def caveat_lines(runs: Sequence[ReportRun]) -> Iterator[RenderableType]:
 
 
 def side_by_side(runs: Mapping[str, ReportRun]) -> Table:
-    """Several runs on one benchmark in one table: a line per resolution, accuracy and zooms of each run.
+    """Several runs on one benchmark in one table: a line per resolution and one for their mean, accuracy and zooms of each run.
 
     Args:
         runs: by the name of their columns. One that never zooms has no column for zooms.
@@ -69,8 +69,9 @@ def side_by_side(runs: Mapping[str, ReportRun]) -> Table:
     for name in runs:
         for column in (f"{one_line(name)}, % [95%]", *(["zooms"] if name in zooming else [])):
             made.add_column(column, justify="right", no_wrap=True)
-    lines = {name: by_resolution(run.sweep) for name, run in runs.items()}
-    for resolution in resolution_order(each for by in lines.values() for each in by):
+    lines = {name: by_resolution(overall_lines(run)) for name, run in runs.items()}
+    names = {each for by in lines.values() for each in by}
+    for resolution in [*resolution_order(names - {MEAN}), *sorted(names & {MEAN})]:
         cells = []
         for name, by in lines.items():
             line = by.get(resolution)

@@ -26,7 +26,7 @@ NEED = """\
 Rows: as above. Need: direct is wrong. Precision: zooms that were needed; recall: needs that were zoomed; both call a lucky direct answer no
 need. MCC (Matthews) is corrected for that, and needs two direct samples of every question."""
 
-ONE_SAMPLE = "noise floor unknown with one direct sample of a question (make sweep NEED=2 gives two)"
+ONE_SAMPLE = "how much of both is noise needs two direct samples (make sweep NEED=2)"
 
 
 def worth_lines(runs: Sequence[ReportRun], say: Say = str) -> list[str]:
@@ -47,11 +47,11 @@ def _sentence(line: Mapping[str, Any], say: Say) -> str:
     where = "mean over resolutions" if line["resolution"] == MEAN else f"at {line['resolution']}"
     known = line["call_floor"] == line["call_floor"]
     floor = f"noise alone would show {percent(line['call_floor'])} of each" if known else ONE_SAMPLE
-    other = "" if line["same_checkpoint"] else ", another checkpoint, so training is part of it"
+    other = "" if line["same_checkpoint"] else " (another checkpoint: training is part of it)"
     return (
-        f"{say(line['run'])}: zooms are worth {points(line['net'])} [{points(line['net_low'])}, {points(line['net_high'])}] points on "
-        f"{say(line['benchmark'])}, {where}: gain {percent(line['call_gain'])}, harm {percent(line['call_harm'])}, next to "
-        f"{say(line['baseline'])}{other}; {floor}."
+        f"{say(line['run'])} on {say(line['benchmark'])}: zooms are worth {points(line['net'])} [{points(line['net_low'])}, "
+        f"{points(line['net_high'])}] points next to {say(line['baseline'])}{other}, {where}: gain {percent(line['call_gain'])}, harm "
+        f"{percent(line['call_harm'])}; {floor}."
     )
 
 

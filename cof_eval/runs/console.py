@@ -20,6 +20,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from ..core.secrets import safe_urls
 from ..core.settings import ModelSettings
 from ..core.text import one_line, printable, say
 from .finding import Finding, Level
@@ -143,7 +144,7 @@ class Screen:
 
 
 def _heading() -> str:
-    return f"=== {datetime.now(UTC).isoformat(timespec='seconds')} {shlex.join(sys.argv)}"
+    return f"=== {datetime.now(UTC).isoformat(timespec='seconds')} {safe_urls(shlex.join(sys.argv))}"
 
 
 def _console(file: TextIO | None, *, stderr: bool) -> Console:

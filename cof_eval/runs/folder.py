@@ -20,7 +20,7 @@ from PIL import Image
 
 from ..agent.protocols import complete
 from ..core.distinct import rows_told_apart
-from ..core.errors import RunError, flat_message
+from ..core.errors import RunError, flat_message, system_says
 from ..core.files import write_whole
 from ..core.image_view import ImageView
 from ..core.images import encode_png, preview
@@ -122,7 +122,7 @@ class RunFolder:
         except Timeout as error:
             raise RunError(f"{path} is in use by another process; wait for it, or choose another folder with --out") from error
         except OSError as error:
-            raise RunError(f"cannot use {path} as a run folder: {error.strerror}; choose another with --out") from error
+            raise RunError(f"cannot use {path} as a run folder: {system_says(error, 'choose another with --out')}") from error
         with contextlib.ExitStack() as opened:
             opened.callback(lock.release)
             self.settings = _merge_settings(path, settings)
@@ -424,4 +424,4 @@ def _write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
     try:
         write_whole(path, data, sync=sync)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}; free space and run the same command again") from error
+        raise RunError(f"cannot write {path}: {system_says(error, 'free space and run the same command again')}") from error

@@ -29,7 +29,22 @@ def served_notes(facts: Mapping[str, Any], who: str = "the server") -> list[Serv
         facts: an entry of run.yaml.
         who: names the server: of the model, or of the judge.
     """
-    return [*_fields(facts, who), *_replies(facts)]
+    return [*_weights(facts), *_fields(facts, who), *_replies(facts)]
+
+
+def _weights(facts: Mapping[str, Any]) -> Iterator[ServedNote]:
+    weights = facts.get("weights") or []
+    if len(weights) > 1:
+        yield ServedNote("servers named different weights under one name", ", ".join(one_line(each) for each in weights))
+
+
+def image_formats(facts: Mapping[str, Any]) -> dict[str, list[str]]:
+    """In which formats images travelled (`png`, `bmp`, or with why not `bmp`), each with its servers; of `pool_facts`."""
+    found: dict[str, list[str]] = {}
+    for url, told in (facts.get("asked") or {}).items():
+        if told.get("images"):
+            found.setdefault(one_line(str(told["images"]))[:_WORDS_CHARS], []).append(url)
+    return found
 
 
 WHO = {"model": "the server", "judge": "the judge's server"}

@@ -24,7 +24,7 @@ from ..core.settings import ModelSettings, api_key
 from ..engines import EngineSettings, open_engine
 from .finding import Finding, Level
 from .native_probe import check_native_call
-from .served_notes import served_notes
+from .served_notes import image_formats, served_notes
 
 
 async def try_server(
@@ -52,7 +52,10 @@ async def try_server(
             yield await check_reply(engine, protocol, min(resolutions, key=lambda r: r.side or r.max_pixels or 1 << 30))
         for finding in await check_native_call(engine, protocol):
             yield finding
-        for note in served_notes(getattr(engine, "facts", {})):
+        facts = getattr(engine, "facts", {})
+        for image_format in image_formats(facts):
+            yield Finding(Level.OK, "image format", f"images travel as {image_format}")
+        for note in served_notes(facts):
             yield Finding(Level.WARNING, "server, tried", str(note))
     finally:
         await engine.close()

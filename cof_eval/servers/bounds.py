@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import aiohttp
 
-MOST_BODY_BYTES = 16 * 2**20
-"""A reply of a million token ids is half as long."""
-_LARGE_BYTES = 512 * 2**10
+MOST_BODY_BYTES = 4 * 2**20
+"""A reply with half a million token ids is that long."""
+_MOST_BRACKETS = 100_000
+"""Objects and lists in a body: each takes twenty times its bytes, and a reply has some dozens."""
+_LARGE_BYTES = 256 * 2**10
 _LARGE_AT_ONCE = 4
 """Bodies longer than that which are held at the same time, for each server."""
 
@@ -47,6 +49,8 @@ class BodyReader:
                         large = True
                     await asyncio.sleep(0)  # others' turn
             unpack.end()
+            if body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
+                raise BodyTooLargeError(f"the body of its reply holds more than {_MOST_BRACKETS:,} objects and lists")
             return bytes(body)
         finally:
             body.clear()  # an error that is kept must not keep the body

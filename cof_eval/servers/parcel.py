@@ -104,4 +104,4 @@ def late_parts(body: Mapping[str, Any]) -> Iterator[LateJson]:
 def _late(value: Any) -> msgspec.Raw:
     if isinstance(value, LateJson):
         return value.json()
-    raise TypeError(f"a {type(value).__name__} cannot be sent")
+    raise TypeError(f"{type(value).__name__} objects cannot be sent")

@@ -42,7 +42,7 @@ class Usage(msgspec.Struct, frozen=True):
 class Choice(msgspec.Struct, frozen=True):
     """One reply."""
 
-    finish_reason: str | None
+    finish_reason: Annotated[str, msgspec.Meta(max_length=100)] | None
     message: ReplyMessage
     error: object = None
     """What a router's provider did wrong (OpenRouter)."""
@@ -55,7 +55,7 @@ class ChatReply(msgspec.Struct, frozen=True):
 
     choices: list[Choice]
     usage: Usage
-    model: str | None = None
+    model: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
     """The model's name as the server tells it: not always the one that was asked for."""
     prompt_token_ids: list[int] | None = None
     """vLLM's, where it was asked for them."""

@@ -16,25 +16,7 @@ from cof_eval.core.errors import DataError, UsageError
 from cof_eval.core.resolution import SWEEP
 from cof_eval.runs.folder import load_run
 
-MODULE = '''
-"""Doors: is the door open? Another's benchmark, in one file."""
-from pathlib import Path
-
-from cof_eval.benchmarks import Benchmark, Item
-from cof_eval.benchmarks.metrics import part
-from cof_eval.core.images import ImageSource, encode_png
-from cof_eval.core.records import Question
-from PIL import Image
-
-
-def load(data: Path | None) -> list[Item]:
-    picture = ImageSource(data=encode_png(Image.new("RGB", (600, 400), "brown")))
-    question = Question("1", "doors", "inside", "1", "Is the door open?\\n(A) yes\\n(B) no", ("yes", "no"), "B")
-    return [Item(question, picture)]
-
-
-BENCHMARKS = {"doors": Benchmark(load, (part("inside", "inside"),))}
-'''
+MODULE = (Path(__file__).parents[2] / "examples/benchmarks/doors.py").read_text()
 
 
 @pytest.fixture
@@ -60,7 +42,7 @@ class TestRun:
         ran = load_run(tmp_path / "run")
         assert {row.task for row in ran.rows} == {"cof_doors_512", "cof_doors_224", "cof_doors_300"}
         results = json.loads((tmp_path / "run/lmms_eval/results.json").read_text())["results"]["cof_doors_512"]
-        assert (results["acc,none"], results["inside,none"]) == (1.0, 1.0)
+        assert (results["acc,none"], results["inside,none"]) == (0.5, 0.5)
         sweep = (tmp_path / "run/report/sweep.csv").read_text().splitlines()
         assert [line.split(",")[3] for line in sweep[1:] if ",overall," in line][-3:] == ["224", "300", "512"]
         for more, said, metrics in (((), 1, False), (("--benchmark-module", module), 0, True)):

@@ -15,6 +15,7 @@ from tables import STRUCT, png, write_parquet, write_tsv
 
 from cof_eval.benchmarks import BENCHMARKS, Rows
 from cof_eval.core.errors import DataError
+from cof_eval.judging.rules import score
 
 ROW = {"image": "a.png", "question": "Which?", "options": ["red", "blue", "green"], "answer": "B"}
 
@@ -47,6 +48,7 @@ DRESSES: dict[str, tuple[str, bytes]] = {
     "UTF-16 without a mark": ("q.jsonl", f"{TEXT}\n{TEXT}\n".encode("utf-16-be")),
     "UTF-32": ("q.jsonl", f"{TEXT}\n{TEXT}\n".encode("utf-32")),
     "line ends of Windows": ("q.jsonl", f"{TEXT}\r\n\r\n{TEXT}\r\n".encode()),
+    "line ends of an old Mac": ("q.jsonl", f"{TEXT}\r{TEXT}\r".encode()),
     "no line end at the end": ("q.jsonl", f"{TEXT}\n{TEXT}".encode()),
     "a list named .jsonl": ("q.jsonl", f"[{TEXT},\n {TEXT}]".encode()),
     "JSON lines named .json": ("q.json", f"{TEXT}\n{TEXT}\n".encode()),
@@ -88,6 +90,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an answer beyond the last": ({"answer": "D"}, "label 'D'; expected one of A, B, C"),
     "an answer that fits two": ({"options": ["Red", "red ", "RED"], "answer": "reD"}, "the text of option A and B and C"),
     "a letter that is another's text": ({"options": ["B", "A"], "answer": "A"}, "both a letter and the text of option B"),
+    "a box without area": ({"boxes": [[10, 10, 5, 20]]}, "[10.0, 10.0, 5.0, 20.0] has no area"),
+    "a box that is not finite": ({"boxes": [[1, 2, 3, 1e999]]}, "not finite"),
     "a wrong type": ({"question": 7}, "$.question` (question is 7)"),
     "a missing field": ({"question": None}, "missing required field `question`"),
     "a path above": ({"image": "../a.png"}, "'../a.png' is not a file below the folder"),
@@ -115,6 +119,21 @@ def test_numbers_are_options_and_answers_as_they_are_written(folder: Path) -> No
 def test_texts_that_read_nan_or_none_are_texts(folder: Path) -> None:
     (row,) = custom(folder, ROW | {"options": ["None", "nan", "NaN "], "answer": "C"})
     assert row.question.options == ("None", "nan", "NaN")
+
+
+def test_a_tsv_of_ones_own_has_lists_as_texts(folder: Path) -> None:
+    row = {
+        "image": "./a.png",
+        "question": "Which?",
+        "options": "['red', 'blue']",
+        "answer": "blue",
+        "boxes": "[[1, 2, 3, 4]]",
+        "id": "a",
+    }
+    file = write_tsv(folder / "q.tsv", [row, row | {"options": "", "boxes": "", "id": "b"}])
+    first, second = (item.question for item in BENCHMARKS["custom"].load(file))
+    assert (first.options, first.answer, first.boxes, first.cluster) == (("red", "blue"), "B", ((1, 2, 3, 4),), "a.png")
+    assert (second.options, second.answer, second.boxes) == ((), "blue", ())
 
 
 class TestIds:
@@ -184,6 +203,9 @@ class TestOutside:
         monkeypatch.setenv("COF_ALLOW_OUTSIDE", "1")
         rows = custom(folder, *(ROW | {"image": name} for name in outside))
         assert [row.image.read() for row in rows] == [png(9)] * len(outside)
+        (row,) = custom(folder, ROW | {"image": "~nobody-of-that-name/a.png"})
+        with pytest.raises(DataError, match="does not exist"):
+            row.image.read()
 
     def test_links_within_the_folder_and_to_it_are_followed(self, folder: Path, tmp_path: Path) -> None:
         (folder / "link.png").symlink_to(folder / "a.png")
@@ -218,6 +240,13 @@ class TestTables:
         question = 'Is there a "dog"\tor\na cat?'
         (row,) = BENCHMARKS["pope"].load(write_tsv(folder / "p.tsv", [POPE | {"question": question, "image": "a.png"}]))
         assert row.question.text.startswith(question)
+
+    def test_an_official_row_with_an_option_twice_is_kept_its_letters_decide(self, folder: Path) -> None:
+        row = {"index": "0", "question": "Which?", "answer": "B", "category": "single", "image": "a.png"}
+        file = write_tsv(folder / "hr_4k.tsv", [row | {"A": "red", "B": "red", "C": "blue", "D": ""}])
+        (found,) = BENCHMARKS["hrbench4k"].load(file)
+        assert (found.question.options, found.question.answer) == (("red", "red", "blue"), "B")
+        assert [score(said, found.question).outcome for said in ("B", "C", "red", "A")] == ["correct", "wrong", None, None]
 
     def test_an_answer_that_is_missing_is_a_bad_row(self, folder: Path) -> None:
         rows = BENCHMARKS["mmstar"].load(

@@ -61,9 +61,9 @@ class TestDemo:
         done, folder = demo
         lines = done.out.splitlines()
         (start,) = (number for number, line in enumerate(lines) if line.startswith("shown at"))
-        rows = {line.split()[0]: line for line in lines[start + 1 : start + 9]}
-        assert list(rows) == RESOLUTIONS
-        assert max(map(len, lines[start : start + 9])) <= 80
+        rows = {line.split()[0]: line for line in lines[start + 1 : start + 10]}
+        assert list(rows) == [*RESOLUTIONS, "mean"]
+        assert max(map(len, lines[start : start + 10])) <= 80
         for (name, resolution), line in sweep(folder).items():
             assert f" {100 * float(line['acc']):.1f} [" in rows[resolution]
             if name != "base":

@@ -63,8 +63,8 @@ class TestPipe:
     def test_stdout_has_the_result_each_caveat_and_where_the_report_is(self, said: tuple[Done, Path]) -> None:
         done, folder = said
         lines = done.out.splitlines()
-        assert lines[0].startswith("by-name · cof: 37.5% [")
-        assert lines[0].endswith("; mean over 2 resolutions (224 to 448) of vstar, 4 questions.")
+        assert lines[0].startswith("by-name · cof on vstar: 37.5% [")
+        assert " correct over 2 resolutions, n = 4; " in lines[0]
         assert lines[1] == "Complete: all 8 rows are answered and scored."
         assert re.search(r"^resolution +n +accuracy \[95%\] +zooms +text tokens +visual tokens", done.out, re.MULTILINE)
         assert re.search(r"^448 +4 +\d+\.\d \[", done.out, re.MULTILINE)

@@ -302,6 +302,11 @@ class TestPngTexts:
         assert header_size(data) == (40, 30)
         assert load_native(data).tobytes() == noise(40, 30).tobytes()
 
+    def test_a_long_colour_profile_is_no_matter(self, pillow_flag: bool) -> None:
+        data = encoded(noise(40, 30), icc_profile=bytes(1_500_000))
+        assert header_size(data) == (40, 30)
+        assert load_native(data).tobytes() == noise(40, 30).tobytes()
+
     def test_a_bomb_of_texts_is_not_unpacked(self) -> None:
         data = self.texts("x" * 50_000_000, *["y" * 900_000] * 40, packed=True)
         assert len(without_long_texts(data)) < len(data)

@@ -29,6 +29,24 @@ def test_a_family_is_known_by_its_name(name: str, factor: int, protocol: Protoco
     assert f"assumed from the name {name!r}" in family.assumed
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OpenGVLab/InternVL3_5-8B",
+        "google/gemma-3-4b-it",
+        "glm-4.6v",
+        "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+        "openai/gpt-5.1",
+        "o3",
+        "gemini-3-pro",
+    ],
+)
+def test_the_others_have_a_processor_of_their_own_whose_tokens_are_counted(name: str) -> None:
+    family = find_family(None, DIRECT, ["served", name], max_pixels=100_000)
+    assert (family.limits.counted, family.limits.max_pixels, family.known) == (True, 100_000, True)
+    assert f"the name {name!r} (a processor of its own)" in family.assumed
+
+
 @pytest.mark.parametrize(("protocol", "limits"), [(QWEN3_VL, QWEN3_VL_LIMITS), (DEEPEYES, QWEN25_VL_LIMITS)])
 def test_without_a_telling_name_the_protocol_says_for_which_family_it_is_made(protocol: Protocol, limits: object) -> None:
     family = find_family(None, protocol, ["my-checkpoint"])
@@ -37,6 +55,6 @@ def test_without_a_telling_name_the_protocol_says_for_which_family_it_is_made(pr
 
 
 def test_where_nothing_tells_stock_qwen25_vl_is_assumed_and_visual_tokens_prove_nothing() -> None:
-    family = find_family(None, DIRECT, ["gpt-5"], max_pixels=100_000)
+    family = find_family(None, DIRECT, ["my-checkpoint"], max_pixels=100_000)
     assert (family.limits.factor, family.limits.max_pixels, family.known) == (28, 100_000, False)
     assert "nothing tells the family" in family.assumed

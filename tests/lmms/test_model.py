@@ -384,6 +384,43 @@ class TestEvaluation:
         assert max(len(asked.images) for asked in server.log) == 1
 
 
+class TestServers:
+    def test_a_reasoning_parser_changes_no_number_and_is_said(self, manager: TaskManager, tmp_path: Path) -> None:
+        with serve() as bare:
+            expected = evaluate(cof(bare, tmp_path / "bare"), manager, ["cof_vstar_224"])
+        moved = {"content": None}
+        with serve(reply=lambda asked: {**moved, "reasoning": scripted(asked)}) as server:
+            results = evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
+        acc = [each["results"]["cof_vstar_224"]["acc,none"] for each in (expected, results)]
+        assert acc[0] == acc[1] > 0
+        replies = load_run(tmp_path / "run").settings["servers"]["model"]["replies"]
+        assert replies["mended"] == {"whole texts that the server had moved to `reasoning`, read as text": 2 * COUNT}
+
+    def test_what_a_run_records_of_decoding_was_sent(self, manager: TaskManager, tmp_path: Path) -> None:
+        def fault(asked: ChatRequest) -> Any:
+            return (400, "Unrecognized request argument supplied: min_p") if "min_p" in asked.body else None
+
+        with serve(owner="openai", fault=fault) as server:
+            evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
+        settings = load_run(tmp_path / "run").settings
+        (told,) = settings["servers"]["model"]["asked"].values()
+        assert told["left_out"] == {"min_p": "Unrecognized request argument supplied: min_p"}
+        names = ("temperature", "top_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "min_p")
+        recorded = {name: settings["protocol"][name] for name in names if name not in told["left_out"]}
+        answered = [asked.body for asked in server.log if asked.fault is None]
+        assert len(answered) == 2 * COUNT
+        assert all({name: body[name] for name in recorded} == recorded for body in answered)
+        assert all(body["max_tokens"] == settings["protocol"]["max_new_tokens"] and body["top_k"] == -1 for body in answered)
+        assert not any("min_p" in body for body in answered)
+
+    def test_other_weights_under_the_same_name_do_not_resume(self, manager: TaskManager, tmp_path: Path) -> None:
+        with serve(root="/models/step-100") as server:
+            evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"], limit=1)
+            server.root = "/models/step-200"
+            with pytest.raises(UsageError, match="weights were /models/step-100, now /models/step-200"):
+                evaluate(cof(server, tmp_path / "run"), manager, ["cof_vstar_224"])
+
+
 class TestFailures:
     def test_failed_rollouts_are_unscored_and_tried_again_alone(self, manager: TaskManager, tmp_path: Path) -> None:
         def fault(asked: ChatRequest) -> Fault | None:

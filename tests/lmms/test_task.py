@@ -156,6 +156,13 @@ class TestRows:
             task()
 
 
+def test_examples_are_refused_and_none_is_none() -> None:
+    one = task()
+    one.set_config(key="num_fewshot", value=0)
+    with pytest.raises(UsageError, match=r"--num_fewshot 5: .* without examples"):
+        one.set_config(key="num_fewshot", value=5)
+
+
 class TestDigest:
     """Runs of earlier versions resume where only names of categories or ids have changed."""
 
@@ -215,14 +222,14 @@ def damaged(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Co
 
 
 def answered(
-    one: CofTask, texts: list[str], *, model: str | None = "llava", args: str = "pretrained=x"
+    one: CofTask, texts: list[str], *, model: str | None = "llava", args: str = "pretrained=x", tokens: int = 7
 ) -> list[dict[str, float]]:
     """Metrics of rows to which another model said these texts, by the calls that lmms-eval makes."""
     if model is not None:
         one.args = argparse.Namespace(model=model, model_args=args)
     one._instances = [
         SimpleNamespace(
-            doc_id=n, resps=[text], token_counts=[TokenCounts(input_tokens=50, output_tokens=7)], filtered_resps={}, idx=0
+            doc_id=n, resps=[text], token_counts=[TokenCounts(input_tokens=50, output_tokens=tokens)], filtered_resps={}, idx=0
         )
         for n, text in enumerate(texts)
     ]
@@ -259,8 +266,14 @@ class TestPlainAnswers:
     def test_no_answer_is_wrong(self, text: str) -> None:
         assert acc(answered(task(), [text])) == ["wrong"]
 
-    def test_a_request_that_failed_is_unscored(self) -> None:
-        assert acc(answered(task(), ["[LMMS_EVAL_REQUEST_FAILED after 5 retries] timeout"])) == ["unscored"]
+    @pytest.mark.parametrize("text", ["[LMMS_EVAL_REQUEST_FAILED after 5 retries] timeout", "[LMMS_EVAL_BUDGET_EXCEEDED]"])
+    def test_a_request_that_failed_is_unscored(self, text: str) -> None:
+        assert acc(answered(task(), [text])) == ["unscored"]
+
+    def test_an_empty_text_of_many_tokens_is_unscored_as_a_parser_kept_it(self) -> None:
+        one = task()
+        assert acc(answered(one, ["", f"({right(one, 1)})"], tokens=300)) == ["unscored", "correct"]
+        assert "--reasoning-parser" in str(one.plain[0].trajectory.error)
 
     def test_an_image_that_could_not_be_shown_is_unscored_whatever_was_said(
         self, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -162,6 +162,13 @@ def test_the_table_shows_accuracy_with_its_interval_and_the_costs(report, make_r
     assert cells(failures, "4k")[-1] == "5"
 
 
+def test_many_categories_stand_below_each_other(report, make_run, asked) -> None:
+    text = report(make_run(*(asked(f"q{i}", "448", RIGHT, category=f"Perception/kind {i}") for i in range(9))))
+    assert cells(text, "accuracy [95%] by category")[1] == "448"
+    assert cells(text, "Perception/kind 8")[1].startswith("100.0 [")
+    assert "(n=9)" in cells(text, "Perception")[1]
+
+
 def test_categories_stand_side_by_side(report, make_run, asked) -> None:
     text = report(make_run(asked("a", "224", RIGHT), asked("b", "224", WRONG, category="relative_position", options=2)))
     assert cells(text, "accuracy [95%] by category")[1:] == ["direct_attributes", "relative_position"]
@@ -381,8 +388,8 @@ class TestCard:
         run = make_run(asked("a", "224", RIGHT), asked("b", "224", None, stop=None), expected=8)
         first, second, *_ = card_text(report_runs([run])).split("\n\n")
         assert first == (
-            "**model · cof: 100.0% [20.7, 100.0] correct, 0.00 zooms, 10 text and 64 visual tokens a question; at 224 of vstar, "
-            "1 question; so far 1 of 8 rows.**"
+            "**model · cof on vstar: 100.0% [20.7, 100.0] correct at 224, n = 1; 0.00 zooms, 10 text and 64 visual tokens a question; "
+            "so far 1 of 8 rows.**"
         )
         assert second == "Unfinished (1 of 8 rows are answered)."
         assert card_text(report_runs([make_run(expected=8)])).startswith(
@@ -456,12 +463,13 @@ def test_what_servers_did_otherwise_than_asked_stands_above_the_numbers(report, 
     asked = {"http://a/v1": {"left_out": {"top_k": "unknown | field", "min_p": "unknown"}}}
     replies = {"mended": {"whole texts moved": 3}, "ignored_fields": {"timings": 8}}
     servers = {
-        "model": {"weights": [], "asked": asked, "replies": replies},
+        "model": {"weights": ["/a", "/b"], "asked": asked, "replies": replies},
         "judge": {"asked": {"http://j/v1": {"unused": ["top_k"]}}},
     }
     run = whole(servers=servers)
     said = caveats(report_runs([run]))
     assert any(line.startswith("the server may have used its own top_k, min_p: it refused to be told") for line in said)
+    assert "servers named different weights under one name (/a, /b)" in said
     assert any(line.startswith("the judge's server may have used its own top_k") for line in said)
     assert {"whole texts moved (3 replies)", "fields of replies that were not read: timings (8)"} <= set(said)
     assert not any("timings" in line for line in caveats(report_runs([run]), "vstar"))  # a figure's note is short

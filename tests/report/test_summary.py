@@ -145,6 +145,15 @@ def test_questions_of_one_image_are_one_cluster(make_run, asked) -> None:
     assert (line["n"], line["clusters"]) == (6, 2)
 
 
+def test_every_level_of_a_category_has_a_line(make_run, asked) -> None:
+    names = ["Perception/OCR/text", "Perception/OCR/number", "Perception/Remote", "Perceptions"]
+    table = sweep_table(make_run(*(asked(f"q{i}", "448", Outcome.CORRECT, category=name) for i, name in enumerate(names))))
+    assert dict(zip(table["category"], table["n"], strict=True)) == {
+        "overall": 4, "Perception": 3, "Perception/OCR": 2, "Perception/OCR/number": 1, "Perception/OCR/text": 1,
+        "Perception/Remote": 1, "Perceptions": 1,
+    }  # fmt: skip
+
+
 def test_categories_follow_the_overall_line_and_add_up_to_it(make_run, asked) -> None:
     run = make_run(
         asked("a", "224", RIGHT), asked("b", "224", WRONG), asked("c", "224", RIGHT, category="relative_position", options=2)

@@ -158,16 +158,22 @@ def test_two_runs_on_several_benchmarks_have_one_primary_result(sweep) -> None:
     assert lines["difference"][MACRO] == pytest.approx((lines["difference"]["vstar"] + lines["difference"]["treebench"]) / 2)
     assert 0 < lines["p"][MACRO] < 1
     said = headline_lines([ours, theirs])
-    assert said[2].startswith("ours minus theirs: ")
-    assert "3 resolutions (224 to 4k) and 2 benchmarks (vstar, treebench)" in said[2]
-    assert "of vstar, 24 pairs of 8 images" in said[3]
+    assert said[2].startswith("ours minus theirs on 2 benchmarks (vstar, treebench): ")
+    assert " points over 3 resolutions, p = " in said[2]
+    assert [line.split(":")[0] for line in said[3:]] == ["ours minus theirs on vstar", "ours minus theirs on treebench"]
 
 
 def test_the_headline_is_one_line(sweep) -> None:
     runs = report_runs([sweep(OURS[:4]), sweep(["?11", *OURS[1:4]], "theirs")])
     bounds = [f"[{percent(line['acc_low'])}, {percent(line['acc_high'])}]" for line in map(the_mean, runs)]
-    costs = "0.75 zooms, 18 text and 64 visual tokens a question; mean over 3 resolutions (224 to 4k) of vstar, 4 questions"
+    costs = "0.75 zooms, 18 text and 64 visual tokens a question"
     assert headline_lines(runs)[:2] == [
-        f"ours: 75.0% {bounds[0]} correct, {costs}.",
-        f"theirs: 66.7% {bounds[1]} correct, {costs}; 1 answer unscored (75.0% if all were correct).",
+        f"ours on vstar: 75.0% {bounds[0]} correct over 3 resolutions, n = 4; {costs}.",
+        f"theirs on vstar: 66.7% {bounds[1]} correct over 3 resolutions, n = 4; {costs}; 1 answer unscored (75.0% if correct).",
     ]
+
+
+def test_every_category_of_the_sweep_has_a_mean(make_run, asked) -> None:
+    rows = [asked(f"{c}{n}", n, RIGHT, category=c) for c in ("Perception/OCR", "Perception/Size") for n in NAMES]
+    (run,) = report_runs([make_run(*rows)])
+    assert list(run.means["category"]) == list(dict.fromkeys(run.sweep["category"]))

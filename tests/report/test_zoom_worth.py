@@ -160,7 +160,7 @@ def test_a_run_is_set_next_to_its_own_checkpoint_first(zooming, direct) -> None:
     assert (run.label, [each.label for each in baselines]) == ("ours", ["base"])
     ((_, baselines),) = zooming_beside_direct(runs[:2])
     assert [each.label for each in baselines] == ["other"]
-    assert "another checkpoint, so training is part of it" in worth_lines(runs[:2])[0]
+    assert "(another checkpoint: training is part of it)" in worth_lines(runs[:2])[0]
     assert "another checkpoint" not in worth_lines(runs)[0]
 
 
@@ -198,7 +198,7 @@ def test_the_report_has_the_table_the_figure_and_the_sentence(zooming, direct, t
     assert {"worth.csv", "worth.png", "worth.svg"} <= paths
     stored = pd.read_csv(tmp_path / "worth.csv")
     assert list(stored["net"]) == pytest.approx([1 / 6] * 3, abs=1e-5)
-    said = "ours: zooms are worth +16.7 ["
+    said = "ours on vstar: zooms are worth +16.7 ["
     assert said in (tmp_path / "summary.md").read_text()
     assert said in (tmp_path / "report.md").read_text()
     assert said in (tmp_path / "index.html").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import resource
 import socket
 import ssl
@@ -16,7 +17,7 @@ from hostile import Mode
 from test_connect import closed
 from test_pool import HASTY, say, with_pool
 
-from cof_eval.core.errors import NoServerError, ServerError, UsageError
+from cof_eval.core.errors import NoServerError, ServerError, UsageError, system_says
 from cof_eval.core.secrets import safe_url, safe_urls
 from cof_eval.servers import Pool, connect, parse_urls
 from cof_eval.servers.faults import Fault, fault_of
@@ -162,6 +163,13 @@ class TestConnections:
         assert "ulimit -n" in str(error)
         assert "space" not in str(error)
         assert up
+
+
+def test_a_file_of_our_own_that_cannot_be_opened_is_no_full_disk() -> None:
+    said = system_says(OSError(errno.EMFILE, "Too many open files"), "free space")
+    assert "ulimit -n" in said
+    assert "space" not in said
+    assert system_says(OSError(errno.ENOSPC, "No space left on device"), "free space") == "No space left on device; free space"
 
 
 def _certificate_error(error: ssl.SSLCertVerificationError) -> Exception:

@@ -24,7 +24,7 @@ import msgspec
 import yaml
 from filelock import FileLock, Timeout
 
-from cof_eval.core.errors import RunError
+from cof_eval.core.errors import RunError, system_says
 from cof_eval.core.files import write_whole
 
 from ..recipe.recipe import Recipe
@@ -115,7 +115,9 @@ class TrainingFolder:
                 f"{self.path} is in use by another session; wait for it, or choose another folder (out=…)"
             ) from error
         except OSError as error:
-            raise RunError(f"cannot use {self.path} for training: {error.strerror}; choose another folder (out=…)") from error
+            raise RunError(
+                f"cannot use {self.path} for training: {system_says(error, 'choose another folder (out=…)')}"
+            ) from error
         if differences:
             self.close()
             raise RunError(

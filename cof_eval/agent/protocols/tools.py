@@ -1,8 +1,8 @@
 """Any model with function calling: our own prompt, native calls, boxes in 0-1000, crops of the native image.
 
 The function goes to the server as `tools`, so no checkpoint's call syntax is needed: hosted models (GPT, Claude, Gemini) through
-compatible endpoints, and open ones behind a server's tool parser. Boxes always lie on the first image, the frame that such models are
-most used to. Small crops are enlarged to 448 x 448 pixels of area.
+compatible endpoints, and open ones behind a server's tool parser. Boxes always lie on the first image. Small crops are enlarged to
+448 x 448 pixels of area.
 """
 
 from __future__ import annotations

@@ -150,9 +150,12 @@ _ANSWER = re.compile(r"<answer>(.*?)(</answer>|(?=<answer>)|\Z)", re.DOTALL | re
 
 def _loose_tags(text: str) -> tuple[list[str], bool]:
     """The contents of tags that hold something, and whether the last tag is closed."""
-    matches = list(_ANSWER.finditer(text))
-    answers = [m[1].strip() for m in matches if m[1].strip()]
-    return answers, bool(matches[-1][2]) if answers else True
+    answers, closed = [], True
+    for found in _ANSWER.finditer(text):  # one by one: a list of all would hold other threads up
+        closed = bool(found[2])
+        if content := found[1].strip():
+            answers.append(content)
+    return answers, closed if answers else True
 
 
 def _closed_tags(text: str, form: AnswerForm) -> Iterator[str]:
