@@ -193,6 +193,15 @@ BODIES: dict[str, Mode] = {
     "a million empty objects": _body(b"[" + b"{}," * MILLION + b"0]", "more than 100,000 objects and lists"),
     "a million texts": _body(b"[" + b'"",' * MILLION + b"0]"),
     "objects 1,000 levels deep": _body(b'{"a":' * 1_000 + b"1" + b"}" * 1_000, "nested too deep"),
+    "depth that other readers fail on": Mode(
+        lambda wire: wire.reply(
+            wire.good.replace(
+                b'"content"',
+                b'"tool_calls": [{"function": {"name": "f", "arguments": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b'}}], "content"',
+            )
+        ),
+        "nested too deep",
+    ),
     "depth in the content": Mode(lambda wire: wire.reply(wire.good.replace(b'"forty-two"', b"[" * 2_000 + b"]" * 2_000)), "nested too deep"),
     "bytes that are no UTF-8": Mode(lambda wire: wire.reply(wire.good.replace(b"forty", b"\xff\xfe\x80")), "no chat completion"),
     "UTF-16": Mode(lambda wire: wire.reply(wire.good.decode().encode("utf-16")), "no chat completion"),

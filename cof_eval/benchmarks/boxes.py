@@ -38,8 +38,9 @@ def parse_one_or_several(value: Boxes) -> tuple[Corners, ...]:
     if value is None or value in ("", "nan", "None", "[]"):
         return ()
     found = _listed(value)
-    single = isinstance(found, list | tuple) and bool(found) and not isinstance(found[0], list | tuple)
-    return parse_boxes([list(found)] if single else found)
+    if isinstance(found, list | tuple) and found and not isinstance(found[0], list | tuple):
+        return parse_boxes([list(found)])
+    return parse_boxes(found)
 
 
 def _listed(value: Boxes) -> Boxes:

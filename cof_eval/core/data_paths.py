@@ -23,13 +23,23 @@ def path_below(folder: Path, name: str) -> Path:
     """
     if "\0" in name or not Path(name).name or any(len(part.encode()) > _LONGEST for part in Path(name).parts):
         raise ValueError(f"the image {cut(name)} is not a file below the folder; expected a path like images/1.jpg")
-    path = folder / Path(name).expanduser() if allow_outside() else folder / name
-    if not allow_outside() and not _is_below(folder, path):
+    if allow_outside():
+        return folder / _at_home(name)
+    path = folder / name
+    if not _is_below(folder, path):
         raise ValueError(
             f"the image {cut(name)} is not a file below the folder {folder}; expected a path like images/1.jpg. "
             "Move it there, or pass --allow-outside (COF_ALLOW_OUTSIDE=1)"
         )
     return path
+
+
+def _at_home(name: str) -> Path:
+    """The path, with "~" spelled out if somebody's home is meant."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # nobody of that name
+        return Path(name)
 
 
 def _is_below(folder: Path, path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import JudgeError, NoServerError, RefusedError, ServerError, UsageError
 from ..core.records import Finish, digest
+from ..core.secrets import NO_KEY
 from ..core.settings import JUDGE_CONCURRENCY
 from ..servers import (
     Pool,
@@ -154,7 +155,8 @@ async def start_judge(
     try:
         pool = await _connect(urls, card, api_key, concurrency, retry_policy)
     except NoServerError as error:
-        raise UsageError(f"no judge answers at {error}; start one, correct --judge-url, or leave it out") from error
+        hint = "; its key, if it wants one, is COF_JUDGE_API_KEY" if api_key == NO_KEY else ""
+        raise UsageError(f"no judge answers at {error}; start one, correct --judge-url, or leave it out{hint}") from error
     try:
         await learn_versions(pool.servers)
         return Judge(card, ServedJudge(pool))

@@ -62,11 +62,11 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
 
     Rows whose benchmark gives no reference have costs, and count neither as right nor as wrong.
     """
-    lines = [line for part in _parts(rows) for line in _sweep_lines(part)]
+    lines = [line for part in category_parts(rows) for line in _sweep_lines(part)]
     return pd.DataFrame(lines, columns=list(SWEEP_COLUMNS))
 
 
-def _parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def category_parts(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each run and benchmark, whole and then by category."""
     for _, whole in rows.groupby(["run", "benchmark"], sort=False):
         yield whole.assign(category=OVERALL)

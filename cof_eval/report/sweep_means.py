@@ -18,7 +18,7 @@ from ..stats import Clusters, accuracy_interval, fieller_interval, mean_over, ra
 from .benchmark_units import benchmark_units, mean_estimate
 from .names import MACRO, MEAN, OVERALL
 from .rows import UNANSWERABLE
-from .summary import COSTS, SWEEP_COLUMNS, WITH_INTERVAL, failures, question_means, spent
+from .summary import COSTS, SWEEP_COLUMNS, WITH_INTERVAL, category_parts, failures, question_means, spent
 
 if TYPE_CHECKING:
     from .report_run import ReportRun
@@ -35,16 +35,13 @@ def mean_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _run_lines(run: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    whole = []
-    for benchmark, part in run.groupby("benchmark", sort=False):
-        place = {"run": run["run"].iloc[0], "benchmark": benchmark, "resolution": MEAN}
-        whole.append(_mean_line(part))
-        yield {**place, "category": OVERALL, **whole[-1]}
-        for category, rows in part.groupby("category"):
-            yield {**place, "category": category, **_mean_line(rows)}
+    name, whole = run["run"].iloc[0], []
+    for part in category_parts(run):
+        first, line = part.iloc[0], _mean_line(part)
+        whole += [line] if first["category"] == OVERALL else []
+        yield {"run": name, "benchmark": first["benchmark"], "category": first["category"], "resolution": MEAN, **line}
     if len(whole) > 1:
-        place = {"run": run["run"].iloc[0], "benchmark": MACRO, "category": OVERALL, "resolution": MEAN}
-        yield {**place, **_macro_line(run, whole)}
+        yield {"run": name, "benchmark": MACRO, "category": OVERALL, "resolution": MEAN, **_macro_line(run, whole)}
 
 
 def _mean_line(part: pd.DataFrame) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from .transport import HttpReply
 MOST_TOKENS = 10**9
 """A greater count of tokens is none."""
 
+_DEEPEST = 64
+"""Levels of objects and lists; a reply has about ten."""
+
 _T = TypeVar("_T")
 
 
@@ -32,7 +35,10 @@ def decode(reply: HttpReply, convert: Callable[[object], _T], what: str, once: S
         FaultError: if it has another shape.
     """
     try:
-        decoded = convert(msgspec.json.decode(reply.body))
+        raw = msgspec.json.decode(reply.body)
+        if reply.body.count(b"{") + reply.body.count(b"[") > _DEEPEST:
+            _check_depth(raw)
+        decoded = convert(raw)
         repeated = [key for key in once if reply.body.count(f'"{key}"'.encode()) > 1]
         if repeated:
             json.loads(reply.body, object_pairs_hook=lambda pairs: _unique(pairs, repeated))
@@ -42,6 +48,17 @@ def decode(reply: HttpReply, convert: Callable[[object], _T], what: str, once: S
             raise inner from error
         raise reply.broken(f"no {what}: {_reason(error)}; it begins {_beginning(reply)}") from error
     return decoded
+
+
+def _check_depth(raw: object) -> None:
+    """Refuse what is nested so deep that other readers of it could fail."""
+    level, depth = [raw], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise RecursionError
+        held = (value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list))
+        level = [child for children in held for child in children if isinstance(child, dict | list)]
 
 
 def _unique(pairs: list[tuple[str, Any]], keys: Sequence[str]) -> None:

@@ -27,6 +27,8 @@ from .transport import HttpReply
 
 _LONGEST_WAIT_S = 60.0
 _READ_CHARS = 10_000
+_PAGE_CHARS = 180
+"""Of a text that may be a proxy's; what the proxy has to do with it follows."""
 _NOTHING = ("{}", "[]", '""', "null")
 """JSON without a word."""
 _MESSAGES = ("message", "msg", "detail", "error", "errors", "error_message", "error_description", "reason", "title", "raw")
@@ -46,7 +48,7 @@ class ErrorBody:
 
 def status_error(reply: HttpReply) -> StatusError:
     """The error for a reply with an HTTP error status."""
-    found = json_error(reply.body) or ErrorBody(_plain(reply.body) + reply.proxy)
+    found = json_error(reply.body) or ErrorBody(reply.tell(_plain(reply.body))[:_PAGE_CHARS] + reply.proxy)
     return _error(reply, reply.status, found)
 
 
@@ -82,7 +84,7 @@ def _read(told: dict[str, Any]) -> ErrorBody | None:
         held = told.get("message")
     if not held:
         return None
-    says = "; ".join(dict.fromkeys(_messages(held))) or str(held)
+    says = "; ".join(dict.fromkeys(_messages(held)))
     named = held if isinstance(held, dict) else told
     return ErrorBody(says[:_READ_CHARS], _code(named), _status(named) or _status(told))
 
@@ -123,7 +125,7 @@ def _status(named: dict[str, Any]) -> int | None:
 
 
 def _error(reply: HttpReply, status: int, found: ErrorBody) -> StatusError:
-    says = found.says or _phrase(status)
+    says = found.says or _plain(reply.body) or _phrase(status)
     says = reply.tell(says)
     if found.code and found.code not in says:
         says = f"{says[:250]} ({reply.tell(found.code)})"

@@ -232,12 +232,12 @@ class Pool:
 
     def _check(self, server: Server, reply: ChatReply, asked: float) -> None:
         """Whether a reply is whole, and of the model that answered before: its name may be another than was asked for."""
-        name = reply.model or server.answers_as
+        name = (reply.model or server.answers_as)[:_NAME_CHARS]
         if name != server.answers_as and server.answers_as:
             raise self._lose(
                 server, f"answers as model {one_line(name)!r} now, and as {server.answers_as!r} before in this run"
             )
-        server.answers_as = name[:_NAME_CHARS]
+        server.answers_as = name
         if reply.choices[0].finish_reason == "abort":
             raise self._fault(server, "aborted", "the server aborted the request", asked)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 _CONNECT_S = 10.0
+_SAID_CHARS = 180
+"""Of a message that a hint at the proxy follows."""
 _KEEP_S = 4.0
 """Shorter than servers keep an idle connection (uvicorn: 5 s), so that none is used as it closes."""
 
@@ -42,7 +44,7 @@ class HttpReply:
 
     def broken(self, says: str) -> FaultError:
         """The fault that this reply cannot be used."""
-        return FaultError(Fault.BROKEN, self.tell(says + self.proxy))
+        return FaultError(Fault.BROKEN, self.tell(says)[: _SAID_CHARS if self.proxy else None] + self.proxy)
 
     def tell(self, says: str) -> str:
         """A text from this reply as it may be shown: one line, no secret, no control character."""
@@ -172,7 +174,8 @@ class Transport:
 
     def _told(self, fault: FaultError) -> FaultError:
         """A fault without secrets and control characters, with a hint at the proxy."""
-        return FaultError(fault.fault, one_line(self._secrets.mask(str(fault) + self._hint())))
+        said, hint = one_line(self._secrets.mask(str(fault))), self._hint()
+        return FaultError(fault.fault, said[: _SAID_CHARS if hint else None] + hint)
 
     def _hint(self) -> str:
         if not self._proxy:

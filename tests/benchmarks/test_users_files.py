@@ -15,6 +15,7 @@ from tables import STRUCT, png, write_parquet, write_tsv
 
 from cof_eval.benchmarks import BENCHMARKS, Rows
 from cof_eval.core.errors import DataError
+from cof_eval.judging.rules import score
 
 ROW = {"image": "a.png", "question": "Which?", "options": ["red", "blue", "green"], "answer": "B"}
 
@@ -202,6 +203,9 @@ class TestOutside:
         monkeypatch.setenv("COF_ALLOW_OUTSIDE", "1")
         rows = custom(folder, *(ROW | {"image": name} for name in outside))
         assert [row.image.read() for row in rows] == [png(9)] * len(outside)
+        (row,) = custom(folder, ROW | {"image": "~nobody-of-that-name/a.png"})
+        with pytest.raises(DataError, match="does not exist"):
+            row.image.read()
 
     def test_links_within_the_folder_and_to_it_are_followed(self, folder: Path, tmp_path: Path) -> None:
         (folder / "link.png").symlink_to(folder / "a.png")
@@ -236,6 +240,13 @@ class TestTables:
         question = 'Is there a "dog"\tor\na cat?'
         (row,) = BENCHMARKS["pope"].load(write_tsv(folder / "p.tsv", [POPE | {"question": question, "image": "a.png"}]))
         assert row.question.text.startswith(question)
+
+    def test_an_official_row_with_an_option_twice_is_kept_its_letters_decide(self, folder: Path) -> None:
+        row = {"index": "0", "question": "Which?", "answer": "B", "category": "single", "image": "a.png"}
+        file = write_tsv(folder / "hr_4k.tsv", [row | {"A": "red", "B": "red", "C": "blue", "D": ""}])
+        (found,) = BENCHMARKS["hrbench4k"].load(file)
+        assert (found.question.options, found.question.answer) == (("red", "red", "blue"), "B")
+        assert [score(said, found.question).outcome for said in ("B", "C", "red", "A")] == ["correct", "wrong", None, None]
 
     def test_an_answer_that_is_missing_is_a_bad_row(self, folder: Path) -> None:
         rows = BENCHMARKS["mmstar"].load(

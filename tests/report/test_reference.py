@@ -30,6 +30,13 @@ def test_it_says_what_was_measured_and_what_that_is_worth() -> None:
     assert all(f"{name} · " in text for name in RUNS)
 
 
+def test_the_readme_shows_the_headlines_of_the_stored_report() -> None:
+    (shown,) = re.findall(r"```text\n(sft · .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    summary = (REFERENCE / "report" / "summary.md").read_text()
+    assert len(shown.splitlines()) == 2
+    assert all(f"**{line}**" in summary for line in shown.splitlines())
+
+
 @pytest.mark.parametrize("page", [ROOT / "docs" / "report.md", REFERENCE / "report" / "report.md"], ids=lambda page: page.name)
 def test_links_and_pictures_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())

@@ -171,3 +171,9 @@ def test_the_headline_is_one_line(sweep) -> None:
         f"ours on vstar: 75.0% {bounds[0]} correct over 3 resolutions, n = 4; {costs}.",
         f"theirs on vstar: 66.7% {bounds[1]} correct over 3 resolutions, n = 4; {costs}; 1 answer unscored (75.0% if correct).",
     ]
+
+
+def test_every_category_of_the_sweep_has_a_mean(make_run, asked) -> None:
+    rows = [asked(f"{c}{n}", n, RIGHT, category=c) for c in ("Perception/OCR", "Perception/Size") for n in NAMES]
+    (run,) = report_runs([make_run(*rows)])
+    assert list(run.means["category"]) == list(dict.fromkeys(run.sweep["category"]))

@@ -48,6 +48,19 @@ def test_the_reason_is_the_servers_own(body: Any) -> None:
     assert "the image is bad" in " ".join(reason(answer(body), RefusedError).split())
 
 
+@pytest.mark.parametrize("depth", [100, 700, 900, 960, 2_000])
+@pytest.mark.parametrize("status", ["400 Bad Request", "200 OK"])
+def test_an_error_that_is_nested_deep_is_still_an_error(status: str, depth: int) -> None:
+    assert reason(answer(b'{"error": ' + b'{"a": ' * depth + b"1" + b"}" * depth + b"}", status))
+
+
+def test_the_cut_of_a_long_message_shows_no_part_of_a_key() -> None:
+    key = "sk-live-0123456789"
+    for before in range(230, 310, 7):
+        for body in ({"error": {"message": "x" * before + key, "code": "some_code"}}, b"x" * before + key.encode()):
+            assert "sk-live" not in reason(answer(body), api_key=key)
+
+
 def test_an_error_without_a_word_is_told_by_its_status() -> None:
     assert "Bad Request" in reason(answer(b""))
     assert "Bad Gateway" in reason(answer({}, "502 Bad Gateway"))
