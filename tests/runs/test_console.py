@@ -66,6 +66,13 @@ class TestPlan:
         assert "resuming" not in err
         assert re.search(r"^benchmark +resolution +rows +new work +cap px² +visual tokens", err, re.MULTILINE)
 
+    def test_visual_tokens_that_nobody_predicts_are_no_zero(self, capsys: Captured) -> None:
+        unknown = [replace(plan, visual_tokens=0) for plan in PLANS]
+        say_plan(Screen(), unknown, unknown)
+        lines = capsys.readouterr().err.splitlines()
+        assert {line.split()[-1] for line in lines[1:] if line.startswith("vstar")} == {"counted"}
+        assert "visual tokens" not in lines[-1]
+
     @pytest.mark.parametrize("detail", [Detail.BAR, Detail.NORMAL])
     @pytest.mark.parametrize("left", [2, 0])
     def test_a_later_session_says_where_it_resumes(self, detail: Detail, left: int, capsys: Captured) -> None:
