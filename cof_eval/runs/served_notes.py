@@ -29,7 +29,13 @@ def served_notes(facts: Mapping[str, Any], who: str = "the server") -> list[Serv
         facts: an entry of run.yaml.
         who: names the server: of the model, or of the judge.
     """
-    return [*_fields(facts, who), *_replies(facts)]
+    return [*_weights(facts), *_fields(facts, who), *_replies(facts)]
+
+
+def _weights(facts: Mapping[str, Any]) -> Iterator[ServedNote]:
+    weights = facts.get("weights") or []
+    if len(weights) > 1:
+        yield ServedNote("servers named different weights under one name", ", ".join(one_line(each) for each in weights))
 
 
 def image_formats(facts: Mapping[str, Any]) -> dict[str, list[str]]:
