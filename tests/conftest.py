@@ -13,6 +13,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two workers on two cores, one thread each
+for _name in ("NO_PROXY", "no_proxy"):  # the tests' own servers are on loopback, whatever proxy this machine has
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "127.0.0.1", "localhost"]))
 
 settings.register_profile("cof-eval", deadline=None)  # machines differ; no test here is about time
 settings.load_profile("cof-eval")
