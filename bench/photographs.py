@@ -39,7 +39,7 @@ from cof_eval.runs.plan import Job, Planner
 from cof_eval.servers import ImageFormat
 
 SIZE = (3840, 2160)
-COUNT, SLOTS, LATENCY_S = 48, 8, 4.0
+COUNT, SLOTS, LATENCY_S = 32, 8, 4.0
 """Rollouts of two turns; 8 turns at once of 4 s in the mean: two turns a second, so one new photograph."""
 FORMATS = ("png", "auto")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two workers on two cores, one thread each
+for _name in ("NO_PROXY", "no_proxy"):  # the tests' own servers are on loopback, whatever proxy this machine has
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "127.0.0.1", "localhost"]))
 
 settings.register_profile("cof-eval", deadline=None)  # machines differ; no test here is about time
 settings.load_profile("cof-eval")
@@ -45,6 +48,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         asking = [item for item in items if item.get_closest_marker("network")]
         config.hook.pytest_deselected(items=asking)
         items[:] = [item for item in items if item not in set(asking)]
+    if find_spec("vllm") is None:
+        for item in (item for item in items if item.get_closest_marker("engine")):
+            item.add_marker(pytest.mark.skip(reason="vLLM is not installed (profile light): this test needs a real engine"))
     items.sort(key=_cost, reverse=hasattr(config, "workerinput"))
 
 

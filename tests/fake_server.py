@@ -140,6 +140,8 @@ class FakeServer:
     """Further fields of every reply."""
     token_ids: Callable[[], list[int]] | None = None
     """The ids of a reply's tokens, where it is asked for them."""
+    detokenize: Callable[[list[int]], str] | None = None
+    """Their text, as `/detokenize` tells it; None for no such page."""
     reply: Callable[[ChatRequest], str | dict[str, Any]] = scripted
     """The text of a reply; or its message, with its `finish_reason` and number of `tokens` if they are others than usual."""
     label: Callable[[str], str | dict[str, Any]] = lambda prompt: "0" if "painted green" in prompt else "1"
@@ -241,6 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
         query, self.path = self.path, self.path.partition("?")[0]
         if fake.stopping.is_set():
             return self._fail(Fault.DROP)
+        if self.path == "/detokenize" and fake.detokenize:
+            return self._send(200, {"prompt": fake.detokenize(body["tokens"])})
         if self.path != "/v1/chat/completions":
             return self._send(404, {"detail": "Not Found"})
         choices = (body.get("structured_outputs") or {}).get("choice")

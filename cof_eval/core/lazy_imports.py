@@ -39,12 +39,13 @@ LMMS_EVAL: Names = {
 """What lmms-eval 0.7.3 imports and a served model does not need; a name that is missing here costs time, nothing else."""
 
 TRANSFORMERS: Names = {
+    "transformers.tokenization_mistral_common": ("MistralCommonBackend",),
     "sklearn": (),
     "sklearn.metrics": ("roc_curve",),
     "scipy": (),
     "scipy.optimize": ("linear_sum_assignment",),
 }
-"""What transformers 5.19 imports for assisted generation and for losses of object detection."""
+"""What transformers 5.19 imports for assisted generation, for losses of object detection, and for another family's tokenizers."""
 
 UNTIL_IMPORTED: Mapping[str, Mapping[str, Any]] = {
     "torch.distributed": {"is_initialized": False},
@@ -131,10 +132,11 @@ def imported_later(names: Names) -> Iterator[None]:
         parent, _, child = name.rpartition(".")
         # not importlib.util.find_spec: hooks that prepare an import must not run for a look
         spec = None if parent else PathFinder.find_spec(name)
-        if name in sys.modules or not (spec or parent in stand_ins):
+        inside = parent in stand_ins or (parent and PathFinder.find_spec(name.partition(".")[0]))
+        if name in sys.modules or not (spec or inside):
             continue
         stand_ins[name] = sys.modules[name] = _stand_in(name, spec, taken)
-        if parent:
+        if parent in stand_ins:
             stand_ins[parent].__dict__[child] = stand_ins[name]
     finder = _Submodules()
     sys.meta_path.insert(0, finder)

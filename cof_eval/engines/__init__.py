@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any
 
 from ..agent.engine import Engine
@@ -106,6 +107,11 @@ def check_engine(settings: ModelSettings, protocol: Protocol) -> None:
         model_type(folder)
     if settings.lora:
         find_adapter(settings.lora)
+    if settings.engine == "vllm" and find_spec("vllm") is None:
+        raise UsageError(
+            "engine=vllm needs vLLM, which is not installed here (the light profile has none): use --engine transformers, --engine openai "
+            "with a server's --base-url, or set up with `make setup PROFILE=gpu` or PROFILE=cpu"
+        )
 
 
 def _check_calls(engine: str, protocol: Protocol) -> None:

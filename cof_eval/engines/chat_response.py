@@ -1,7 +1,7 @@
 """A server's reply as one generated turn: the text as the model wrote it, wherever the server put its parts.
 
-Numbers must not depend on a server's parsers. Where vLLM returns the ids of the reply's tokens and the tokenizer is at hand, the
-text is decoded from them. Elsewhere thoughts go back before the text, and calls back into it, as the protocol writes them.
+Numbers must not depend on a server's parsers. Where the server returns the ids of the reply's tokens (vLLM does), the text is decoded
+from them, here or by the server: parsers drop what they take for a broken call. Elsewhere thoughts go back before the text, and calls back into it, as the protocol writes them.
 What cannot be put back is an error that names the server's flag.
 """
 
@@ -23,6 +23,9 @@ from .native_calls import read_calls
 
 REASONING_FLAG = "--reasoning-parser"
 TOOL_FLAGS = "--enable-auto-tool-choice and --tool-call-parser (vLLM), --tool-call-parser (SGLang), --jinja (llama.cpp)"
+_CURE = f"Start the server without {REASONING_FLAG} and without its tool parser ({TOOL_FLAGS})"
+_MOST_TOKENS_PER_BYTE = 1.25
+"""A token is a byte at least, but for those that no text shows."""
 _MOST_CHARS = 4_000_000
 """A longer text is no reply: ten times what the longest limits of tokens allow."""
 _CALLED = ("tool_calls", "function_call", "tool_use")
@@ -47,7 +50,7 @@ class ReplyReader:
     mended: Counter[str] = field(default_factory=Counter)
     """Replies by what was done to them, in words."""
 
-    def read(self, done: Completion, request: Request) -> Response:
+    async def read(self, done: Completion, request: Request) -> Response:
         """The turn of a reply.
 
         Raises:
@@ -68,7 +71,7 @@ class ReplyReader:
         if choice.finish_reason in _CALLED and not (calls or choice.message.said.calls):
             says = f"the server ended the request with finish reason {choice.finish_reason!r}, but gave no call"
             raise EngineError(says if request.tools else f"{says}; start it without its tool parser: {TOOL_FLAGS}")
-        text = self._text(done, native=bool(calls))
+        text = await self._text(done, native=bool(calls))
         if len(text) > _MOST_CHARS:
             raise EngineError(f"the reply has {len(text):,} characters; {request.max_tokens:,} tokens were asked for")
         if finish is Finish.STOP:
@@ -85,24 +88,35 @@ class ReplyReader:
             engine_s=done.seconds,
         )
 
-    def _text(self, done: Completion, *, native: bool) -> str:
+    async def _text(self, done: Completion, *, native: bool) -> str:
         """All that the model wrote, native calls aside."""
-        choice, said = done.reply.choices[0], done.reply.choices[0].message.said
-        plain = not (said.thoughts or said.calls or said.refusal)
-        if not plain and not native and choice.token_ids and self.decode:
-            self.mended[f"text decoded from token ids: a parser of the server had moved it to {_where(said)}"] += 1
-            return self.decode(choice.token_ids)
+        said = done.reply.choices[0].message.said
+        moved = said.thoughts or said.calls or said.refusal or not said.text or _lacks(done, said.text)
+        if moved and not native and (text := await self._decoded(done)) is not None:
+            if text != said.text:
+                self.mended[f"text decoded from token ids: a parser of the server had moved it{_where(said)}"] += 1
+            return text
+        text = self._joined(done, said, native=native)
+        if not native:
+            self._check_whole(done, said, text)
+        return text
+
+    async def _decoded(self, done: Completion) -> str | None:
+        """The text of the reply's tokens, which no parser has touched; None where they are not told."""
+        token_ids = done.reply.choices[0].token_ids
+        if not token_ids:
+            return None
+        return self.decode(token_ids) if self.decode else await done.server.detokenize(token_ids)
+
+    def _joined(self, done: Completion, said: Said, *, native: bool) -> str:
+        """Text, refusal, calls and thoughts in one."""
         text = said.text
         if said.refusal:
             self.mended["refusals, read as the model's text"] += 1
             text += said.refusal
         if said.calls and not native:
             text = self._with_calls(text, said)
-        if said.thoughts:
-            text = self._with_thoughts(text, said)
-        if not text and not native:
-            self._check_empty(done, said)
-        return text
+        return self._with_thoughts(text, said) if said.thoughts else text
 
     def _with_thoughts(self, text: str, said: Said) -> str:
         """Thoughts back before the text. Without one the server found no end of them, so that they are all text."""
@@ -145,24 +159,17 @@ class ReplyReader:
             f"it back; start the server without its tool parser: {TOOL_FLAGS}"
         )
 
-    def _check_empty(self, done: Completion, said: Said) -> None:
-        """Refuse an empty text where something else is not empty."""
+    def _check_whole(self, done: Completion, said: Said, text: str) -> None:
+        """Refuse a text where something else holds what is missing, or which cannot be all that was generated."""
         held = [
             name for name in (*said.ignored, *done.reply.ignored) if name.startswith(("message.", "content.", "tool", "func"))
         ]
-        if held:
+        if held and not text:
+            raise EngineError(f"the reply has no text, but {', '.join(held)}: a parser of the server moved it there. {_CURE}")
+        if finish_of(done.reply.choices[0].finish_reason) is Finish.STOP and _lacks(done, text):
             raise EngineError(
-                f"the reply has no text, but {', '.join(held)}: a parser of the server moved it there. Start the server without "
-                f"{REASONING_FLAG} and without its tool parser ({TOOL_FLAGS})"
-            )
-        usage = done.reply.usage
-        shown = usage.completion_tokens - (
-            (usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens) or 0
-        )
-        if shown > HIDDEN_TOKENS and finish_of(done.reply.choices[0].finish_reason) is Finish.STOP:
-            raise EngineError(
-                f"the reply has no text, but {usage.completion_tokens:,} tokens were generated: the server keeps them back. Start it without "
-                f"{REASONING_FLAG}, or let it return the thoughts (reasoning, include_reasoning)"
+                f"the reply has {len(text)} characters, but {done.reply.usage.completion_tokens:,} tokens were generated: a parser of the "
+                f"server dropped what it took for thoughts or a call. {_CURE}"
             )
 
     def _check_prompt(self, prompt_tokens: int, request: Request, server: Server) -> None:
@@ -183,8 +190,17 @@ class ReplyReader:
         return None if prompt is None or self.image_token_id is None else prompt.count(self.image_token_id)
 
 
+def _lacks(done: Completion, text: str) -> bool:
+    """Whether more tokens were generated than a text of this length can have, hidden thoughts aside."""
+    usage = done.reply.usage
+    hidden = (usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens) or 0
+    most = HIDDEN_TOKENS + _MOST_TOKENS_PER_BYTE * len(text.encode(errors="replace"))
+    return usage.completion_tokens - hidden > most
+
+
 def _where(said: Said) -> str:
-    return " and ".join(f"`{name}`" for name in (said.thoughts_in, said.calls_in, "refusal" if said.refusal else "") if name)
+    fields = [f"`{name}`" for name in (said.thoughts_in, said.calls_in, "refusal" if said.refusal else "") if name]
+    return f" to {' and '.join(fields)}" if fields else ", or dropped it"
 
 
 def _with_stop(text: str, request: Request, server: Server) -> str:

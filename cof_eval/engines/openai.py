@@ -193,7 +193,7 @@ class OpenAIEngine:
         if done.server.is_vllm:
             done.server.remember(image_id(image, done.server.images.format) for image in request.images)
         self._takes_tools = True
-        return self._reader.read(done, request)
+        return await self._reader.read(done, request)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -29,7 +29,13 @@ def served_notes(facts: Mapping[str, Any], who: str = "the server") -> list[Serv
         facts: an entry of run.yaml.
         who: names the server: of the model, or of the judge.
     """
-    return [*_fields(facts, who), *_replies(facts)]
+    return [*_weights(facts), *_fields(facts, who), *_replies(facts)]
+
+
+def _weights(facts: Mapping[str, Any]) -> Iterator[ServedNote]:
+    weights = facts.get("weights") or []
+    if len(weights) > 1:
+        yield ServedNote("servers named different weights under one name", ", ".join(one_line(each) for each in weights))
 
 
 def image_formats(facts: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -74,7 +80,7 @@ def _told(told: Mapping[str, Any], who: str) -> Iterator[str]:
 def _replies(facts: Mapping[str, Any]) -> Iterator[ServedNote]:
     replies = facts.get("replies") or {}
     for says, count in (replies.get("mended") or {}).items():
-        yield ServedNote(says, f"{count:,} replies")
+        yield ServedNote(says, "1 reply" if count == 1 else f"{count:,} replies")
     ignored = replies.get("ignored_fields") or {}
     if ignored:
         each = ", ".join(f"{name} ({count:,})" for name, count in sorted(ignored.items(), key=lambda one: -one[1])[:20])

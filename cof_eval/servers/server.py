@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +32,14 @@ _LONGEST_REST_S = 10.0
 
 class _Version(msgspec.Struct):
     version: Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class _Text(msgspec.Struct):
+    prompt: str
+
+
+_DETOKENIZE_S = 20.0
+_CONTROL = re.compile(r"<\|\w{1,40}\|>|</s>|<eos>|<end_of_turn>")
 
 
 @dataclass(eq=False)
@@ -115,6 +124,18 @@ class Server:
             return decode(reply, partial(msgspec.convert, type=_Version), "version").version if reply.status < 400 else ""
         except FaultError:
             return ""
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str | None:
+        """The text of tokens, control tokens left out, as vLLM tells it at `/detokenize`; None if it does not."""
+        try:
+            async with self.packed({"tokens": list(token_ids)}) as body:
+                url = f"{self.url.removesuffix('/v1')}/detokenize"
+                reply = await self.transport.post(url, body, timeout_s=_DETOKENIZE_S)
+            if reply.status >= 400:
+                return None
+            return _CONTROL.sub("", decode(reply, partial(msgspec.convert, type=_Text), "text").prompt)
+        except FaultError:
+            return None
 
     def is_up(self) -> bool:
         """Whether it is worth asking now."""

@@ -85,6 +85,14 @@ def test_what_a_client_needs_at_its_import_is_imported_then_and_once(packages: P
     assert said(packages, code) == ["imported", "heavy.inner", "True"]
 
 
+def test_a_module_of_a_package_that_is_real_can_be_a_stand_in_alone(packages: Path) -> None:
+    (packages / "heavy" / "seldom.py").write_text("print('seldom')\nclass Rare: pass\n")
+    (packages / "client.py").write_text("import heavy\nfrom heavy.seldom import Rare\nprint(isinstance(3, Rare))\n")
+    assert said(packages, "Rare = client.Rare()\nprint(isinstance(Rare, client.Rare))", "{'heavy.seldom': ('Rare',)}") == [
+        "imported", "False", "seldom", "True",
+    ]  # fmt: skip
+
+
 def test_what_is_set_on_a_stand_in_is_set_on_the_real_one(packages: Path) -> None:
     with (packages / "client.py").open("a") as file:
         file.write("heavy.inner.SETTING = 5\n")

@@ -24,8 +24,12 @@ from cof_eval.runs.served_notes import served_notes
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
-NEVER_ENDING = replace(COF_FORCED, turn_patterns=("<answer>[A-D]</answer>",))
-"""A reply without thoughts: the parser finds no end of them, and `content` is null."""
+SILENT = replace(COF_FORCED, system="Look.", question="{question}", open_question="", format="")
+"""A prompt without `</think>`: where a prompt holds it, vLLM's parser takes everything for content."""
+PROTOCOLS = {
+    "thoughts, a call, an answer": SILENT,
+    "an answer alone, which the parser takes for a thought": replace(SILENT, turn_patterns=("<answer>[A-D]</answer>",)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def rolled(url: str, protocol: Protocol, checkpoint: str) -> tuple[Trajectory, l
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("protocol", [COF_FORCED, NEVER_ENDING], ids=["thoughts", "no thoughts"])
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
 @pytest.mark.parametrize("files", [True, False], ids=["files at hand", "known by name"])
 def test_a_rollout_is_the_one_of_a_server_without_parser(served: Served, parsing: str, protocol: Protocol, files: bool) -> None:
     known = str(served.checkpoint) if files else "by-name"

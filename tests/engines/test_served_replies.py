@@ -197,7 +197,7 @@ def test_a_refusal_is_the_models_text() -> None:
     with serve(reply=says({"content": None, "refusal": "I cannot."})) as server:
         trajectory, notes = ended(server, DIRECT)
     assert (trajectory.stop, trajectory.answer) == (Stop.ANSWERED, "I cannot.")
-    assert notes == ["refusals, read as the model's text (1 replies)"]
+    assert notes == ["refusals, read as the model's text (1 reply)"]
 
 
 def test_hidden_thoughts_that_used_up_the_limit_are_a_cut_reply_not_an_error() -> None:
@@ -217,6 +217,30 @@ def test_where_the_server_returns_token_ids_the_text_is_the_models_to_the_letter
         trajectory, notes = ended(server, pretrained=str(tiny))
     assert trajectory.turns[0].text == wrote
     assert any("decoded from token ids" in note for note in notes)
+
+
+DROPPED = f'<think>seen</think> <tool_call>\n{{"name": "image_zoom_in_tool", "arguments": {json.dumps(BOX)}}}\n</tool_call>'
+"""Under vLLM's parser `qwen3` the call is gone: it is JSON, and the parser expects XML."""
+
+
+@pytest.mark.parametrize("message", [{"content": None, "reasoning": "seen"}, {"content": "seen"}, {"content": None}])
+def test_what_a_parser_dropped_is_had_from_the_server_itself(message: dict[str, Any]) -> None:
+    with serve(
+        reply=says({**message, "tokens": 60}, ANSWER),
+        token_ids=lambda: [1] * 60,
+        detokenize=lambda ids: f"{DROPPED}<|im_end|>" if len(server.log) == 1 else ANSWER,
+    ) as server:
+        trajectory, notes = ended(server)
+    assert (trajectory.stop, trajectory.zooms, trajectory.turns[0].text) == (Stop.ANSWERED, 1, DROPPED)
+    assert any("decoded from token ids" in note for note in notes)
+
+
+@pytest.mark.parametrize("message", [{"content": None, "reasoning": "seen"}, {"content": "seen"}])
+def test_without_token_ids_a_text_too_short_for_its_tokens_is_an_error(message: dict[str, Any]) -> None:
+    with serve(owner="sglang", reply=says({**message, "tokens": 60})) as server:
+        trajectory, _ = ended(server)
+    assert trajectory.stop is Stop.ERROR
+    assert "60 tokens were generated: a parser of the server dropped" in str(trajectory.error)
 
 
 def test_fields_that_are_not_read_are_named_and_counted() -> None:

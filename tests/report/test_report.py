@@ -463,12 +463,13 @@ def test_what_servers_did_otherwise_than_asked_stands_above_the_numbers(report, 
     asked = {"http://a/v1": {"left_out": {"top_k": "unknown | field", "min_p": "unknown"}}}
     replies = {"mended": {"whole texts moved": 3}, "ignored_fields": {"timings": 8}}
     servers = {
-        "model": {"weights": [], "asked": asked, "replies": replies},
+        "model": {"weights": ["/a", "/b"], "asked": asked, "replies": replies},
         "judge": {"asked": {"http://j/v1": {"unused": ["top_k"]}}},
     }
     run = whole(servers=servers)
     said = caveats(report_runs([run]))
     assert any(line.startswith("the server may have used its own top_k, min_p: it refused to be told") for line in said)
+    assert "servers named different weights under one name (/a, /b)" in said
     assert any(line.startswith("the judge's server may have used its own top_k") for line in said)
     assert {"whole texts moved (3 replies)", "fields of replies that were not read: timings (8)"} <= set(said)
     assert not any("timings" in line for line in caveats(report_runs([run]), "vstar"))  # a figure's note is short

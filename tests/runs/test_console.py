@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -65,6 +65,13 @@ class TestPlan:
         assert f"{len(PLANS)} rows are {len(DISTINCT)} distinct rollouts: {len(DISTINCT)} to go" in err
         assert "resuming" not in err
         assert re.search(r"^benchmark +resolution +rows +new work +cap px² +visual tokens", err, re.MULTILINE)
+
+    def test_visual_tokens_that_nobody_predicts_are_no_zero(self, capsys: Captured) -> None:
+        unknown = [replace(plan, visual_tokens=0) for plan in PLANS]
+        say_plan(Screen(), unknown, unknown)
+        lines = capsys.readouterr().err.splitlines()
+        assert {line.split()[-1] for line in lines[1:] if line.startswith("vstar")} == {"counted"}
+        assert "visual tokens" not in lines[-1]
 
     @pytest.mark.parametrize("detail", [Detail.BAR, Detail.NORMAL])
     @pytest.mark.parametrize("left", [2, 0])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Fault, image_pad, serve, tiny_checkpoint
+from fake_server import ChatRequest, Fault, image_pad, scripted, serve, tiny_checkpoint
 from PIL import Image
 
 from cof_eval.agent.protocols import COF
@@ -247,3 +247,36 @@ class TestUnfetched:
         level, says = self.unfetched("vstar", "224")
         assert level is FAILED
         assert "cannot be fetched from the Hugging Face hub (no route); pass --data vstar=PATH" in says
+
+
+def test_a_server_whose_parser_moves_replies_is_told_with_its_field(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, reply=lambda asked: {"content": None, "reasoning": scripted(asked)}) as server:
+        findings = found(tiny, scenes, base_url=server.url)
+    assert findings["reply, tried"] == (OK, "a call is read")
+    level, says = findings["server, tried"]
+    assert level is WARNING
+    assert says.startswith("whole texts that the server had moved to `reasoning`")
+
+
+def test_a_reply_that_lies_where_nothing_can_be_read_fails(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, reply=lambda asked: {"content": None, "audio": {"transcript": "A"}}) as server:
+        level, says = found(tiny, scenes, base_url=server.url)["reply, tried"]
+    assert level is FAILED
+    assert "message.audio" in says
+
+
+def test_a_server_that_refuses_parts_of_decoding_is_told_before_a_run(tiny: Path, scenes: Path) -> None:
+    def fault(asked: ChatRequest) -> tuple[int, str] | None:
+        return (400, "Unrecognized request argument supplied: top_k") if "top_k" in asked.body else None
+
+    with healthy(tiny, owner="openai", fault=fault) as server:
+        level, says = found(tiny, scenes, base_url=server.url)["server, tried"]
+    assert level is WARNING
+    assert says.startswith("the server may have used its own top_k: it refused to be told")
+
+
+def test_shrunk_images_are_proved_by_the_tokens_of_the_prompt(tiny: Path, scenes: Path) -> None:
+    with healthy(tiny, owner="library", image_pad=None, seen=lambda asked: 1) as server:
+        level, says = found(tiny, scenes, "224", "1920", base_url=server.url)["pixels at 1920, tried"]
+    assert level is FAILED
+    assert "shrinks images or cuts prompts" in says

@@ -16,11 +16,12 @@ def told(
     *,
     seconds: bool = True,
     pilot: tuple[str, ...] = ("224", "4k"),
+    counted: bool = False,
     **more: object,
 ) -> Told:
     work = [
-        Work(benchmark="vstar", resolution=r, rollouts=100, shown_tokens=6400, prompt=Span(1e4, None, 1e6), output=Span(100, None, 3e5),
-             visual=Span(6400, None, 1e5))
+        Work(benchmark="vstar", resolution=r, rollouts=100, shown_tokens=0 if counted else 6400, prompt=Span(1e4, None, 1e6),
+             output=Span(100, None, 3e5), visual=Span(0, None, 0) if counted else Span(6400, None, 1e5))
         for r in resolutions
     ]  # fmt: skip
     samples = {
@@ -46,6 +47,16 @@ def test_without_rates_the_line_says_how_to_get_them() -> None:
     )
     assert "--limit 10" in line
     assert "\n" not in line
+
+
+def test_visual_tokens_that_nobody_predicts_are_no_zero() -> None:
+    unknown = told(pilot=(), counted=True)
+    assert "20 k – 2 M tokens in (images aside), " in estimate_line(unknown)
+    assert [row[6] for row in estimate_rows(unknown)[1:]] == ["–", "–", "–"]
+    assert any("the model's own processor resizes" in line for line in estimate_lines(unknown))
+    measured = told(counted=True)  # a pilot has counted them
+    assert "images aside" not in estimate_line(measured)
+    assert estimate_rows(measured)[1][6] == "1 k"
 
 
 def test_what_has_no_rates_is_said_and_not_in_the_time() -> None:

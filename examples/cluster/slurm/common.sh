@@ -8,8 +8,7 @@ SERVERS="${SERVERS:-$PWD/servers.txt}"
 
 run() {
   if [ -n "${DRY_RUN:-}" ]; then
-    printf '%q ' "$@"
-    echo
+    printf '%s\n' "$(printf '%q ' "$@")" # in one write: commands in the background print too
   else
     "$@"
   fi
