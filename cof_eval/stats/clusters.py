@@ -77,8 +77,12 @@ def _totals(labels: Sequence[Any] | Any, *columns: Numbers) -> tuple[Numbers, ..
     return tuple(np.bincount(index, weights=column).astype(np.float64) for column in columns)
 
 
-def codes(labels: Sequence[Any] | Any) -> tuple[npt.NDArray[np.intp], Any]:
-    """Each label's number, and the distinct labels as text, sorted."""
+def codes(labels: Any) -> tuple[npt.NDArray[np.intp], Any]:
+    """Each label's number, and the distinct labels as text, sorted.
+
+    Args:
+        labels: a sequence, an array, or a pandas column.
+    """
     if hasattr(labels, "factorize"):  # a pandas column: by hashing, which is many times faster than sorting all labels
         index, distinct = labels.astype(str).factorize(sort=True)
         return index, distinct
