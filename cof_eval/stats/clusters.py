@@ -83,8 +83,9 @@ def codes(labels: Any) -> tuple[npt.NDArray[np.intp], Any]:
     Args:
         labels: a sequence, an array, or a pandas column.
     """
-    if hasattr(labels, "factorize"):  # a pandas column: by hashing, which is many times faster than sorting all labels
-        index, distinct = labels.astype(str).factorize(sort=True)
+    column: Any = labels
+    if hasattr(column, "factorize"):  # of pandas: by hashing, which is many times faster than sorting all labels
+        index, distinct = column.astype(str).factorize(sort=True)
         return index, distinct
     distinct, index = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     return index, distinct
