@@ -74,7 +74,8 @@ async def estimate_run(
     check_engine(settings, protocol)
     use_data(data)
     quiet_engines()
-    items = {name: view_items(BENCHMARKS[name].load(data_folder(name)), settings.view)[:limit] for name in names}
+    rows = {name: BENCHMARKS[name].load(data_folder(name)) for name in names}
+    items = {name: view_items(rows[name], settings.view)[:limit] for name in names}
     identity = identify(settings)
     engine = await open_engine(settings.engine, EngineSettings.of(settings, api_key()), protocol)
     try:
@@ -90,7 +91,7 @@ async def estimate_run(
         )  # fmt: skip
     finally:
         await engine.close()
-    return estimate_lines(told)
+    return [*estimate_lines(told), *(f"caveat  {name}: {each.note}" for name, each in rows.items() if each.note)]
 
 
 def _gpus(settings: ModelSettings) -> int | None:

@@ -19,12 +19,12 @@ WORTH = """\
 Rows: questions that are scored on both sides. Direct: the answer without a zoom; of several samples, their mean. Worth: gain minus harm by
 calls, which is unbiased with any number of direct samples. Gain by calls: direct is wrong, the run zooms and is right; harm: direct is right,
 the run zooms and is wrong; "still" is the same without a zoom. Floor: what a placebo that answers as often right as direct would gain, and
-harm; only the part above it says something. Helpful and harmful are fractions of the zoomed rows. Only with tool: questions that no direct
+harm, on the questions with two direct samples; only the part above it says something. Helpful and harmful are fractions of the zoomed rows. Only with tool: questions that no direct
 sample solves, and a zoom does."""
 
 NEED = """\
 Rows: as above. Need: direct is wrong. Precision: zooms that were needed; recall: needs that were zoomed; both call a lucky direct answer no
-need. MCC (Matthews) is corrected for that, and needs two direct samples of every question."""
+need. MCC (Matthews) is corrected for that, on the questions with two direct samples."""
 
 ONE_SAMPLE = "how much of both is noise needs two direct samples (make sweep NEED=2)"
 
@@ -74,6 +74,7 @@ def _worth_parts(runs: Sequence[ReportRun]) -> Iterator[str]:
                 "questions",
                 "unscored",
                 "direct samples",
+                "with two",
                 "worth, points [95%]",
                 "gain by calls [95%]",
                 "harm by calls [95%]",
@@ -98,7 +99,14 @@ def _worth_parts(runs: Sequence[ReportRun]) -> Iterator[str]:
 def _worth_cells(line: Mapping[str, Any]) -> list[str]:
     known = line["net_low"] == line["net_low"]
     net = points(line["net"]) + (f" [{points(line['net_low'])}, {points(line['net_high'])}]" if known else "")
-    cells = [line["resolution"], count(line["n"]), count(line["unscored"]), f"{line['samples']:.3g}", net]
+    cells = [
+        line["resolution"],
+        count(line["n"]),
+        count(line["unscored"]),
+        f"{line['samples']:.3g}",
+        count(line["two_samples"]),
+        net,
+    ]
     cells += [share(line, "call_gain"), share(line, "call_harm"), percent(line["call_floor"]), percent(line["still_gain"])]
     cells += [percent(line["still_harm"]), percent(line["still_floor"]), percent(line["zoomed"])]
     return [*cells, share(line, "helpful"), share(line, "harmful"), f"{line['only_with_tool']:.3g}"]

@@ -31,20 +31,8 @@ RATIOS = ("helpful", "harmful", "precision", "recall", "f1")
 """Of zoomed rows: direct was wrong and the run is right, and the reverse. Zooms as a guess of what direct gets wrong."""
 
 WORTH_COLUMNS = (
-    *(
-        "run",
-        "baseline",
-        "same_checkpoint",
-        "benchmark",
-        "resolution",
-        "n",
-        "clusters",
-        "unscored",
-        "samples",
-        "net",
-        "net_low",
-        "net_high",
-    ),
+    *("run", "baseline", "same_checkpoint", "benchmark", "resolution", "n", "clusters", "unscored"),
+    *("samples", "two_samples", "net", "net_low", "net_high"),
     *(f"{term}{side}" for term in TERMS for side in ("", "_low", "_high")),
     *("call_floor", "still_floor", "zoomed", "only_with_tool"),
     *(f"{ratio}{side}" for ratio in RATIOS for side in ("", "_low", "_high")),
@@ -53,9 +41,9 @@ WORTH_COLUMNS = (
 """Columns of the worth table. `n` questions are scored on both sides. `net` is gain minus harm by calls: what zooming is worth.
 
 `call_gain`: direct is wrong, the run zooms and is right; `call_harm`: direct is right, it zooms and is wrong; `still_…` the same
-without a zoom. `call_floor` and `still_floor` are what a placebo that answers as often right would gain, and harm; NaN unless every
-question has two `samples`. `only_with_tool` counts questions that no direct sample solves and the run solves with a zoom. `mcc` is
-the correlation of zooms with need, corrected for the noise of samples; NaN where that cannot be done, and for means."""
+without a zoom. `call_floor` and `still_floor` are what a placebo that answers as often right would gain, and harm, of the
+`two_samples` questions with two direct samples or more; NaN without any. `only_with_tool` counts questions that no direct sample solves and the run solves with a zoom. `mcc` is
+the correlation of zooms with need of the same questions, corrected for the noise of samples; NaN where that cannot be done, and for means."""
 
 
 _WHOLE = ("", ImageView.FULL)
@@ -186,28 +174,34 @@ def _lines(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _line(part: pd.DataFrame) -> dict[str, Any]:
     known = part.dropna(subset=["direct", "right", "zoomed_right"])
-    answers = Answers.of(*(known[name] for name in ("direct", "samples", "zoomed", "right", "zoomed_right")))
+    two = known[known["samples"] >= 2]
+    answers, sampled = _answers(known), _answers(two)
     single, net = known["resolution"].nunique() == 1, _mean(known, answers.net)
     terms: dict[str, float] = {}
     for term in TERMS:
         clusters = _mean(known, getattr(answers, term))
         terms |= _bounded(term, clusters.estimate, _fraction(clusters, len(known)))
-    mcc = need_correlation(answers, known["cluster"]) if single else None
+    mcc = need_correlation(sampled, two["cluster"]) if single else None
     return {
         "benchmark": part["benchmark"].iloc[0],
         "n": len(known),
         "clusters": int(known["cluster"].nunique()),
         "unscored": len(part) - len(known),
         "samples": float(known["samples"].mean()) if len(known) else math.nan,
+        "two_samples": len(two),
         **_bounded("net", net.estimate, paired_interval(net)),
         **terms,
-        "call_floor": _mean(known, answers.call_floor).estimate,
-        "still_floor": _mean(known, answers.still_floor).estimate,
+        "call_floor": _mean(two, sampled.call_floor).estimate,
+        "still_floor": _mean(two, sampled.still_floor).estimate,
         "zoomed": _mean(known, answers.zoomed).estimate,
         "only_with_tool": float(answers.zoomed_right[answers.direct == 0].sum()),
         **_ratios(known, answers),
         **({"mcc": mcc.value, "mcc_low": mcc.interval.low, "mcc_high": mcc.interval.high} if mcc else {}),
     }
+
+
+def _answers(known: pd.DataFrame) -> Answers:
+    return Answers.of(*(known[name] for name in ("direct", "samples", "zoomed", "right", "zoomed_right")))
 
 
 def _mean(known: pd.DataFrame, values: Any) -> Clusters:

@@ -80,7 +80,7 @@ def _told(told: Mapping[str, Any], who: str) -> Iterator[str]:
 def _replies(facts: Mapping[str, Any]) -> Iterator[ServedNote]:
     replies = facts.get("replies") or {}
     for says, count in (replies.get("mended") or {}).items():
-        yield ServedNote(says, f"{count:,} replies")
+        yield ServedNote(says, "1 reply" if count == 1 else f"{count:,} replies")
     ignored = replies.get("ignored_fields") or {}
     if ignored:
         each = ", ".join(f"{name} ({count:,})" for name, count in sorted(ignored.items(), key=lambda one: -one[1])[:20])

@@ -77,10 +77,15 @@ def _totals(labels: Sequence[Any] | Any, *columns: Numbers) -> tuple[Numbers, ..
     return tuple(np.bincount(index, weights=column).astype(np.float64) for column in columns)
 
 
-def codes(labels: Sequence[Any] | Any) -> tuple[npt.NDArray[np.intp], Any]:
-    """Each label's number, and the distinct labels as text, sorted."""
-    if hasattr(labels, "factorize"):  # a pandas column: by hashing, which is many times faster than sorting all labels
-        index, distinct = labels.astype(str).factorize(sort=True)
+def codes(labels: Any) -> tuple[npt.NDArray[np.intp], Any]:
+    """Each label's number, and the distinct labels as text, sorted.
+
+    Args:
+        labels: a sequence, an array, or a pandas column.
+    """
+    column: Any = labels
+    if hasattr(column, "factorize"):  # of pandas: by hashing, which is many times faster than sorting all labels
+        index, distinct = column.astype(str).factorize(sort=True)
         return index, distinct
     distinct, index = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
     return index, distinct

@@ -307,6 +307,7 @@ class TestOddImages:
     def test_the_report_counts_them(self, odd: tuple[Done, FakeServer, Path]) -> None:
         found = [(line["resolution"], line["n"], line["unscored"]) for line in overall(odd[2] / "run")]
         assert found == [
+            ("mean", "10", "8"),
             ("224", "10", "4"),
             ("native", "10", "4"),
         ]

@@ -197,7 +197,7 @@ def test_a_refusal_is_the_models_text() -> None:
     with serve(reply=says({"content": None, "refusal": "I cannot."})) as server:
         trajectory, notes = ended(server, DIRECT)
     assert (trajectory.stop, trajectory.answer) == (Stop.ANSWERED, "I cannot.")
-    assert notes == ["refusals, read as the model's text (1 replies)"]
+    assert notes == ["refusals, read as the model's text (1 reply)"]
 
 
 def test_hidden_thoughts_that_used_up_the_limit_are_a_cut_reply_not_an_error() -> None:

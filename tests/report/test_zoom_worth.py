@@ -153,6 +153,14 @@ def test_what_is_unscored_is_counted_and_not_used(zooming, direct) -> None:
     assert line["net"] == pytest.approx(1 / 6)
 
 
+def test_a_question_with_one_scored_sample_is_in_the_terms_and_not_in_the_floor(zooming, direct) -> None:
+    table = worth(zooming([*ANSWERS, (1, 1)]), direct([*SAMPLES, (0, float("nan"))]))
+    line = table.loc["448"]
+    assert (line["n"], line["two_samples"], line["samples"]) == (7, 6, pytest.approx(13 / 7))
+    assert line["call_floor"] == pytest.approx(1 / 6)
+    assert line["net"] == pytest.approx(2 / 7)
+
+
 def test_a_run_is_set_next_to_its_own_checkpoint_first(zooming, direct) -> None:
     other = direct(SAMPLES, "other", model={"pretrained": "x", "fingerprint": "x"})
     runs = report_runs([zooming(ANSWERS), other, direct(SAMPLES)])
