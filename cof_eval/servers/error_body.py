@@ -24,8 +24,8 @@ import msgspec
 
 from .faults import StatusError
 from .transport import HttpReply
+from .waits import LONGEST_WAIT_S
 
-_LONGEST_WAIT_S = 60.0
 _READ_CHARS = 10_000
 _PAGE_CHARS = 180
 """Of a text that may be a proxy's; what the proxy has to do with it follows."""
@@ -159,5 +159,5 @@ def _wait_s(reply: HttpReply) -> float:
         except (KeyError, ValueError):
             continue
         if isfinite(seconds):
-            return min(_LONGEST_WAIT_S, max(0.001, seconds))
+            return min(LONGEST_WAIT_S, max(0.001, seconds))
     return 0.0

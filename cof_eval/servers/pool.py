@@ -17,14 +17,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from ..core.errors import NoServerError, PromptTooLongError, ServerError
 from ..core.text import one_line
@@ -34,8 +33,8 @@ from .overflow import is_overflow
 from .reply import ChatReply
 from .roster import Roster
 from .server import Server
+from .waits import Waits
 
-_LONGEST_WAIT_S = 60.0
 _HANGING_REST_S = 60.0
 """A server that hangs costs a whole time limit to find out: it rests longer than one that is not there."""
 _NAME_CHARS = 200
@@ -139,14 +138,11 @@ class Pool:
             spent += isinstance(error, _AgainError) and error.counts
             return spent > self.retry_policy.retries or self._silent_s() > self.retry_policy.patience_s
 
-        growing = wait_exponential_jitter(
-            multiplier=self.retry_policy.backoff_s, max=_LONGEST_WAIT_S, jitter=self.retry_policy.backoff_s
-        )
+        waits = Waits(self.retry_policy.backoff_s)
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
-            told = error.wait_s if isinstance(error, _AgainError) else 0.0
-            return told * random.uniform(1.0, 1.2) if told else growing(state)
+            return waits.after(error.wait_s if isinstance(error, _AgainError) else 0.0)
 
         attempts = AsyncRetrying(stop=stop, wait=wait, retry=retry_if_exception_type(_AgainError), reraise=True)
         try:
