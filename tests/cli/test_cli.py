@@ -210,7 +210,9 @@ class TestRun:
         assert "Traceback" not in done.err
         assert f"report in {run / 'report'}: open index.html in a browser, or read report.md" in done.out
         assert len(server.log) == 2 * 6
-        assert load_run(run).settings["notes"] == ["mine"]
+        assumed, *others = load_run(run).settings["notes"]
+        assert "assumed" in assumed  # the model is known by name only
+        assert others == ["mine"]
 
     def test_the_run_folder_is_complete(self, finished: tuple[Done, FakeServer, Path]) -> None:
         run = finished[2]
@@ -223,7 +225,8 @@ class TestRun:
 
     def test_the_report_and_lmms_evals_results_agree(self, finished: tuple[Done, FakeServer, Path]) -> None:
         run = finished[2]
-        sweep = overall(run)
+        mean, *sweep = overall(run)
+        assert (mean["resolution"], mean["n"]) == ("mean", "3")
         assert [(line["resolution"], line["n"], line["unscored"]) for line in sweep] == [("224", "3", "0"), ("448", "3", "0")]
         results = json.loads((run / "lmms_eval" / "results.json").read_text())["results"]
         theirs = [results[f"cof_vstar_{line['resolution']}"]["acc,none"] for line in sweep]
