@@ -117,7 +117,7 @@ def test_later_turns_find_the_earlier_ones_in_the_cache(scenes_run: RunData) -> 
 def test_the_report_shows_eight_resolutions(scenes_run: RunData) -> None:
     report = scenes_run.path / "report"
     names = [line.split(",")[3] for line in (report / "sweep.csv").read_text().splitlines() if ",overall," in line]
-    assert names == [r.name for r in SWEEP]
+    assert names == ["mean", *(r.name for r in SWEEP)]
     assert (report / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert "calls and answers forced" in (report / "report.md").read_text()
 

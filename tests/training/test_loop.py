@@ -55,6 +55,6 @@ def test_base_sft_and_rl_become_three_curves(tmp_path: Path) -> None:
     assert done.returncode in SCORED, done.stderr
     sweep = pd.read_csv(tmp_path / "report" / "sweep.csv")
     overall = sweep[sweep["category"] == "overall"]
-    assert overall.groupby("run")["resolution"].nunique().tolist() == [2, 2, 2]
+    assert overall.groupby("run")["resolution"].nunique().tolist() == [3, 3, 3]  # two, and their mean
     assert (overall["n"] == 2).all()
     assert (tmp_path / "report" / "sweep.png").stat().st_size > 0
