@@ -84,7 +84,7 @@ def test_a_question_that_is_not_answered_ends_with_one(photo: Path) -> None:
         (["nowhere.png", "What?"], "image file nowhere.png does not exist"),
         (["photo.png", " "], "the question is empty"),
         (["photo.png", "What?", "--options", "red"], "expected 2 to 26 options"),
-        (["photo.png", "What?", "--resolution", "500"], "unknown resolution '500'"),
+        (["photo.png", "What?", "--resolution", "5"], "unknown resolution '5'"),
         (["photo.png", "What?", "--protocol", "mine.yaml"], "protocol file mine.yaml cannot be read"),
         (["photo.png", "What?", "--page", "no/such/page.html"], "the page no/such/page.html cannot be written"),
     ],

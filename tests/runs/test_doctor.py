@@ -237,7 +237,7 @@ class TestUnfetched:
         assert "10 questions, at most 640 visual tokens" in self.unfetched("hrbench8k", "224", limit=10)[1]
 
     def test_what_is_not_published_is_said_to_be_unknown(self) -> None:
-        assert "its costs are unknown until it is fetched" in self.unfetched("mmstar", "224")[1]
+        assert "its costs are unknown until it is fetched" in self.unfetched("zoomgainbench", "224")[1]
 
     def test_a_hub_that_cannot_be_reached_is_a_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def unreachable(*_: object, **__: object) -> None:
