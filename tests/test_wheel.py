@@ -165,9 +165,9 @@ class TestCleanEnvironment:
     def test_the_command_is_there_and_its_tasks_are_inside_it(self, clean: Clean, empty: Path) -> None:
         done = clean.run("cof-eval", "tasks", "--path", cwd=empty)
         assert Path(done.stdout.strip()).is_relative_to(clean.site_packages)
-        assert clean.run("cof-eval", "tasks", cwd=empty).stdout.split()[0] == "cof_all"
+        assert "cof_all" in clean.run("cof-eval", "tasks", cwd=empty).stdout.split()
         assert clean.run("cof-eval", "--version", cwd=empty).stdout.startswith("cof-eval ")
-        mistake = clean.run("cof-eval", "run", "--model", "x", "--resolutions", "512", cwd=empty)
+        mistake = clean.run("cof-eval", "run", "--model", "x", "--resolutions", "5", cwd=empty)
         assert (mistake.returncode, mistake.stderr.count("\n")) == (2, 1)
         assert list(empty.iterdir()) == []
 

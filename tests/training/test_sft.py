@@ -205,7 +205,7 @@ def test_the_longest_row_decides_whether_it_fits(tiny_data: Path, tmp_path: Path
     image = next((tiny_data / "conversations").glob("*.png"))
     data = write_rows(tmp_path, [row(str(image))])
     file = tmp_path / "r.yaml"
-    source = [{"format": "messages", "path": str(data)}]
+    source = [{"format": "messages", "path": str(data), "images": str(image.parent)}]
     file.write_text(to_yaml(tiny_recipe(tiny_data, tmp_path / "run", data=source, **{"machine.memory_gib": 0.53})))
     assert main([str(file)]) == 2
     assert "rows of " in capsys.readouterr().err.splitlines()[-1]

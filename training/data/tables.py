@@ -90,7 +90,7 @@ class ImagePlaces:
         except ValueError as error:
             raise RowError(
                 Reason.IMAGE,
-                f"the image {value[:200]!r} is not below {self._folder}; move it there, or set COF_ALLOW_OUTSIDE=1",
+                f"the image {value[:200]!r} is not below {self._folder}; move it there, name its folder (`images:` in the recipe), or set COF_ALLOW_OUTSIDE=1",
             ) from error
         return ImageSource(path=str(path if path.exists() else self._packed(value) or path))
 
