@@ -78,6 +78,7 @@ def planned(run: RunData) -> list[Row]:
     ]
 
 
+@pytest.mark.slow
 def test_it_reports_the_digits_that_it_reported_then(run: Path, tmp_path: Path) -> None:
     write_report(report_runs([load_run(run)]), tmp_path / "report")
     then, now = rows_of(OLD / "report" / "sweep.csv"), rows_of(tmp_path / "report" / "sweep.csv")

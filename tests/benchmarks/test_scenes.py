@@ -42,6 +42,7 @@ class TestScenes:
             assert len(item.question.boxes) == (1 if item.question.category == "direct_attributes" else 2)
             assert all(0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height for x1, y1, x2, y2 in item.question.boxes)
 
+    @pytest.mark.slow
     def test_the_seed_decides_every_byte(self, folder: Path, tmp_path: Path) -> None:
         again = contents(scenes.write_scenes(tmp_path / "again", count=COUNT, seed=3))
         other = contents(scenes.write_scenes(tmp_path / "other", count=COUNT, seed=4))

@@ -191,6 +191,7 @@ def test_the_shown_image_keeps_the_aspect_and_training_shows_the_same_sizes(reso
     assert (width, height) in [views.size for views in ALL_SIZES]
 
 
+@pytest.mark.slow
 def test_the_set_without_data_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COF_CACHE", str(tmp_path))
     monkeypatch.setattr(vstar_mini, "TEST_COUNT", FEW)

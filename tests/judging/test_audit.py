@@ -112,6 +112,7 @@ class TestCounts:
         ]
         assert [each.outcome for each in majority(panel)] == [CORRECT, UNSCORED, WRONG, UNSCORED]
 
+    @pytest.mark.slow
     def test_kappa_is_that_of_the_textbook(self) -> None:
         pairs = [(CORRECT, CORRECT)] * 20 + [(CORRECT, WRONG)] * 5 + [(WRONG, CORRECT)] * 10 + [(WRONG, WRONG)] * 15
         one, other = zip(*pairs, strict=True)

@@ -137,6 +137,7 @@ class TestServedJudge:
             verdict = judged(server)
         assert (verdict.verdict, verdict.reason) == (Outcome.UNSCORED, "the judge's reply was cut (finish reason 'length')")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fault", [f for f in Fault if f is not Fault.NO_USAGE])
     def test_a_failing_server_leaves_the_answer_unscored_with_the_reason(self, fault: Fault) -> None:
         with serve(models=["judge"], fault=lambda asked: fault) as server:

@@ -26,6 +26,7 @@ def rows(make_run, asked):
     return build
 
 
+@pytest.mark.slow
 def test_pairs_are_counted_as_wins_and_losses_on_common_scored_questions(rows) -> None:
     ours = rows([("a", RIGHT), ("b", RIGHT), ("c", WRONG), ("d", RIGHT), ("e", UNSCORED), ("only ours", RIGHT)])
     theirs = rows([("a", RIGHT), ("b", WRONG), ("c", RIGHT), ("d", WRONG), ("e", RIGHT), ("only theirs", RIGHT)])

@@ -16,6 +16,7 @@ REFERENCE = ROOT / "results" / "reference" / "demo"
 RUNS = ("sft", "base", "rl")
 
 
+@pytest.mark.slow
 def test_the_stored_table_is_the_one_of_the_stored_runs() -> None:
     runs = report_runs([load_run(REFERENCE / name) for name in RUNS])
     made = pd.concat([table for run in runs for table in (run.means, run.sweep)], ignore_index=True)

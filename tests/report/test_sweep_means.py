@@ -101,6 +101,7 @@ def test_the_difference_of_two_means_is_that_of_images_and_its_p_of_their_sign_f
     assert (line["benchmark"], line["resolution"], line["n"], line["clusters"], line["p_clusters"]) == ("vstar", MEAN, 24, 8, 8)
 
 
+@pytest.mark.slow
 def test_p_of_the_mean_is_of_images_that_both_runs_have_whole(sweep) -> None:
     ours, theirs = report_runs([sweep(["11?", *OURS[1:]]), sweep([*THEIRS[:-1], "11."], "theirs")])
     (line,) = ours.primary_with(theirs).to_dict("records")
@@ -141,6 +142,7 @@ def _student(degrees: float) -> float:
     return float(t.ppf(0.975, degrees))
 
 
+@pytest.mark.slow
 def test_the_same_questions_about_two_sizes_of_images_are_no_independent_benchmarks(sweep) -> None:
     apart, same = (two_benchmarks(sweep, OURS, OURS, names) for names in (("a", "b"), ("hrbench4k", "hrbench8k")))
     apart, same = (the_mean(run, MACRO) for run in report_runs([apart, same]))
@@ -149,6 +151,7 @@ def test_the_same_questions_about_two_sizes_of_images_are_no_independent_benchma
     assert ratio == pytest.approx(math.sqrt(2) * _student(7) / _student(14), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_two_runs_on_several_benchmarks_have_one_primary_result(sweep) -> None:
     ours, theirs = report_runs(
         [two_benchmarks(sweep, OURS, OURS[:4]), two_benchmarks(sweep, THEIRS, THEIRS[:4], label="theirs")]

@@ -186,6 +186,7 @@ def test_what_a_perfect_zoom_would_add_is_the_gap(zooming, direct) -> None:
     assert "| vstar | 448 | 6 | 100.0 | 66.7 | +33.3 [" in text
 
 
+@pytest.mark.slow
 def test_counterfactual_crops_are_one_table_with_real_ones_first(zooming) -> None:
     runs = [zooming(ANSWERS)]
     for crops in ("oracle", "withheld", "random", "blank"):

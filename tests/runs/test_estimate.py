@@ -148,6 +148,7 @@ class TestRange:
         assert found.high / 1e11 == pytest.approx(1 + 2.7764 * error / 100, rel=1e-3)
         assert found.low / 1e11 == pytest.approx(1 - 2.7764 * error / 100, rel=1e-3)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("coming", [8, 20, 1000])
     def test_holds_as_often_as_it_says_for_skewed_times_and_questions_that_are_long_at_every_resolution(
         self, coming: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hostile import Mode
 from test_pool import HASTY, say, with_pool
 
 from cof_eval.core.errors import RefusedError, ServerError
+
+BRIEF = replace(HASTY, patience_s=0.05)
 
 
 def answer(body: Any, status: str = "400 Bad Request", *headers: str) -> Mode:
@@ -21,7 +24,7 @@ def answer(body: Any, status: str = "400 Bad Request", *headers: str) -> Mode:
 
 def reason(mode: Mode, error: type[ServerError] = ServerError, **options: Any) -> str:
     with serve(mode=mode) as server, pytest.raises(error) as caught:
-        with_pool([server], say, HASTY, **options)
+        with_pool([server], say, BRIEF, **options)
     return str(caught.value)
 
 
@@ -54,6 +57,7 @@ def test_an_error_that_is_nested_deep_is_still_an_error(status: str, depth: int)
     assert reason(answer(b'{"error": ' + b'{"a": ' * depth + b"1" + b"}" * depth + b"}", status))
 
 
+@pytest.mark.slow
 def test_the_cut_of_a_long_message_shows_no_part_of_a_key() -> None:
     key = "sk-live-0123456789"
     for before in range(230, 310, 7):

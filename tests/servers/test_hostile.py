@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_server import FakeServer, serve
@@ -17,6 +19,11 @@ from cof_eval.core.errors import NoServerError, ServerError
 from cof_eval.servers import Pool, RetryPolicy
 
 SOME_FRAMES = {name: FRAMES[name] for name in ("banner of ssh", "endless headers", "a bomb of gzip", "silence", "not modified")}
+
+
+def tried(modes: Mapping[str, Mode]) -> list[Any]:
+    """Modes to try: slow are those whose time limit must pass."""
+    return [pytest.param(m, id=name, marks=pytest.mark.slow if m.kind == "timeout" else ()) for name, m in modes.items()]
 
 
 def limit_s(mode: Mode) -> float:
@@ -31,7 +38,7 @@ def alone(server: FakeServer, policy: RetryPolicy) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+@pytest.mark.parametrize("mode", tried(MODES))
 def test_whatever_a_server_sends_is_its_own_counted_error_and_another_server_answers(mode: Mode) -> None:
     async def use(pool: Pool) -> tuple[list[str], dict[str, int]]:
         names = [name for name in map(str, range(99)) if pool.home(name) is pool.servers[0]][:1]
@@ -50,7 +57,7 @@ def test_whatever_a_server_sends_is_its_own_counted_error_and_another_server_ans
     assert message.isprintable()
 
 
-@pytest.mark.parametrize("mode", (SOME_FRAMES | MODELS).values(), ids=SOME_FRAMES | MODELS)
+@pytest.mark.parametrize("mode", tried(SOME_FRAMES | MODELS))
 def test_a_list_of_models_that_is_none_leaves_the_other_server_alone(mode: Mode) -> None:
     async def use(pool: Pool) -> tuple[str, list[bool]]:
         return await say(pool), [server.is_up() for server in pool.servers]
@@ -90,7 +97,9 @@ print(sum(isinstance(each, Exception) for each in failed), int(most_kib) // 1024
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process without its parent's is told by Linux")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="the peak of a process without its parent's is told by Linux"
+)
 @pytest.mark.parametrize("name", ["a body that never ends", "a bomb of gzip", "a million empty objects", "a million texts"])
 def test_64_large_replies_at_once_do_not_fill_the_memory(name: str) -> None:
     with serve(mode=MODES[name]) as server:

@@ -140,6 +140,7 @@ def test_every_wording_of_the_table_is_tried_here() -> None:
     assert unused == []
 
 
+@pytest.mark.slow
 def test_a_hostile_text_is_searched_in_time_in_proportion_to_its_length() -> None:
     def cpu_s(text: str) -> float:
         started = time.thread_time()

@@ -50,6 +50,7 @@ def once(*faults: Fault | None) -> Callable[[ChatRequest], Fault | None]:
 
 
 class TestHome:
+    @pytest.mark.slow
     def test_a_conversation_stays_on_one_server_and_all_get_some(self) -> None:
         async def use(pool: Pool) -> None:
             for name in [*map(str, range(40)), *map(str, range(40))]:
@@ -154,6 +155,7 @@ class TestAgain:
         assert known == [("a", "b"), ()]
 
 
+@pytest.mark.slow
 class TestGone:
     @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.UNKNOWN_MODEL, Fault.REDIRECT])
     def test_a_server_that_refuses_the_model_is_asked_no_more_and_others_go_on(self, fault: Fault) -> None:
