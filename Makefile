@@ -55,7 +55,7 @@ PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --no-load
 test: setup  ## all tests, two at a time
 	@$(PYTEST)
 
-test-fast: setup  ## the quick tests, a minute or two: all that are not marked slow or engine (tests/README.md)
+test-fast: setup  ## the quick tests, about a minute: all that are not marked slow or engine (tests/README.md)
 	@$(PYTEST) --fast
 
 test-setup: setup  ## [FULL=1]: do the pins resolve on every Python, and does set-up work on this network (docs/install.md)
